@@ -1,0 +1,240 @@
+package stages
+
+import (
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// A Problem is one mistake in the parameters of a stage.
+type Problem struct {
+	Node  *yaml.Node // where
+	Param string
+	Text  string   // what is wrong
+	Want  string   // what was expected, if that is not in Text
+	Got   string   // a name that is not known …
+	Names []string // … and those that are
+}
+
+// Error is the problem in one line, without its place.
+func (p Problem) Error() string {
+	if p.Want == "" {
+		return p.Text
+	}
+	return p.Text + ": " + p.Want
+}
+
+// Context is what decoding needs to know of the spec.
+type Context struct {
+	Dir  string // where relative paths start
+	Seed Seed   // of the spec
+}
+
+// Decode reads the parameters of one instance of t from a mapping in which nothing is left to evaluate, and reports
+// every mistake. Artifacts and CEL are left out: they count as given, and SetInputs and SetExpr fill them in.
+func (t Type) Decode(n *yaml.Node, c Context) (Runner, []Problem) {
+	r := t.new()
+	d := decoder{Context: c}
+	d.mapping(reflect.ValueOf(r).Elem(), t.fields, n, "")
+	if v, ok := r.(Validator); ok && len(d.problems) == 0 {
+		if err := v.Validate(); err != nil {
+			d.problems = append(d.problems, Problem{Node: n, Text: err.Error()})
+		}
+	}
+	return r, d.problems
+}
+
+type decoder struct {
+	Context
+	problems []Problem
+}
+
+func (d *decoder) bad(at *yaml.Node, param, format string, args ...any) {
+	d.problems = append(d.problems, Problem{Node: at, Param: param, Text: fmt.Sprintf(format, args...)})
+}
+
+func (d *decoder) mapping(v reflect.Value, fields []Field, n *yaml.Node, prefix string) {
+	if n.Kind != yaml.MappingNode {
+		d.bad(n, strings.TrimSuffix(prefix, "."), "want a mapping of parameters, got %s", describe(n))
+		return
+	}
+	given := map[string]bool{}
+	d.defaults(v, fields)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, val := n.Content[i], n.Content[i+1]
+		j := slices.IndexFunc(fields, func(f Field) bool { return f.Name == key.Value })
+		if j < 0 {
+			d.problems = append(d.problems, Problem{Node: key, Param: prefix + key.Value, Text: fmt.Sprintf("unknown parameter %q", prefix+key.Value), Got: key.Value, Names: names(fields)})
+			continue
+		}
+		given[key.Value] = true
+		d.value(v.FieldByIndex(fields[j].index), fields[j], val, prefix)
+	}
+	for _, f := range fields {
+		if f.Required && !given[f.Name] {
+			d.bad(n, prefix+f.Name, "parameter %q is required: %s", prefix+f.Name, f.Doc)
+		}
+	}
+}
+
+func (d *decoder) defaults(v reflect.Value, fields []Field) {
+	for _, f := range fields {
+		fv := v.FieldByIndex(f.index)
+		switch {
+		case f.Type == seedType:
+			fv.SetUint(uint64(d.Seed))
+		case f.HasDefault:
+			_ = yaml.Unmarshal([]byte(f.Default), fv.Addr().Interface()) // Register tried it
+		}
+	}
+}
+
+// value decodes one parameter. yaml.v3's own messages name Go types, so the kind of node is checked first.
+func (d *decoder) value(v reflect.Value, f Field, n *yaml.Node, prefix string) {
+	name := prefix + f.Name
+	switch {
+	case f.Kinds != nil, f.CEL != "" && n.Kind == yaml.ScalarNode:
+		return
+	case n.Tag == "!!null":
+		if f.Null == "" {
+			d.bad(n, name, "%s: null is no value of it; leave it out for %s", name, f.orElse())
+			return
+		}
+		v.SetZero()
+		return
+	case f.Type == pathType || f.Type == listType:
+		d.path(v, f, n, name)
+		return
+	case f.Sub != nil:
+		if v.Kind() == reflect.Pointer {
+			v.Set(reflect.New(v.Type().Elem()))
+			v = v.Elem()
+		}
+		d.mapping(v, f.Sub, n, name+".")
+		return
+	}
+	if problem := mismatch(f.Type, n); problem != "" {
+		d.bad(n, name, "%s: want %s, got %s", name, f.TypeName(), problem)
+		return
+	}
+	if err := n.Decode(v.Addr().Interface()); err != nil {
+		d.bad(n, name, "%s: want %s, got %s%s", name, f.TypeName(), describe(n), reason(err))
+		return
+	}
+	d.limits(f, n, name)
+}
+
+// reason is the text of an error of a parameter's own UnmarshalYAML; yaml.v3's own adds nothing.
+func reason(err error) string {
+	if _, own := err.(*yaml.TypeError); own {
+		return ""
+	}
+	return ": " + err.Error()
+}
+
+func (d *decoder) limits(f Field, n *yaml.Node, name string) {
+	if x, err := strconv.ParseFloat(n.Value, 64); err == nil && n.Kind == yaml.ScalarNode && (f.Min != nil && x < *f.Min || f.Max != nil && x > *f.Max) {
+		d.bad(n, name, "%s: %s is outside %s", name, n.Value, f.Range())
+	}
+	if f.Enum == nil {
+		return
+	}
+	elems := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		elems = n.Content
+	}
+	for _, e := range elems {
+		if !slices.Contains(f.Enum, e.Value) {
+			d.problems = append(d.problems, Problem{Node: e, Param: name, Text: fmt.Sprintf("%s: %q is not a value of it", name, e.Value), Want: "one of " + strings.Join(f.Enum, ", "), Got: e.Value, Names: f.Enum})
+		}
+	}
+}
+
+func (d *decoder) path(v reflect.Value, f Field, n *yaml.Node, name string) {
+	abs := func(s string) Path {
+		if filepath.IsAbs(s) {
+			return Path(filepath.Clean(s))
+		}
+		return Path(filepath.Join(d.Dir, s))
+	}
+	switch {
+	case n.Kind == yaml.ScalarNode && n.Value == "":
+		d.bad(n, name, "%s: an empty path", name)
+	case n.Kind == yaml.ScalarNode && f.Type == pathType:
+		v.SetString(string(abs(n.Value)))
+	case n.Kind == yaml.ScalarNode:
+		v.Set(reflect.ValueOf(ListOrFile{File: abs(n.Value)}))
+	case n.Kind == yaml.SequenceNode && f.Type == listType:
+		l := ListOrFile{List: []string{}}
+		for _, e := range n.Content {
+			if e.Kind != yaml.ScalarNode {
+				d.bad(e, name, "%s: want text, got %s", name, describe(e))
+				continue
+			}
+			l.List = append(l.List, e.Value)
+		}
+		v.Set(reflect.ValueOf(l))
+	default:
+		d.bad(n, name, "%s: want %s, got %s", name, f.TypeName(), describe(n))
+	}
+}
+
+// mismatch says what n is where it cannot be a t, "" where it can.
+func mismatch(t reflect.Type, n *yaml.Node) string {
+	if reflect.PointerTo(deref(t)).Implements(nodeType) {
+		return ""
+	}
+	ok := true
+	switch deref(t).Kind() {
+	case reflect.Int, reflect.Int64, reflect.Uint64:
+		ok = n.Tag == "!!int"
+	case reflect.Float64:
+		ok = n.Tag == "!!int" || n.Tag == "!!float"
+	case reflect.Bool:
+		ok = n.Tag == "!!bool"
+	case reflect.String:
+		ok = n.Kind == yaml.ScalarNode
+	case reflect.Slice:
+		ok = n.Kind == yaml.SequenceNode
+	case reflect.Map:
+		ok = n.Kind == yaml.MappingNode
+	}
+	if ok {
+		return ""
+	}
+	return describe(n)
+}
+
+func describe(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.SequenceNode:
+		return "a list"
+	case yaml.MappingNode:
+		return "a mapping"
+	}
+	if n.Tag == "!!str" {
+		return strconv.Quote(n.Value)
+	}
+	return n.Value
+}
+
+func names(fs []Field) []string {
+	var out []string
+	for _, f := range fs {
+		out = append(out, f.Name)
+	}
+	return out
+}
+
+// orElse says what leaving a parameter out means.
+func (f Field) orElse() string {
+	if f.HasDefault {
+		return "the default, " + f.Default
+	}
+	return "none"
+}

@@ -1,0 +1,23 @@
+// Package stages is the contract between the engine and the types of stage that a spec may use.
+//
+// A stage type is a struct of parameters and one registration (stages/builtin). The struct's tags are the only place
+// where a default, a range or a unit is written: decoding, errors, JSON Schema, `regft stages` and the action key are
+// all read off them. No stage type knows the engine, the spec or the store; all that a running stage may touch is its Env.
+//
+// The tags of a parameter:
+//
+//	yaml:"steps"           its name
+//	default:"50"           YAML text; without it a parameter is required, unless it is a pointer or a Seed
+//	optional:"true"        not required, and has no default
+//	min:"1" max:"1000"     range, both ends allowed
+//	enum:"a,b"             the values allowed
+//	unit:"steps" doc:"…"   for people
+//	null:"…"               null is a value, and this is what it means
+//	in:"images"            takes artifacts of this kind ("any" takes all; kinds are separated by commas)
+//	shape:"map"            with in: a mapping of names to artifacts
+//	path:"true"            with in: plain text is a path, an artifact is written in ${…}
+//	each:"node"            with in: one node for every artifact of the list; metrics are named after it
+//	cel:"metrics"          CEL by nature, over this variable
+//	key:"-"                changes speed, never a result: not in the action key
+//	partial:"-"            not in the key of partial work (Env.Partial)
+package stages
