@@ -140,6 +140,10 @@ type (
 	Measurer interface{ MetricNames() []string }
 	// A Keyer adds lines to its key.
 	Keyer interface{ KeyLines() []string }
+	// A Pending says what of it is not built yet, "" for nothing: such a spec checks and plans, and does not run.
+	Pending interface{ NotBuilt() string }
+	// A SpecSeeder draws from the spec's seed beside its own.
+	SpecSeeder interface{ SetSpecSeed(s Seed) }
 	// A Sizer estimates what it takes to run.
 	Sizer interface{ Needs() Resources }
 )

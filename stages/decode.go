@@ -41,6 +41,9 @@ func (t Type) Decode(n *yaml.Node, c Context) (Runner, []Problem) {
 	r := t.new()
 	d := decoder{Context: c}
 	d.mapping(reflect.ValueOf(r).Elem(), t.fields, n, "")
+	if s, ok := r.(SpecSeeder); ok {
+		s.SetSpecSeed(c.Seed)
+	}
 	if v, ok := r.(Validator); ok && len(d.problems) == 0 {
 		if err := v.Validate(); err != nil {
 			d.problems = append(d.problems, Problem{Node: n, Text: err.Error()})
