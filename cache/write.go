@@ -1,0 +1,111 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// A tempFile becomes an entry of the store by commit, or nothing by discard.
+type tempFile struct {
+	*os.File
+	dir       *Dir
+	committed bool
+}
+
+func (d *Dir) createTemp() (*tempFile, error) {
+	f, err := os.CreateTemp(filepath.Join(d.root, tempFolder), "*")
+	if err != nil {
+		return nil, err
+	}
+	return &tempFile{File: f, dir: d}, nil
+}
+
+// discard closes and removes the file; after commit it does nothing.
+func (f *tempFile) discard() {
+	if !f.committed {
+		f.Close()
+		os.Remove(f.Name())
+	}
+}
+
+// durability says how much of a write must survive a power cut.
+type durability bool
+
+const (
+	// durable entries are on disk, with their name, when the write returns.
+	durable durability = true
+	// derived entries can be made again from others: they are whole or absent
+	// after a crash of the process, and anything (found out by their check)
+	// after a crash of the machine.
+	derived durability = false
+)
+
+// commit makes the file the entry at path, in place of what is there: fsync,
+// rename, fsync of the folder.
+func (f *tempFile) commit(path string, d durability) error {
+	if err := f.Chmod(0o444); err != nil {
+		return err
+	}
+	if d == durable {
+		if err := f.Sync(); err != nil {
+			return err
+		}
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := f.dir.rename(f.Name(), path); err != nil {
+		return err
+	}
+	f.committed = true
+	if d == durable {
+		return syncFolder(filepath.Dir(path))
+	}
+	return nil
+}
+
+// rename moves a file to path. The common case is one system call: only when it
+// fails is the folder made, or a folder that stands at path set aside.
+func (d *Dir) rename(from, path string) error {
+	err := os.Rename(from, path)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotFolder):
+		if err := d.makeFolder(filepath.Dir(path)); err != nil {
+			return err
+		}
+	case errors.Is(err, fs.ErrExist), errors.Is(err, errIsFolder):
+		d.setAside(path)
+	}
+	return os.Rename(from, path)
+}
+
+// writeEntry stores a small file whole.
+func (d *Dir) writeEntry(path string, content []byte, how durability) error {
+	f, err := d.createTemp()
+	if err != nil {
+		return err
+	}
+	defer f.discard()
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	return f.commit(path, how)
+}
+
+// syncFolder makes the names in a folder survive a power cut.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	if err := folder.Sync(); err != nil {
+		return fmt.Errorf("making names durable: %w", err)
+	}
+	return nil
+}
