@@ -1,0 +1,81 @@
+// Package nn holds the layers that CLIP and Stable Diffusion are made of, and what turns a function of
+// parameters and inputs into a compiled program.
+//
+// A parameter's path is its tensor's name in the published checkpoint, in the checkpoint's own orientation, so
+// there are no tables of names: a model asks for p.At("layers.%d", i).Get("weight", out, in). Asking declares:
+// tracing a model function lists every parameter with its shape before anything is compiled, and that list is
+// what a checkpoint is checked against.
+//
+// Model functions panic, as GoMLX's do, on what a config cannot be; Trace and Compile turn that into errors.
+package nn
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// Shapes lists parameters: name → dimensions.
+type Shapes map[string][]int
+
+// Params is the part of a model's parameters below one prefix, in one graph.
+type Params struct {
+	*declared
+	prefix string
+}
+
+// declared is what all Params of one graph share.
+type declared struct {
+	graph  *Graph
+	dtype  dtypes.DType
+	have   Shapes // what the checkpoint holds; nil where it is not known
+	shapes Shapes // what was asked for
+	names  []string
+	nodes  map[string]*Node
+}
+
+// At returns the parameters below a name: p.At("layers.%d", i).
+func (p Params) At(format string, args ...any) Params {
+	p.prefix += fmt.Sprintf(format, args...) + "."
+	return p
+}
+
+// Get declares the parameter name with its dimensions and returns its value. Asking twice gives the same node;
+// asking for other dimensions panics.
+func (p Params) Get(name string, dims ...int) *Node {
+	name = p.prefix + name
+	if known, ok := p.shapes[name]; ok {
+		if !slices.Equal(known, dims) {
+			panic(fmt.Errorf("parameter %q is asked for as %v and as %v", name, known, dims))
+		}
+		return p.nodes[name]
+	}
+	for _, d := range dims {
+		if d < 1 {
+			panic(fmt.Errorf("parameter %q would have shape %v: the config is wrong", name, dims))
+		}
+	}
+	p.shapes[name] = slices.Clone(dims)
+	p.names = append(p.names, name)
+	p.nodes[name] = Parameter(p.graph, name, shapes.Make(p.dtype, dims...))
+	return p.nodes[name]
+}
+
+// Has tells whether the checkpoint holds the parameter name, for checkpoints that name the same thing in
+// several ways.
+func (p Params) Has(name string) bool {
+	_, ok := p.have[p.prefix+name]
+	return ok
+}
+
+// Shape returns the dimensions that the checkpoint's parameter name has, nil where it holds none.
+func (p Params) Shape(name string) []int { return p.have[p.prefix+name] }
+
+// Graph is the graph that is being built.
+func (p Params) Graph() *Graph { return p.graph }
+
+// DType is the element type of the parameters.
+func (p Params) DType() dtypes.DType { return p.dtype }
