@@ -24,12 +24,12 @@ type goldenCase struct {
 func TestGolden(t *testing.T) {
 	dir := golden.Dir(t, "rng")
 	var meta struct{ Cases []goldenCase }
-	golden.JSON(t, dir, "golden.json", &meta)
-	tensors := golden.Tensors(t, dir, "golden.safetensors")
+	golden.JSON(t, dir, &meta)
+	tensors := golden.Open(t, dir)
 	for _, c := range meta.Cases {
 		t.Run(fmt.Sprintf("%s%s", c.Key, strings.Join(c.Keys, ",")), func(t *testing.T) {
 			if c.Kind == "randn" {
-				checkRandn(t, c, tensors[c.Key].Values)
+				checkRandn(t, c, tensors.Float32s(c.Key))
 				return
 			}
 			checkSequence(t, c, tensors)
@@ -37,7 +37,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-func checkRandn(t *testing.T, c goldenCase, want []float64) {
+func checkRandn(t *testing.T, c goldenCase, want []float32) {
 	size := 1
 	for _, n := range c.Shape {
 		size *= n
@@ -50,7 +50,7 @@ func checkRandn(t *testing.T, c goldenCase, want []float64) {
 		got := make([]float32, size)
 		g.Randn(got)
 		for i, x := range got {
-			if w := want[draw*size+i]; math.Abs(float64(x)-w) > 1e-6 {
+			if w := want[draw*size+i]; math.Abs(float64(x)-float64(w)) > 1e-6 {
 				t.Fatalf("draw %d, value %d: got %v, want %v", draw, i, x, w)
 			}
 		}
@@ -58,7 +58,7 @@ func checkRandn(t *testing.T, c goldenCase, want []float64) {
 }
 
 // checkSequence runs keys such as randperm.SEED.N and rand.SEED.N through one generator.
-func checkSequence(t *testing.T, c goldenCase, tensors map[string]golden.Tensor) {
+func checkSequence(t *testing.T, c goldenCase, tensors golden.Tensors) {
 	g := New(c.Seed)
 	for _, key := range c.Keys {
 		parts := strings.Split(key, ".")
@@ -66,22 +66,27 @@ func checkSequence(t *testing.T, c goldenCase, tensors map[string]golden.Tensor)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := make([]float64, n)
 		switch parts[0] {
 		case "randperm":
+			got := make([]int64, n)
 			for i, j := range g.Randperm(n) {
-				got[i] = float64(j)
+				got[i] = int64(j)
 			}
+			equal(t, key, got, tensors.Int64s(key))
 		case "rand":
-			for i := range got {
-				got[i] = float64(g.Float32())
-			}
+			got := make([]float32, n)
+			g.Rand(got)
+			equal(t, key, got, tensors.Float32s(key))
 		default:
 			t.Fatalf("golden of an unknown kind: %s", key)
 		}
-		if !slices.Equal(got, tensors[key].Values) {
-			t.Fatalf("%s: got %v, want %v", key, got, tensors[key].Values)
-		}
+	}
+}
+
+func equal[T comparable](t *testing.T, key string, got, want []T) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Fatalf("%s: got %v, want %v", key, got, want)
 	}
 }
 
