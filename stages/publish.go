@@ -9,8 +9,8 @@ import (
 )
 
 // A Publisher writes an artifact of one kind into folder dir, in the layout that other programs read: what `regft get`
-// and the inputs of exec give. Seed is the seed of the stage that gave it.
-type Publisher func(ctx context.Context, a Artifact, seed Seed, dir string) error
+// and the inputs of exec give. It depends on the artifact's content alone.
+type Publisher func(ctx context.Context, a Artifact, dir string) error
 
 var publishers = map[Kind]Publisher{}
 
@@ -24,12 +24,12 @@ func RegisterPublisher(k Kind, p Publisher) Publisher {
 }
 
 // Publish writes a into dir, which is made with its parents.
-func Publish(ctx context.Context, a Artifact, seed Seed, dir string) error {
+func Publish(ctx context.Context, a Artifact, dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return fmt.Errorf("publishing a %s artifact: %w", a.Kind, err)
 	}
 	if p := publishers[a.Kind]; p != nil {
-		return p(ctx, a, seed, dir)
+		return p(ctx, a, dir)
 	}
 	for _, f := range a.Manifest.Files {
 		if err := a.CopyFile(ctx, f.Name, filepath.Join(dir, filepath.FromSlash(f.Name))); err != nil {
