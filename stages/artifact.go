@@ -84,7 +84,7 @@ type Coord struct{ Axis, Key string }
 // (optional) or []Input (one, a list, or with shape:"map" a mapping).
 type Input struct {
 	Key    string     // the name in a mapping
-	Coords []Coord    // the gathered axes' values, in the order of the axes
+	Coords []Coord    // the values of the axes gathered and pooled, in the order of the axes
 	Path   string     // with path:"true": the absolute path given in place of an artifact
 	Parts  []Artifact // one, or one for each of the producer's each:"node" inputs; filled before Run
 }

@@ -88,3 +88,15 @@ func (t Type) Clone(r Runner) Runner {
 	}
 	return out.Interface().(Runner)
 }
+
+// Agree reports whether a and b have the same value on every axis that both have, apart from those in except.
+func Agree(a, b []Coord, except ...string) bool {
+	for _, x := range a {
+		for _, y := range b {
+			if x.Axis == y.Axis && x.Key != y.Key && !slices.Contains(except, x.Axis) {
+				return false
+			}
+		}
+	}
+	return true
+}

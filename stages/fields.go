@@ -24,6 +24,8 @@ type Field struct {
 	Path    bool   // plain text is a path
 	Each    bool   // one node for every artifact
 	CEL     string // the variable of its CEL
+	Pool    string // the parameter that lists axes which these artifacts are gathered over as well
+	Axes    string // it lists axes: "any" or "replicates"
 	InKey   bool
 	Partial bool // in the key of partial work
 	Sub     []Field
@@ -74,7 +76,7 @@ func field(owner, name string, sf reflect.StructField) Field {
 	def, hasDef := sf.Tag.Lookup("default")
 	f := Field{
 		Name: name, Default: def, HasDefault: hasDef, Type: sf.Type, index: sf.Index,
-		Unit: sf.Tag.Get("unit"), Doc: sf.Tag.Get("doc"), Null: sf.Tag.Get("null"), CEL: sf.Tag.Get("cel"),
+		Unit: sf.Tag.Get("unit"), Doc: sf.Tag.Get("doc"), Null: sf.Tag.Get("null"), CEL: sf.Tag.Get("cel"), Pool: sf.Tag.Get("pool"), Axes: sf.Tag.Get("axes"),
 		Min: bound(owner, sf.Tag.Get("min")), Max: bound(owner, sf.Tag.Get("max")),
 		Map: sf.Tag.Get("shape") == "map", Path: sf.Tag.Get("path") == "true", Each: sf.Tag.Get("each") == "node",
 		InKey: sf.Tag.Get("key") != "-", Partial: sf.Tag.Get("partial") != "-",
