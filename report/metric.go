@@ -1,0 +1,177 @@
+package report
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// fractions print as percent.
+var fractions = []string{"top1", "top5", "mean_per_class", "ece", "accuracy", "precision", "recall", "f1"}
+
+// lowerIsBetter are metrics whose least value is the best; names that end in loss or error count too.
+var lowerIsBetter = []string{"nll", "ece", "frechet_distance"}
+
+// A Column is one quantity of a table.
+type Column struct {
+	Name    string // of the dataset, or of the metric where metrics are flat
+	Metric  string
+	Percent bool
+	Lower   bool // less is better
+	Average bool // over the columns before it
+}
+
+func newColumn(name, metric string) Column {
+	return Column{
+		Name: name, Metric: metric, Percent: slices.Contains(fractions, metric),
+		Lower: slices.Contains(lowerIsBetter, metric) || strings.HasSuffix(metric, "loss") || strings.HasSuffix(metric, "error"),
+	}
+}
+
+// Heading is the column's name with its unit.
+func (c Column) Heading() string {
+	if c.Percent {
+		return c.Name + " %"
+	}
+	return c.Name
+}
+
+// metricsOf lists the metrics per dataset in entries, the ones people ask for first; none where metrics are flat.
+func metricsOf(entries []Entry) []string {
+	var found []string
+	for _, e := range entries {
+		for _, v := range e.Metrics {
+			m, nested := v.(map[string]any)
+			if !nested {
+				continue
+			}
+			for name, v := range m {
+				if _, ok := number(v); ok && !slices.Contains(found, name) {
+					found = append(found, name)
+				}
+			}
+		}
+	}
+	known := []string{"top1", "top5", "mean_per_class", "nll", "ece"}
+	slices.SortFunc(found, func(a, b string) int {
+		if i, j := rank(known, a), rank(known, b); i != j {
+			return i - j
+		}
+		return strings.Compare(a, b)
+	})
+	return found
+}
+
+func rank(list []string, name string) int {
+	if i := slices.Index(list, name); i >= 0 {
+		return i
+	}
+	return len(list)
+}
+
+// columnsOf lists the columns of a table of metric: the datasets in the order that g gives, others by name, and their
+// average; with metric "" the flat metrics.
+func columnsOf(g Group, metric string) []Column {
+	found := map[string]bool{}
+	for _, e := range g.Entries {
+		for name := range e.Metrics {
+			if _, ok := value(e, name, metric); ok {
+				found[name] = true
+			}
+		}
+	}
+	names := slices.Sorted(maps.Keys(found))
+	slices.SortStableFunc(names, func(a, b string) int { return rank(g.Columns, a) - rank(g.Columns, b) })
+	var cols []Column
+	for _, name := range names {
+		if metric == "" {
+			cols = append(cols, newColumn(name, name))
+		} else {
+			cols = append(cols, newColumn(name, metric))
+		}
+	}
+	if metric != "" && len(cols) > 1 {
+		mean := newColumn("mean", metric)
+		mean.Average = true
+		cols = append(cols, mean)
+	}
+	return cols
+}
+
+// value is one number of an entry.
+func value(e Entry, name, metric string) (float64, bool) {
+	v := e.Metrics[name]
+	if metric == "" {
+		return number(v)
+	}
+	m, _ := v.(map[string]any)
+	return number(m[metric])
+}
+
+// number reads a number as records hold it: non-finite ones are texts.
+func number(v any) (float64, bool) {
+	switch x := v.(type) {
+	case float64:
+		return x, true
+	case float32:
+		return float64(x), true
+	case int:
+		return float64(x), true
+	case int64:
+		return float64(x), true
+	case string:
+		return nonFinite(x)
+	}
+	return 0, false
+}
+
+func nonFinite(s string) (float64, bool) {
+	switch s {
+	case "NaN":
+		return math.NaN(), true
+	case "Infinity":
+		return math.Inf(1), true
+	case "-Infinity":
+		return math.Inf(-1), true
+	}
+	return 0, false
+}
+
+// format writes x as column c shows it, with digits after the point.
+func (c Column) format(x float64, digits int) string {
+	switch {
+	case math.IsNaN(x):
+		return "NaN"
+	case math.IsInf(x, 1):
+		return "∞"
+	case math.IsInf(x, -1):
+		return "−∞"
+	case c.Percent:
+		x *= 100
+	}
+	return strconv.FormatFloat(x, 'f', digits, 64)
+}
+
+// digits is how many digits after the point the values of a column need: one for percent, none for counts, else
+// about four that count.
+func (c Column) digits(values []float64) int {
+	if c.Percent {
+		return 1
+	}
+	whole, largest := true, 0.0
+	for _, x := range values {
+		whole = whole && x == math.Trunc(x)
+		if !math.IsInf(x, 0) && !math.IsNaN(x) {
+			largest = max(largest, math.Abs(x))
+		}
+	}
+	switch {
+	case whole:
+		return 0
+	case largest == 0:
+		return 3
+	}
+	return min(max(3-int(math.Floor(math.Log10(largest))), 0), 8)
+}
