@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/gomlx/compute/dtypes"
@@ -19,14 +20,14 @@ import (
 	"regft/models/sd"
 )
 
-// pipelines calls f for each folder of testdata/goldens that holds a diffusion pipeline.
-func pipelines(t *testing.T, f func(t *testing.T, dir string)) {
-	found, err := filepath.Glob(filepath.Join(golden.Dir(t, "*"), "model_index.json"))
+// goldens calls f for each folder of testdata/goldens that holds the file called name.
+func goldens(t *testing.T, name string, f func(t *testing.T, dir string)) {
+	found, err := filepath.Glob(filepath.Join(golden.Dir(t, "*"), name))
 	if err != nil || len(found) == 0 {
-		t.Fatal("no goldens of diffusion pipelines", err)
+		t.Fatal("no goldens with ", name, err)
 	}
-	for _, index := range found {
-		dir := filepath.Dir(index)
+	for _, path := range found {
+		dir := strings.TrimSuffix(path, name)
 		t.Run(filepath.Base(dir), func(t *testing.T) { f(t, dir) })
 	}
 }
@@ -115,7 +116,7 @@ func compare(t testing.TB, name string, got *tensors.Tensor, g golden.Tensors) {
 }
 
 func TestTextEncoder(t *testing.T) {
-	pipelines(t, func(t *testing.T, dir string) {
+	goldens(t, "text_encoder/config.json", func(t *testing.T, dir string) {
 		g, files := golden.Open(t, dir), open(t, dir)
 		c, err := clip.ReadTextConfig(files, "text_encoder/config.json")
 		if err != nil {
@@ -133,7 +134,7 @@ func TestTextEncoder(t *testing.T) {
 }
 
 func TestUNet(t *testing.T) {
-	pipelines(t, func(t *testing.T, dir string) {
+	goldens(t, "unet/config.json", func(t *testing.T, dir string) {
 		g, files := golden.Open(t, dir), open(t, dir)
 		c, err := sd.ReadUNetConfig(files)
 		if err != nil {
@@ -150,7 +151,7 @@ func TestUNet(t *testing.T) {
 }
 
 func TestVAE(t *testing.T) {
-	pipelines(t, func(t *testing.T, dir string) {
+	goldens(t, "vae/config.json", func(t *testing.T, dir string) {
 		g, files := golden.Open(t, dir), open(t, dir)
 		c, err := sd.ReadVAEConfig(files)
 		if err != nil {
@@ -169,4 +170,3 @@ func TestVAE(t *testing.T) {
 		compare(t, "vae_encoded_logvar", got[1], g)
 	})
 }
-

@@ -119,7 +119,11 @@ func halving(padding int) nn.Window {
 
 // ChannelsLast turns x [batch, channels, height, width], torch's layout, into [batch, height, width, channels],
 // the layout of the models here, in float32.
-func ChannelsLast(x *Node) *Node { return TransposeAllAxes(ConvertDType(x, dtypes.Float32), 0, 2, 3, 1) }
+func ChannelsLast(x *Node) *Node {
+	return TransposeAllAxes(ConvertDType(x, dtypes.Float32), 0, 2, 3, 1)
+}
 
 // ChannelsFirst is the way back.
-func ChannelsFirst(x *Node) *Node { return TransposeAllAxes(ConvertDType(x, dtypes.Float32), 0, 3, 1, 2) }
+func ChannelsFirst(x *Node) *Node {
+	return TransposeAllAxes(ConvertDType(x, dtypes.Float32), 0, 3, 1, 2)
+}
