@@ -1,0 +1,137 @@
+package picture
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func read(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata/pictures", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// TestTruncated cuts one file of every format at many places: each is refused, but a JPEG that lacks no more than its end marker, which
+// Pillow reads as well.
+func TestTruncated(t *testing.T) {
+	for _, name := range []string{"rgb.png", "interlaced.png", "420.jpg", "420_progressive.jpg", "grey.jpg", "cmyk.jpg", "lossless.webp", "lossy.webp",
+		"rgb.gif", "rgb.bmp", "rgb_tiff_lzw.tif", "rgb.ppm", "plain.ppm"} {
+		t.Run(name, func(t *testing.T) {
+			data := read(t, name)
+			for _, cut := range []int{3, 10, 30, len(data) / 2, len(data) * 3 / 4, len(data) - 40} {
+				if cut <= 0 || cut >= len(data) {
+					continue
+				}
+				if _, err := Decode(data[:cut]); err == nil {
+					t.Errorf("the first %d of %d bytes are read as if they were all", cut, len(data))
+				}
+			}
+		})
+	}
+}
+
+func TestJPEGWithoutItsEndMarkerIsWhole(t *testing.T) {
+	data := read(t, "420.jpg")
+	im, err := Decode(data[:len(data)-2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if largest, mean := difference(t, im, open(t, "420.jpg.png")); largest > 3 || mean > 0.1 {
+		t.Errorf("largest difference %d, mean %.3f", largest, mean)
+	}
+}
+
+func TestCMYKWithoutAdobeMarker(t *testing.T) {
+	data := read(t, "cmyk.jpg")
+	at := bytes.Index(data, []byte("\xff\xee\x00\x0eAdobe"))
+	if at < 0 {
+		t.Fatal("the picture has no such marker")
+	}
+	im, err := Decode(append(bytes.Clone(data[:at]), data[at+16:]...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if largest, _ := difference(t, im, open(t, "cmyk.jpg.png")); largest > 3 {
+		t.Errorf("largest difference %d", largest)
+	}
+}
+
+func TestDecodeErrorsSayWhatIsWrong(t *testing.T) {
+	bomb := bytes.Clone(read(t, "rgb.png"))
+	binary.BigEndian.PutUint32(bomb[16:], 50_000)
+	binary.BigEndian.PutUint32(bomb[20:], 50_000)
+	binary.BigEndian.PutUint32(bomb[29:], crc32.ChecksumIEEE(bomb[12:29]))
+	big := bytes.Clone(read(t, "rgb.png"))
+	binary.BigEndian.PutUint32(big[16:], 8_000)
+	binary.BigEndian.PutUint32(big[20:], 9_000)
+	binary.BigEndian.PutUint32(big[29:], crc32.ChecksumIEEE(big[12:29]))
+	flipped := bytes.Clone(read(t, "rgb.png"))
+	flipped[len(flipped)-30] ^= 1
+	for name, c := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"empty":       {nil, "not a PNG"},
+		"text":        {[]byte("hello, world"), "not a PNG"},
+		"AppleDouble": {[]byte("\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "), "not a PNG"},
+		"bomb":        {bomb, "50000 x 50000 pixels are more"},
+		"lie":         {big, "truncated PNG"},
+		"flipped":     {flipped, "broken PNG"},
+		"pgm":         {[]byte("P5 2 2 70000\n1234"), "70000"},
+		"plain pgm":   {[]byte("P2 2 1 5\n1 6"), "a value of 6"},
+		"letters":     {[]byte("P2 2 x 5\n1 6"), `"x" is no number`},
+		"zero":        {[]byte("P5 0 4 255\n1234"), "0 x 4 pixels"},
+		"long":        {[]byte("P5 3 4 255\n1234"), "truncated PNM"},
+	} {
+		if _, err := Decode(c.data); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+func TestOpenNamesTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "broken.png")
+	if err := os.WriteFile(path, read(t, "rgb.png")[:100], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "truncated PNG") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestHasExtension(t *testing.T) {
+	for name, want := range map[string]bool{"a.jpg": true, "A.JPEG": true, "x.Tiff": true, "x.gif": false, "jpg": false, "a.txt": false, ".jpg": true, "a.b/c": false} {
+		if HasExtension(name) != want {
+			t.Errorf("%s: %v", name, !want)
+		}
+	}
+}
+
+// FuzzDecode feeds damaged files: the decoder may refuse, but neither panics nor gives a picture whose size and pixels disagree.
+func FuzzDecode(f *testing.F) {
+	paths, err := filepath.Glob("testdata/pictures/*")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		im, err := Decode(data)
+		if err == nil && (im.Width < 1 || im.Height < 1 || len(im.Pix) != im.Width*im.Height*3) {
+			t.Errorf("%d x %d pixels, %d values", im.Width, im.Height, len(im.Pix))
+		}
+	})
+}

@@ -1,0 +1,96 @@
+package picture
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"io"
+
+	"regft/datasets/pil"
+)
+
+// EncodePNG writes a picture as PNG. The same pixels give the same bytes for ever: digests of generated pictures, and with them the keys
+// of all that follows, depend on them. So the compressor is our own (deflate.go): the standard library's may change with any release of
+// Go, as may other people's. It spends little: row filters, then runs and Huffman codes, without a search for longer matches, which
+// photographs hardly have.
+func EncodePNG(w io.Writer, im *pil.Image) error {
+	header := binary.BigEndian.AppendUint32(nil, uint32(im.Width))
+	header = binary.BigEndian.AppendUint32(header, uint32(im.Height))
+	header = append(header, 8, 2, 0, 0, 0) // 8 bits, RGB, deflate, adaptive filters, not interlaced
+	out := []byte("\x89PNG\r\n\x1a\n")
+	out = appendChunk(out, "IHDR", header)
+	out = appendChunk(out, "IDAT", deflate(filterRows(im)))
+	out = appendChunk(out, "IEND", nil)
+	_, err := w.Write(out)
+	return err
+}
+
+func appendChunk(out []byte, kind string, data []byte) []byte {
+	out = binary.BigEndian.AppendUint32(out, uint32(len(data)))
+	start := len(out)
+	out = append(append(out, kind...), data...)
+	return binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(out[start:]))
+}
+
+// filterRows returns every row after the number of the PNG filter that leaves the smallest sum of absolute differences, the first of
+// equals: the heuristic of the PNG specification (12.8).
+func filterRows(im *pil.Image) []byte {
+	stride := im.Width * pil.Channels
+	out := make([]byte, 0, (stride+1)*im.Height)
+	above := make([]byte, stride)
+	var candidates [5][]byte
+	for i := range candidates {
+		candidates[i] = make([]byte, stride)
+	}
+	for y := range im.Height {
+		row := im.Row(y)
+		filterRow(&candidates, row, above)
+		best := 0
+		for f := range candidates {
+			if magnitude(candidates[f]) < magnitude(candidates[best]) {
+				best = f
+			}
+		}
+		out = append(append(out, byte(best)), candidates[best]...)
+		above = row
+	}
+	return out
+}
+
+// filterRow writes a row less its prediction: by nothing, the pixel to the left, the one above, their mean, and Paeth's choice.
+func filterRow(out *[5][]byte, row, above []byte) {
+	for i, v := range row {
+		var left, corner byte
+		if i >= pil.Channels {
+			left, corner = row[i-pil.Channels], above[i-pil.Channels]
+		}
+		out[0][i] = v
+		out[1][i] = v - left
+		out[2][i] = v - above[i]
+		out[3][i] = v - byte((int(left)+int(above[i]))/2)
+		out[4][i] = v - paeth(left, above[i], corner)
+	}
+}
+
+// paeth is whichever of left, above and corner is closest to left + above - corner.
+func paeth(left, above, corner byte) byte {
+	toLeft, toAbove := int(above)-int(corner), int(left)-int(corner)
+	toCorner := abs(toLeft + toAbove)
+	toLeft, toAbove = abs(toLeft), abs(toAbove)
+	switch {
+	case toLeft <= toAbove && toLeft <= toCorner:
+		return left
+	case toAbove <= toCorner:
+		return above
+	}
+	return corner
+}
+
+// magnitude is the sum of the bytes taken as signed numbers.
+func magnitude(row []byte) (sum int) {
+	for _, v := range row {
+		sum += abs(int(int8(v)))
+	}
+	return sum
+}
+
+func abs(v int) int { return max(v, -v) }
