@@ -1,0 +1,163 @@
+package sd
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"regft/models/rng"
+	"regft/models/schedulers"
+)
+
+// Settings are what all pictures of one set have in common.
+type Settings struct {
+	Seed           uint64 // picture i starts from the noise of its own generator, seeded Seed + i
+	Steps          int
+	Scheduler      string  // a name that schedulers.FromConfig knows; the checkpoint's own where empty
+	GuidanceScale  float64 // up to 1 the model answers to the prompt alone, at half the cost
+	NegativePrompt string  // what the exaggerated answer differs from
+	Width, Height  int     // in pixels; the checkpoint's own where 0
+}
+
+// A Picture is one to be made.
+type Picture struct {
+	Index  int // which of the set, from 0
+	Prompt string
+}
+
+// guided tells whether both answers are needed, as diffusers decides it.
+func (s Settings) guided() bool { return s.GuidanceScale > 1 }
+
+// check fills in the checkpoint's own size, and reports what no pipeline can do.
+func (s Settings) check(p *Pipeline) (Settings, error) {
+	factor := p.VAE.Factor()
+	for _, side := range []struct {
+		name string
+		size *int
+	}{{"width", &s.Width}, {"height", &s.Height}} {
+		if *side.size == 0 {
+			*side.size = p.UNet.SampleSize * factor
+		}
+		if *side.size < factor || *side.size%factor != 0 {
+			return s, fmt.Errorf("%s is %d: this checkpoint makes multiples of %d pixels", side.name, *side.size, factor)
+		}
+	}
+	_, err := schedulers.FromConfig(p.scheduler, s.Scheduler, s.Steps)
+	return s, err
+}
+
+// Latents are the pictures of a batch on their way from noise to data.
+type Latents struct {
+	Step   int       // how many calls of the U-Net they have seen
+	Steps  int       // of how many
+	Values []float32 // [batch, channels, height, width] in units of the U-Net
+	Height int       // of the latents
+	Width  int
+}
+
+// Steps makes a batch of pictures step by step: the noise first, then what each call of the U-Net left of it. The
+// values are reused from one step to the next.
+func (p *Pipeline) Steps(ctx context.Context, s Settings, batch []Picture) iter.Seq2[Latents, error] {
+	return func(yield func(Latents, error) bool) {
+		if err := p.steps(ctx, s, batch, func(l Latents) bool { return yield(l, nil) }); err != nil {
+			yield(Latents{}, err)
+		}
+	}
+}
+
+func (p *Pipeline) steps(ctx context.Context, s Settings, batch []Picture, yield func(Latents) bool) error {
+	s, err := s.check(p)
+	if err != nil {
+		return err
+	}
+	d, err := p.start(s, batch)
+	if err != nil {
+		return err
+	}
+	text, err := p.states(s, batch)
+	if err != nil {
+		return err
+	}
+	defer text.FinalizeAll()
+	scale := tensors.FromScalar(float32(s.GuidanceScale))
+	for i, t := range d.timesteps {
+		if !yield(d.latents) {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		out, err := p.unet.run(d.input(i), tensors.FromScalar(float32(t)), scale, text)
+		if err != nil {
+			return err
+		}
+		if err := d.step(i, out[0]); err != nil {
+			return err
+		}
+	}
+	yield(d.latents)
+	return nil
+}
+
+// denoising is a batch between two steps: each picture with a scheduler and a generator of its own.
+type denoising struct {
+	latents    Latents
+	channels   int
+	timesteps  []float64
+	schedulers []schedulers.Scheduler
+	generators []*rng.Generator
+}
+
+// start draws each picture's noise.
+func (p *Pipeline) start(s Settings, batch []Picture) (*denoising, error) {
+	factor := p.VAE.Factor()
+	d := &denoising{channels: p.VAE.LatentChannels}
+	d.latents = Latents{Height: s.Height / factor, Width: s.Width / factor}
+	size := d.channels * d.latents.Height * d.latents.Width
+	d.latents.Values = make([]float32, len(batch)*size)
+	for i, picture := range batch {
+		scheduler, err := schedulers.FromConfig(p.scheduler, s.Scheduler, s.Steps)
+		if err != nil {
+			return nil, err
+		}
+		d.timesteps = scheduler.Timesteps()
+		generator, x := rng.New(s.Seed+uint64(picture.Index)), d.latents.Values[i*size:(i+1)*size]
+		generator.Randn(x)
+		for k := range x {
+			x[k] *= float32(scheduler.InitNoiseSigma())
+		}
+		d.schedulers, d.generators = append(d.schedulers, scheduler), append(d.generators, generator)
+	}
+	d.latents.Steps = len(d.timesteps)
+	return d, nil
+}
+
+// picture is the part of values that belongs to picture i.
+func (d *denoising) picture(values []float32, i int) []float32 {
+	size := len(values) / len(d.schedulers)
+	return values[i*size : (i+1)*size]
+}
+
+// input is what the U-Net sees at call i.
+func (d *denoising) input(i int) *tensors.Tensor {
+	values := make([]float32, len(d.latents.Values))
+	for k, scheduler := range d.schedulers {
+		copy(d.picture(values, k), scheduler.ScaleInput(d.picture(d.latents.Values, k), i))
+	}
+	return tensors.FromFlatDataAndDimensions(values, len(d.schedulers), d.channels, d.latents.Height, d.latents.Width)
+}
+
+// step takes the U-Net's answer to call i.
+func (d *denoising) step(i int, answer *tensors.Tensor) error {
+	defer answer.FinalizeAll()
+	err := tensors.ConstFlatData(answer, func(values []float32) {
+		for k, scheduler := range d.schedulers {
+			x := d.picture(d.latents.Values, k)
+			copy(x, scheduler.Step(d.picture(values, k), i, x, d.generators[k].Randn))
+		}
+	})
+	d.latents.Step = i + 1
+	return err
+}
