@@ -78,7 +78,10 @@ func (a Artifact) ReadFile(ctx context.Context, name string) ([]byte, error) {
 }
 
 // A Coord is the value of one axis at a point, by its key.
-type Coord struct{ Axis, Key string }
+type Coord struct {
+	Axis, Key string
+	Replicate bool // tables fold the axis
+}
 
 // An Input is one artifact handed to a stage. In the struct of parameters it stands as Input (required), *Input
 // (optional) or []Input (one, a list, or with shape:"map" a mapping).
@@ -86,6 +89,7 @@ type Input struct {
 	Key    string     // the name in a mapping
 	Coords []Coord    // the values of the axes gathered and pooled, in the order of the axes
 	Path   string     // with path:"true": the absolute path given in place of an artifact
+	Names  []string   // of its parts, as metrics.NAME has them; nil where there is one without a name
 	Parts  []Artifact // one, or one for each of the producer's each:"node" inputs; filled before Run
 }
 
