@@ -18,8 +18,8 @@ import (
 // SHA-256 (2 GB/s) takes less time than opening a second file would.
 const checkSize = 1 << 20
 
-// bufferSize is how much is read between two looks at the context.
-const bufferSize = 1 << 20
+// bufferSize is how much of a big file is read between two looks at the context.
+const bufferSize = 256 << 10
 
 // verification says in which state a blob's file was when its content was right.
 type verification struct {
@@ -62,25 +62,47 @@ func (d *Dir) Put(ctx context.Context, content io.Reader) (Digest, int64, error)
 }
 
 func (d *Dir) put(ctx context.Context, content io.Reader) (Digest, int64, error) {
+	content = contextReader{ctx, content}
+	var head bytes.Buffer
+	switch _, err := io.CopyN(&head, content, checkSize); err {
+	case nil:
+		return d.putBig(ctx, io.MultiReader(&head, content))
+	case io.EOF:
+		digest, err := d.putSmall(ctx, head.Bytes())
+		return digest, int64(head.Len()), err
+	default:
+		return Digest{}, 0, err
+	}
+}
+
+// putSmall hashes content before it writes any file.
+func (d *Dir) putSmall(ctx context.Context, content []byte) (Digest, error) {
+	digest := SumBytes(content)
+	if err := d.verify(ctx, digest); !errors.Is(err, ErrMiss) {
+		return digest, err
+	}
+	return digest, d.writeEntry(d.blobPath(digest), content, durable)
+}
+
+// putBig hashes content while it writes it to a temporary file.
+func (d *Dir) putBig(ctx context.Context, content io.Reader) (Digest, int64, error) {
 	f, err := d.createTemp()
 	if err != nil {
 		return Digest{}, 0, err
 	}
 	defer f.discard()
 	hasher, check := NewHasher(), xxhash.New()
-	size, err := copyContext(ctx, io.MultiWriter(f, hasher, check), content)
+	size, err := io.Copy(io.MultiWriter(f, hasher, check), content)
 	if err != nil {
 		return Digest{}, 0, err
 	}
 	digest := hasher.Sum()
-	path := d.blobPath(digest)
 	if err := d.verify(ctx, digest); !errors.Is(err, ErrMiss) {
 		return digest, size, err
 	}
-	if size >= checkSize {
-		if err := d.writeCheck(path, check.Sum64()); err != nil {
-			return Digest{}, 0, err
-		}
+	path := d.blobPath(digest)
+	if err := d.writeCheck(path, check.Sum64()); err != nil {
+		return Digest{}, 0, err
 	}
 	return digest, size, f.commit(path, durable)
 }
@@ -270,18 +292,14 @@ func openSized(path string) (*os.File, int64, error) {
 	return f, info.Size(), nil
 }
 
-// hashFile writes a file's content to w.
-func hashFile(ctx context.Context, path string, w io.Writer) error {
-	f, err := os.Open(path)
+// hashFile writes a file's content to hash, until ctx ends.
+func hashFile(ctx context.Context, path string, hash io.Writer) error {
+	f, size, err := openSized(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	_, err = copyContext(ctx, w, f)
+	buffer := make([]byte, min(size+1, bufferSize))
+	_, err = io.CopyBuffer(hash, contextReader{ctx, f}, buffer)
 	return err
-}
-
-// copyContext is io.Copy that stops when ctx ends.
-func copyContext(ctx context.Context, to io.Writer, from io.Reader) (int64, error) {
-	return io.CopyBuffer(to, contextReader{ctx, from}, make([]byte, bufferSize))
 }

@@ -1,11 +1,11 @@
 package cache
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"hash"
-	"strings"
 )
 
 const digestPrefix = "sha256:"
@@ -25,15 +25,15 @@ func (s sum) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText accepts exactly what MarshalText writes.
 func (s *sum) UnmarshalText(text []byte) error {
-	digits, ok := strings.CutPrefix(string(text), digestPrefix)
-	if !ok || len(digits) != 2*sha256.Size || strings.ToLower(digits) != digits {
-		return fmt.Errorf("digest %q: want sha256: and %d lowercase hexadecimal digits", text, 2*sha256.Size)
+	digits, ok := bytes.CutPrefix(text, []byte(digestPrefix))
+	var decoded sum
+	if !ok || len(digits) != hex.EncodedLen(len(decoded.bytes)) || bytes.ContainsAny(digits, "ABCDEF") {
+		return fmt.Errorf("digest %q: want sha256: and 64 lowercase hexadecimal digits", text)
 	}
-	decoded, err := hex.DecodeString(digits)
-	if err != nil {
+	if _, err := hex.Decode(decoded.bytes[:], digits); err != nil {
 		return fmt.Errorf("digest %q: %w", text, err)
 	}
-	copy(s.bytes[:], decoded)
+	*s = decoded
 	return nil
 }
 

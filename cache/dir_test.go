@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,7 +97,7 @@ func TestDefaultPath(t *testing.T) {
 
 func TestOpenDirErrors(t *testing.T) {
 	path := writeFile(t, filepath.Join(t.TempDir(), "file"), nil)
-	if _, err := cache.OpenDir(path); err == nil || !bytes.Contains([]byte(err.Error()), []byte(path)) {
+	if _, err := cache.OpenDir(path); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("OpenDir of a file: %v, want an error that names it", err)
 	}
 }
@@ -169,6 +170,36 @@ func TestPutFile(t *testing.T) {
 	}
 }
 
+func TestPutFolder(t *testing.T) {
+	d, folder := openDir(t, t.TempDir()), t.TempDir()
+	want := map[string][]byte{"a": {}, "b/a.txt": []byte("1"), "b.txt": []byte("22"), "b/c/\xff": []byte("1")}
+	for name, content := range want {
+		writeFile(t, filepath.Join(folder, filepath.FromSlash(name)), content)
+	}
+	if err := os.Mkdir(filepath.Join(folder, "empty"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	m, err := d.PutFolder(t.Context(), folder)
+	if err != nil || len(m.Files) != len(want) {
+		t.Fatalf("PutFolder: %v, %v", m, err)
+	}
+	for _, f := range m.Files {
+		got, err := read(t, d, f.Digest)
+		if err != nil || !bytes.Equal(got, want[f.Name]) || f.Size != int64(len(got)) {
+			t.Errorf("%s: %q, %v, want %q", f.Name, got, err, want[f.Name])
+		}
+	}
+	if err := os.Symlink("a", filepath.Join(folder, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.PutFolder(t.Context(), folder); err == nil || !strings.Contains(err.Error(), "link") {
+		t.Errorf("with a symbolic link: %v, want an error that names it", err)
+	}
+	if _, err := d.PutFolder(t.Context(), filepath.Join(folder, "absent")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no folder: %v", err)
+	}
+}
+
 func TestPath(t *testing.T) {
 	d := openDir(t, t.TempDir())
 	for _, size := range []int{0, 10, 2 << 20} {
@@ -205,7 +236,7 @@ func TestManifests(t *testing.T) {
 		t.Errorf("Manifest of other content: %v, want a miss", err)
 	}
 	m.Files[0].Digest = cache.SumBytes([]byte("never put"))
-	if _, err := d.PutManifest(t.Context(), m); !errors.Is(err, cache.ErrMiss) || !bytes.Contains([]byte(err.Error()), []byte("a/b.txt")) {
+	if _, err := d.PutManifest(t.Context(), m); !errors.Is(err, cache.ErrMiss) || !strings.Contains(err.Error(), "a/b.txt") {
 		t.Errorf("PutManifest without its file: %v, want a miss that names it", err)
 	}
 }

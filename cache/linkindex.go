@@ -158,15 +158,16 @@ func (d *Dir) recordLinks(found []link) error {
 func encodeLink(l link) string {
 	s := l.state
 	rest := fmt.Sprintf("%s %d %d %d %d %d %d %q", l.digest.hex(), s.size, s.mtime, s.ctime, s.device, s.inode, l.recorded, l.path)
-	return fmt.Sprintf("%016x %s\n", xxhash.Sum64String(rest), rest)
+	return lineCheck(rest) + " " + rest + "\n"
 }
+
+func lineCheck(rest string) string { return fmt.Sprintf("%016x", xxhash.Sum64String(rest)) }
 
 // decodeLink reads a line that encodeLink wrote.
 func decodeLink(line string) (link, bool) {
 	line, ended := strings.CutSuffix(line, "\n")
 	check, rest, found := strings.Cut(line, " ")
-	want, err := strconv.ParseUint(check, 16, 64)
-	if !ended || !found || err != nil || xxhash.Sum64String(rest) != want {
+	if !ended || !found || check != lineCheck(rest) {
 		return link{}, false
 	}
 	fields := strings.SplitN(rest, " ", 8)
@@ -175,9 +176,11 @@ func decodeLink(line string) (link, bool) {
 	}
 	var numbers [6]int64
 	for i := range numbers {
-		if numbers[i], err = strconv.ParseInt(fields[i+1], 10, 64); err != nil {
+		n, err := strconv.ParseInt(fields[i+1], 10, 64)
+		if err != nil {
 			return link{}, false
 		}
+		numbers[i] = n
 	}
 	digest, digestErr := ParseDigest(digestPrefix + fields[0])
 	path, pathErr := strconv.Unquote(fields[7])

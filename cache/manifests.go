@@ -5,7 +5,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
 )
+
+// putsAtOnce is how many files PutFolder stores at a time. They wait for the
+// disk, and the file system writes what several wait for in one go.
+const putsAtOnce = 16
 
 // PutManifest stores a manifest and gives the artifact's digest. Each file that
 // it names must be there, put or linked.
@@ -18,6 +26,39 @@ func (d *Dir) PutManifest(ctx context.Context, m Manifest) (Digest, error) {
 	}
 	digest, _, err := d.Put(ctx, bytes.NewReader(m.Encode()))
 	return digest, err
+}
+
+// PutFolder stores a copy of every file below a folder and gives their manifest,
+// itself not stored. Anything but files and folders is an error.
+func (d *Dir) PutFolder(ctx context.Context, folder string) (Manifest, error) {
+	var files []File
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		if !entry.Type().IsRegular() {
+			return fmt.Errorf("%s is neither a file nor a folder", path)
+		}
+		name, err := filepath.Rel(folder, path)
+		files = append(files, File{Name: filepath.ToSlash(name)})
+		return err
+	})
+	if err != nil {
+		return Manifest{}, fmt.Errorf("storing a folder in the cache: %w", err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(putsAtOnce)
+	for i := range files {
+		group.Go(func() (err error) {
+			path := filepath.Join(folder, filepath.FromSlash(files[i].Name))
+			files[i].Digest, files[i].Size, err = d.PutFile(ctx, path)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return Manifest{}, err
+	}
+	return NewManifest(files)
 }
 
 // Manifest gives the manifest with that digest. Content that is not a manifest

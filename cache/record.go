@@ -138,7 +138,8 @@ func decodeResult(content []byte, action ActionID) (*Result, error) {
 		return nil, err
 	}
 	var result Result
-	if err := json.Unmarshal(body, &result); err != nil {
+	// Called directly: json.Unmarshal would scan the text twice more.
+	if err := result.UnmarshalJSON(body); err != nil {
 		return nil, fmt.Errorf("not a result: %w", err)
 	}
 	if result.Action != action {

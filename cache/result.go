@@ -35,17 +35,18 @@ type Result struct {
 	Created time.Time `json:"created,omitzero"`
 }
 
+// plainResult is a Result whose metrics encoding/json takes as they are.
+type plainResult Result
+
 // MarshalJSON writes non-finite metrics as strings.
 func (r Result) MarshalJSON() ([]byte, error) {
-	type plain Result
 	r.Metrics = EncodeMetrics(r.Metrics)
-	return json.Marshal(plain(r))
+	return json.Marshal(plainResult(r))
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote; non-finite metrics are numbers again.
 func (r *Result) UnmarshalJSON(text []byte) error {
-	type plain Result
-	if err := json.Unmarshal(text, (*plain)(r)); err != nil {
+	if err := json.Unmarshal(text, (*plainResult)(r)); err != nil {
 		return err
 	}
 	DecodeMetrics(r.Metrics)
