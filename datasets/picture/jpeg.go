@@ -27,19 +27,7 @@ func decodeJPEG(data []byte) (*pil.Image, error) {
 	if err := checkSize(config.Width, config.Height, data, 1024); err != nil {
 		return nil, err
 	}
-	complete, progressive := markers(data)
-	var im image.Image
-	switch {
-	case progressive || config.ColorModel == color.CMYKModel:
-		im, err = jpeg.Decode(bytes.NewReader(withAdobe(data, config)))
-	case complete:
-		im, err = jpegn.Decode(bytes.NewReader(data))
-	default: // jpegn would leave what is missing grey; image/jpeg is strict, and decides whether more than the end marker is
-		im, err = jpeg.Decode(bytes.NewReader(append(bytes.Clone(data), 0xff, 0xd9)))
-		if err != nil {
-			err = fmt.Errorf("%w (%v)", io.ErrUnexpectedEOF, err)
-		}
-	}
+	im, err := jpegImage(data, config.ColorModel == color.CMYKModel)
 	if err != nil {
 		return nil, err
 	}
@@ -49,9 +37,28 @@ func decodeJPEG(data []byte) (*pil.Image, error) {
 	return toRGB(im)
 }
 
+// jpegImage has a file decoded by whoever does it right.
+func jpegImage(data []byte, fourComponents bool) (image.Image, error) {
+	complete, progressive := markers(data)
+	switch {
+	case fourComponents:
+		return jpeg.Decode(bytes.NewReader(withAdobe(data)))
+	case progressive: // neither decoder takes a progressive file with restart markers; hardly anyone has written one
+		return jpeg.Decode(bytes.NewReader(data))
+	case complete:
+		return jpegn.Decode(bytes.NewReader(data))
+	}
+	// jpegn would leave what is missing grey; image/jpeg is strict, and decides whether it is more than the end marker.
+	im, err := jpeg.Decode(bytes.NewReader(append(bytes.Clone(data), 0xff, 0xd9)))
+	if err != nil {
+		return nil, fmt.Errorf("%w (%v)", io.ErrUnexpectedEOF, err)
+	}
+	return im, nil
+}
+
 // withAdobe adds the marker that says how to read four components where a file has none; Pillow takes the same for granted.
-func withAdobe(data []byte, config image.Config) []byte {
-	if config.ColorModel != color.CMYKModel || bytes.Contains(data, []byte("Adobe")) {
+func withAdobe(data []byte) []byte {
+	if bytes.Contains(data, []byte("Adobe")) {
 		return data
 	}
 	marker := []byte("\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00")

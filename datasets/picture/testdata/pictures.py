@@ -127,11 +127,19 @@ save("grey.bmp", grey)
 save("palette.bmp", palette)
 save("rgb.gif", rgb)
 save("transparent.gif", palette, transparency=3)
-frame = rgb.crop((0, 0, 20, 10))
 save("animated.gif", rgb, save_all=True, append_images=[Image.fromarray(picture(w, h))])
-buffer = io.BytesIO()
-Image.new("P", (6, 5)).save(buffer, "GIF")
-small = bytearray(buffer.getvalue())
+
+
+def lzw(values):
+    """GIF's codes of two-bit values, the table cleared before each."""
+    codes = [c for v in values for c in (4, v)] + [5]
+    packed = sum(c << 3 * i for i, c in enumerate(codes)).to_bytes(-(-3 * len(codes) // 8), "little")
+    return bytes([2, len(packed)]) + packed + b"\0"
+
+
+# A frame smaller than its canvas: 3 x 2 pixels at (2, 1) on 6 x 5, with and without a transparent colour.
+for name, control in (("small_frame.gif", b""), ("small_frame_transparent.gif", b"!\xf9\4\1\0\0\2\0")):
+    note(name, b"GIF89a\6\0\5\0\x91\1\0" + bytes(range(100, 112)) + control + b",\2\0\1\0\3\0\2\0\0" + lzw([0, 1, 2, 3, 2, 1]) + b";")
 note("rgb.ppm", b"P6\n# a comment\n37 29\n255\n" + rgb.tobytes())
 note("rgb_31.ppm", b"P6 3 2 31\n" + bytes(range(18)))
 note("rgb_16.ppm", b"P6 3 1 1000\n" + rng.integers(0, 1001, 9).astype(">u2").tobytes())
