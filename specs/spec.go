@@ -9,6 +9,7 @@ package specs
 import (
 	"time"
 
+	"regft/specs/source"
 	"regft/stages"
 )
 
@@ -107,8 +108,17 @@ type Outcome struct {
 // Address is how an instance is named on the command line and in reports: STAGE[axis=key,…].
 func (i *Instance) Address() string { return Address(i.Stage.Name, i.Coords) }
 
-// A Place is a position in a spec file.
-type Place struct {
-	File         string // as people would type it
-	Line, Column int    // from 1; Column counts characters
-}
+// What a problem of a spec is, and where.
+type (
+	Place       = source.Place
+	Position    = source.Position
+	Severity    = source.Severity
+	Diagnostic  = source.Diagnostic
+	Diagnostics = source.Diagnostics
+)
+
+// The severities of a Diagnostic.
+const (
+	Error   = source.Error
+	Warning = source.Warning
+)

@@ -1,4 +1,6 @@
-package specs
+// Package source reads the files of a spec: YAML with the place of every node, files merged into the one that includes
+// them, values set on the command line; and it holds the diagnostics that point into them.
+package source
 
 import (
 	"cmp"
@@ -61,6 +63,12 @@ func (ds Diagnostics) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// A Place is a position in a spec file.
+type Place struct {
+	File         string // as people would type it
+	Line, Column int    // from 1; Column counts characters
+}
+
 // Place is where the problem starts.
 func (d Diagnostic) Place() Place {
 	return Place{File: d.File, Line: d.Start.Line, Column: d.Start.Column}
@@ -74,8 +82,8 @@ func (p Place) String() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }
 
-// sorted is ds by place, each once.
-func (ds Diagnostics) sorted() Diagnostics {
+// Sorted is ds by place, each once.
+func (ds Diagnostics) Sorted() Diagnostics {
 	out := slices.Clone(ds)
 	slices.SortStableFunc(out, func(a, b Diagnostic) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Start.Line, b.Start.Line), cmp.Compare(a.Start.Column, b.Start.Column), cmp.Compare(a.Summary, b.Summary))

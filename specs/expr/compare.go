@@ -1,0 +1,86 @@
+package expr
+
+import (
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/operators"
+)
+
+// comparison tells the resolver of a reference that is compared with constants.
+func (r *resolution) comparison(e ast.Expr) {
+	c := e.AsCall()
+	switch c.FunctionName() {
+	case operators.Equals, operators.NotEquals:
+		r.compare(c.Args()[0], c.Args()[1])
+		r.compare(c.Args()[1], c.Args()[0])
+	case operators.In:
+		r.compare(c.Args()[0], c.Args()[1])
+	}
+}
+
+func (r *resolution) compare(left, right ast.Expr) {
+	nodes := r.chain(left)
+	constants := r.constants(right)
+	if nodes == nil || constants == nil {
+		return
+	}
+	if p := r.resolver.Compare(r.describe(nodes), constants); p != nil {
+		r.fail(p)
+	}
+}
+
+// constants are the literals that e is or lists; nil where it is anything else.
+func (r *resolution) constants(e ast.Expr) []Constant {
+	elements := []ast.Expr{e}
+	if e.Kind() == ast.ListKind {
+		elements = e.AsList().Elements()
+	}
+	var out []Constant
+	for _, x := range elements {
+		if x.Kind() != ast.LiteralKind {
+			return nil
+		}
+		v, err := FromCEL(x.AsLiteral())
+		if err != nil {
+			return nil
+		}
+		out = append(out, Constant{Value: v, Span: r.literalSpan(x, v)})
+	}
+	return out
+}
+
+// literalSpan is the text of a literal: quoted where it is a text.
+func (r *resolution) literalSpan(e ast.Expr, v any) Span {
+	s := r.span(e)
+	length := len([]rune(Format(v)))
+	if _, text := v.(string); text {
+		length += 2
+	}
+	s.End = min(s.Start+length, len(r.text))
+	return s
+}
+
+// minusName sees a.b-c where a name with a - was meant, which reads as a difference.
+func (r *resolution) minusName(e ast.Expr) bool {
+	c := e.AsCall()
+	if c.FunctionName() != operators.Subtract {
+		return false
+	}
+	left, right := r.chain(c.Args()[0]), r.chain(c.Args()[1])
+	if len(left) < 2 || right == nil || left[len(left)-1].Kind() != ast.SelectKind {
+		return false
+	}
+	ref, tail := r.describe(left), r.describe(right)
+	if tail.Start != ref.End+1 || r.text[ref.End] != '-' || ref.Root == tail.Root || ref.Root == "metrics" {
+		return false
+	}
+	last := ref.Segs[len(ref.Segs)-1]
+	joined := ref
+	joined.Segs = append(append([]Segment{}, ref.Segs[:len(ref.Segs)-1]...), Segment{Name: last.Name + "-" + tail.Root, Span: Span{last.Start, tail.To(0).End}})
+	joined.End = tail.To(0).End
+	if _, problem := r.resolver.Resolve(ref); problem == nil {
+		return false
+	}
+	r.fail(&Problem{Span: joined.Span, Summary: string(r.text[joined.Start:joined.End]) + " reads as a difference",
+		Expected: joined.Path(len(joined.Segs)), Note: "a name with a - in it is written in brackets and quotes"})
+	return true
+}

@@ -1,0 +1,184 @@
+package expr
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/ext"
+)
+
+// The limits of one expression.
+const (
+	maxText  = 16 << 10 // characters
+	maxDepth = 100
+	maxCost  = 20_000_000 // steps of macros
+)
+
+// An Env compiles expressions.
+type Env struct{ base *cel.Env }
+
+// Functions are what expressions may call beside CEL's own.
+type Functions struct {
+	File  func(path string) (any, error)    // file("…"): the parsed content
+	Stage func(args ...any) (Handle, error) // stages[E], stages[E].OUTPUT
+}
+
+// StageCall is the function that Binding.Call names for Functions.Stage.
+const StageCall = "@stage"
+
+// NewEnv is an Env with functions f.
+func NewEnv(f Functions) (*Env, error) {
+	options := append(decimals(), ext.Strings(), ext.Math(),
+		cel.CustomTypeAdapter(adapter{}), cel.CrossTypeNumericComparisons(true), cel.EnableMacroCallTracking(),
+		cel.ParserRecursionLimit(maxDepth), cel.ParserExpressionSizeLimit(maxText),
+		cel.Function("file", cel.Overload("file_string", []*cel.Type{cel.StringType}, cel.DynType,
+			cel.UnaryBinding(func(v ref.Val) ref.Val { return call(f.File, v) }))),
+		cel.Function(StageCall,
+			cel.Overload("stage_name", []*cel.Type{cel.DynType}, ArtifactType, cel.FunctionBinding(stageCall(f.Stage))),
+			cel.Overload("stage_output", []*cel.Type{cel.DynType, cel.StringType}, ArtifactType, cel.FunctionBinding(stageCall(f.Stage)))))
+	base, err := cel.NewCustomEnv(options...)
+	if err != nil {
+		return nil, fmt.Errorf("setting up CEL: %w", err)
+	}
+	return &Env{base}, nil
+}
+
+func call(f func(string) (any, error), v ref.Val) ref.Val {
+	out, err := f(string(v.(types.String)))
+	if err != nil {
+		return types.WrapErr(err)
+	}
+	return ToCEL(out)
+}
+
+func stageCall(f func(args ...any) (Handle, error)) func(args ...ref.Val) ref.Val {
+	return func(args ...ref.Val) ref.Val {
+		var in []any
+		for _, a := range args {
+			v, err := FromCEL(a)
+			if err != nil {
+				return types.WrapErr(err)
+			}
+			in = append(in, v)
+		}
+		h, err := f(in...)
+		if err != nil {
+			return types.WrapErr(err)
+		}
+		return handleValue{h}
+	}
+}
+
+// A Program is a compiled expression.
+type Program struct {
+	Text    string
+	Type    *cel.Type // of its value
+	Vars    map[string]*cel.Type
+	program cel.Program
+	info    *ast.SourceInfo
+	size    int // characters
+}
+
+// Compile parses text, resolves its names by r and checks its types.
+func (e *Env) Compile(text string, r Resolver) (*Program, []*Problem) {
+	tree, issues := e.base.Parse(text)
+	if issues.Err() != nil {
+		return nil, syntaxProblems(text, issues)
+	}
+	res, problems := e.resolve(tree, text, r)
+	if problems != nil {
+		return nil, problems
+	}
+	return e.finish(tree, res)
+}
+
+func (e *Env) resolve(tree *cel.Ast, text string, r Resolver) (*resolution, []*Problem) {
+	native := tree.NativeRep()
+	res := &resolution{tree: native, text: []rune(text), fac: ast.NewExprFactory(), resolver: r, vars: map[string]*cel.Type{}, nextID: ast.MaxID(native)}
+	res.walk(native.Expr())
+	return res, res.problems
+}
+
+// finish checks a resolved tree and plans its evaluation.
+func (e *Env) finish(tree *cel.Ast, res *resolution) (*Program, []*Problem) {
+	var declarations []cel.EnvOption
+	for name, t := range res.vars {
+		declarations = append(declarations, cel.Variable(name, t))
+	}
+	env, err := e.base.Extend(declarations...)
+	if err != nil {
+		return nil, []*Problem{{Span: Span{0, len(res.text)}, Summary: err.Error()}}
+	}
+	checked, issues := env.Check(tree)
+	if issues.Err() != nil {
+		return nil, typeProblems(e, res, issues)
+	}
+	if problems := res.mismatches(checked.NativeRep()); problems != nil {
+		return nil, problems
+	}
+	var options []cel.ProgramOption
+	if len(tree.NativeRep().SourceInfo().MacroCalls()) > 0 { // only macros repeat
+		options = append(options, cel.CostLimit(maxCost))
+	}
+	program, err := env.Program(checked, options...)
+	if err != nil {
+		return nil, []*Problem{{Span: Span{0, len(res.text)}, Summary: err.Error()}}
+	}
+	return &Program{Text: string(res.text), Type: checked.OutputType(), Vars: res.vars, program: program, info: checked.NativeRep().SourceInfo(), size: len(res.text)}, nil
+}
+
+// scope gives a program its variables while it is evaluated.
+type scope struct{ lookup func(name string) ref.Val }
+
+// ResolveName implements cel.Activation.
+func (s *scope) ResolveName(name string) (any, bool) {
+	v := s.lookup(name)
+	return v, v != nil
+}
+
+// Parent implements cel.Activation.
+func (s *scope) Parent() cel.Activation { return nil }
+
+var scopes = sync.Pool{New: func() any { return new(scope) }}
+
+// Eval evaluates the program; lookup gives the values of its Vars. An error is a *Problem.
+func (p *Program) Eval(lookup func(name string) ref.Val) (any, error) {
+	v, err := p.EvalCEL(lookup)
+	if err != nil {
+		return nil, err
+	}
+	out, err := FromCEL(v)
+	if err != nil {
+		return nil, p.problem(err)
+	}
+	return out, nil
+}
+
+// EvalCEL is Eval with CEL's own value as the result.
+func (p *Program) EvalCEL(lookup func(name string) ref.Val) (ref.Val, error) {
+	s := scopes.Get().(*scope)
+	s.lookup = lookup
+	v, _, err := p.program.Eval(s)
+	scopes.Put(s)
+	if err != nil {
+		return nil, p.problem(err)
+	}
+	return v, nil
+}
+
+// problem is an error of evaluation, with its place where CEL says it.
+func (p *Program) problem(err error) *Problem {
+	out := &Problem{Span: Span{0, p.size}, Summary: explain(err)}
+	var failed *types.Err
+	if errors.As(err, &failed) {
+		if at, ok := p.info.GetOffsetRange(failed.NodeID()); ok {
+			out.Span = Span{int(at.Start), max(int(at.Stop), int(at.Start)+1)}
+		}
+	}
+	return out
+}

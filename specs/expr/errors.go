@@ -1,0 +1,199 @@
+package expr
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/types"
+)
+
+// Nearest is the name that comes nearest to got, "" where none is near.
+func Nearest(got string, names []string) string {
+	best, distance := "", max(2, len(got)/3)+1
+	for _, n := range names {
+		d := levenshtein.ComputeDistance(strings.ToLower(got), strings.ToLower(n))
+		if d < distance && d < max(len(got), len(n)) {
+			best, distance = n, d
+		}
+	}
+	return best
+}
+
+var (
+	mismatched = regexp.MustCompile(`(?:mismatched|extraneous) input (.*?) expecting|no viable alternative at input (.*)|token recognition error at: (.*)`)
+	overload   = regexp.MustCompile(`found no matching overload for '(.*)' applied to '(.*)'`)
+	undeclared = regexp.MustCompile(`undeclared reference to '([^']*)'`)
+	undefined  = regexp.MustCompile(`undefined field '([^']*)'`)
+)
+
+// syntaxProblems is the first mistake of a text that is no CEL: what a parser says after it is rarely right.
+func syntaxProblems(text string, issues *cel.Issues) []*Problem {
+	errs := issues.Errors()
+	first := errs[0]
+	at := offset(text, first.Location.Line(), first.Location.Column())
+	p := &Problem{Span: Span{at, at + 1}, Summary: "this is no CEL: " + strings.TrimPrefix(first.Message, "Syntax error: ")}
+	if m := mismatched.FindStringSubmatch(first.Message); m != nil {
+		found := strings.Trim(m[1]+m[2]+m[3], "'")
+		p.Summary = fmt.Sprintf("this is no CEL: unexpected %q", found)
+		if found == "<EOF>" {
+			p.Summary = "this is no CEL: it ends too early"
+		}
+		p.Note = habit(found, text)
+	}
+	if strings.TrimSpace(text) == "" {
+		p.Summary = "an empty expression"
+	}
+	return []*Problem{p}
+}
+
+// habit is what another language's way of writing is in CEL.
+func habit(found, text string) string {
+	switch strings.TrimSpace(found) {
+	case "=":
+		return "CEL compares with =="
+	case "and":
+		return "CEL writes && for and"
+	case "or":
+		return "CEL writes || for or"
+	case "if", "else":
+		return "CEL writes a choice as: condition ? value : other"
+	}
+	if strings.Contains(text, " = ") {
+		return "CEL compares with =="
+	}
+	return ""
+}
+
+// offset is the character at a line (from 1) and column (from 0) of text.
+func offset(text string, line, column int) int {
+	at := 0
+	for i, l := range strings.SplitAfter(text, "\n") {
+		if i == line-1 {
+			break
+		}
+		at += len([]rune(l))
+	}
+	return at + max(column, 0)
+}
+
+// typeProblems are the mistakes that CEL's checker found, in plain words.
+func typeProblems(e *Env, res *resolution, issues *cel.Issues) []*Problem {
+	var out []*Problem
+	for _, err := range issues.Errors() {
+		p := &Problem{Span: Span{0, len(res.text)}, Summary: err.Message}
+		if at, ok := res.tree.SourceInfo().GetOffsetRange(err.ExprID); ok {
+			p.Span = Span{int(at.Start), max(int(at.Stop), int(at.Start)+1)}
+		}
+		if m := overload.FindStringSubmatch(err.Message); m != nil {
+			p.Summary = overloadText(m[1], m[2])
+		}
+		if m := undeclared.FindStringSubmatch(err.Message); m != nil {
+			p.Summary = fmt.Sprintf("unknown function %s()", m[1])
+			p.Nearest = Nearest(m[1], slices.Collect(maps.Keys(e.base.Functions())))
+		}
+		if m := undefined.FindStringSubmatch(err.Message); m != nil {
+			p.Summary = fmt.Sprintf("this has no field %q", m[1])
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// overloadText says which types an operator or function does not take.
+func overloadText(function, signature string) string {
+	name, args, isMethod := opName(function), signature, false
+	if before, after, ok := strings.Cut(signature, ".("); ok {
+		args, isMethod = strings.Trim(after, ")"), true
+		return fmt.Sprintf("%s() does not go with %s", name, plainTypes(before+", "+args))
+	}
+	args = strings.Trim(args, "()")
+	if strings.HasPrefix(function, "_") || strings.HasPrefix(function, "@") || function == "!_" || function == "-_" {
+		return fmt.Sprintf("%s does not go with %s", name, plainTypes(args))
+	}
+	_ = isMethod
+	return fmt.Sprintf("%s() does not take %s", name, plainTypes(args))
+}
+
+var typeWords = map[string]string{
+	"int": "a number", "double": "a number", "uint": "a number", "string": "a text", "bool": "true or false", "null": "null", "null_type": "null",
+	"dyn": "a value", "artifact": "an artifact",
+}
+
+func plainTypes(args string) string {
+	var words []string
+	for _, a := range strings.Split(args, ", ") {
+		words = append(words, typeWord(a))
+	}
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " and ")
+}
+
+func typeWord(t string) string {
+	switch {
+	case typeWords[t] != "":
+		return typeWords[t]
+	case strings.HasPrefix(t, "list"):
+		return "a list"
+	case strings.HasPrefix(t, "map"):
+		return "a map"
+	}
+	return t
+}
+
+// TypeWord is t in plain words.
+func TypeWord(t *cel.Type) string { return typeWord(t.String()) }
+
+// mismatches are comparisons of values that can never be equal.
+func (r *resolution) mismatches(checked *ast.AST) []*Problem {
+	var out []*Problem
+	for _, p := range r.pairs {
+		a, b := checked.GetType(p[0].ID()), checked.GetType(p[1].ID())
+		if b.Kind() == types.ListKind && a.Kind() != types.ListKind && len(b.Parameters()) == 1 {
+			b = b.Parameters()[0]
+		}
+		if x, y := typeWords[a.String()], typeWords[b.String()]; x != y && basic(x) && basic(y) {
+			out = append(out, &Problem{Span: Span{r.span(p[0]).Start, r.span(p[1]).End}, Summary: fmt.Sprintf("%s is never equal to %s", x, y)})
+		}
+	}
+	return out
+}
+
+func basic(word string) bool {
+	return word == "a number" || word == "a text" || word == "true or false"
+}
+
+var noOverload = regexp.MustCompile(`no such overload: (\S+)\((.*)\)|no such overload: (.*)`)
+
+// explain is an error of evaluation in plain words.
+func explain(err error) string {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "no such key: "):
+		_, key, _ := strings.Cut(text, "no such key: ")
+		return fmt.Sprintf("there is no %q here", key)
+	case strings.Contains(text, "index out of bounds: "):
+		_, index, _ := strings.Cut(text, "index out of bounds: ")
+		return "the list has no element " + index
+	case strings.Contains(text, "operation cancelled: actual cost limit exceeded"):
+		return "this takes too many steps"
+	case strings.Contains(text, "no such overload"):
+		return "the values here do not go together: " + overloadWords(text)
+	}
+	return text
+}
+
+func overloadWords(text string) string {
+	m := noOverload.FindStringSubmatch(text)
+	switch {
+	case m == nil:
+		return text
+	case m[1] != "":
+		return opName(m[1]) + " with " + plainTypes(m[2])
+	}
+	return m[3]
+}

@@ -1,0 +1,178 @@
+package source
+
+import (
+	"regexp"
+	"slices"
+
+	"gopkg.in/yaml.v3"
+)
+
+// The limits of a spec. Far below them nothing is slow; far above, a few hundred bytes of aliases fill the memory.
+const (
+	maxNodes = 500_000
+	maxDepth = 100
+)
+
+// expander replaces aliases by what they stand for and merge keys by what they bring, and checks every mapping.
+type expander struct {
+	*loader
+	file  *File
+	done  map[*yaml.Node]*yaml.Node
+	busy  map[*yaml.Node]bool
+	sizes map[*yaml.Node]int // nodes below, aliases counted in full
+	full  bool               // the limit was reported
+}
+
+// plain is n without aliases; nil goes with diagnostics.
+func (l *loader) plain(f *File, n *yaml.Node) *yaml.Node {
+	x := &expander{loader: l, file: f, done: map[*yaml.Node]*yaml.Node{}, busy: map[*yaml.Node]bool{}, sizes: map[*yaml.Node]int{}}
+	return x.node(n, 0)
+}
+
+func (x *expander) node(n *yaml.Node, depth int) *yaml.Node {
+	x.tree.files[n] = x.file
+	if n.Kind == yaml.AliasNode {
+		return x.alias(n, depth)
+	}
+	if done, ok := x.done[n]; ok {
+		return done
+	}
+	if depth > maxDepth {
+		x.limit(n, "nested deeper than %d levels", maxDepth)
+		return nil
+	}
+	if n.Kind == yaml.ScalarNode {
+		x.scalar(n)
+		x.sizes[n] = 1
+		return n
+	}
+	x.busy[n] = true
+	out := x.collection(n, depth)
+	delete(x.busy, n)
+	x.done[n] = out
+	return out
+}
+
+func (x *expander) alias(n *yaml.Node, depth int) *yaml.Node {
+	if n.Alias == nil || x.busy[n.Alias] {
+		x.out = append(x.out, x.tree.At(n, "*%s stands inside what it stands for", n.Value))
+		return nil
+	}
+	return x.node(n.Alias, depth)
+}
+
+// limit reports that the spec is too large, once.
+func (x *expander) limit(n *yaml.Node, format string, args ...any) {
+	if !x.full {
+		x.full = true
+		x.out = append(x.out, x.tree.At(n, format, args...))
+	}
+}
+
+func (x *expander) collection(n *yaml.Node, depth int) *yaml.Node {
+	if n.Kind == yaml.MappingNode {
+		x.keys(n)
+	}
+	out := *n
+	out.Anchor, out.Content = "", make([]*yaml.Node, 0, len(n.Content))
+	size := 1
+	for i := 0; i < len(n.Content); i++ {
+		if n.Kind == yaml.MappingNode && i%2 == 0 && n.Content[i].Tag == "!!merge" {
+			x.tree.files[n.Content[i]] = x.file
+			size += x.mergeKey(&out, n, n.Content[i+1], depth)
+			i++
+			continue
+		}
+		c := x.node(n.Content[i], depth+1)
+		if c == nil {
+			return nil
+		}
+		size += x.sizes[c]
+		if size > maxNodes {
+			x.limit(n.Content[i], "with its aliases written out, the spec has more than %d values", maxNodes)
+			return nil
+		}
+		out.Content = append(out.Content, c)
+	}
+	x.tree.files[&out] = x.file
+	x.sizes[&out] = size
+	return &out
+}
+
+// mergeKey adds to out what <<: brings, less what n says itself.
+func (x *expander) mergeKey(out, n, value *yaml.Node, depth int) (size int) {
+	sources := []*yaml.Node{value}
+	if value.Kind == yaml.SequenceNode {
+		x.tree.files[value] = x.file
+		sources = value.Content
+	}
+	for _, s := range sources {
+		from := x.node(s, depth+1)
+		if from == nil {
+			continue
+		}
+		if from.Kind != yaml.MappingNode {
+			x.out = append(x.out, x.tree.At(s, "<<: takes a mapping, or a list of them"))
+			continue
+		}
+		for i := 0; i+1 < len(from.Content); i += 2 {
+			if key := from.Content[i]; find(n, key.Value) < 0 && find(out, key.Value) < 0 {
+				out.Content = append(out.Content, key, from.Content[i+1])
+				size += 1 + x.sizes[from.Content[i+1]]
+			}
+		}
+	}
+	return size
+}
+
+var (
+	truthKey = regexp.MustCompile(`^(?i:on|off|yes|no)$`)
+	octal    = regexp.MustCompile(`^[-+]?0[0-9]+$`)
+)
+
+// keys checks the keys of a mapping.
+func (x *expander) keys(n *yaml.Node) {
+	seen := map[string]*yaml.Node{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		x.tree.files[key] = x.file
+		switch {
+		case key.Tag == "!!merge":
+		case key.Kind != yaml.ScalarNode && key.Kind != yaml.AliasNode:
+			x.out = append(x.out, x.tree.At(key, "a key is a text"))
+		case key.Style == 0 && (truthKey.MatchString(key.Value) || key.Tag == "!!bool" || key.Tag == "!!null"):
+			d := x.tree.At(key, "the key %s must be quoted", key.Value)
+			d.Expected = `"` + key.Value + `"`
+			d.Note = "YAML reads an unquoted " + key.Value + " as " + truth(key)
+			x.out = append(x.out, d)
+		case seen[key.Value] != nil:
+			d := x.tree.At(key, "the key %q is here twice", key.Value)
+			d.Note = "the first is at " + x.tree.Place(seen[key.Value]).String()
+			x.out = append(x.out, d)
+		default:
+			seen[key.Value] = key
+		}
+	}
+}
+
+func truth(key *yaml.Node) string {
+	switch {
+	case key.Tag == "!!null":
+		return "null"
+	case slices.Contains([]string{"on", "On", "ON", "yes", "Yes", "YES", "true", "True", "TRUE"}, key.Value):
+		return "true"
+	}
+	return "false"
+}
+
+// scalar checks a single value.
+func (x *expander) scalar(n *yaml.Node) {
+	switch {
+	case n.Style&yaml.TaggedStyle != 0:
+		x.out = append(x.out, x.tree.At(n, "YAML tags like %s have no meaning in a spec", n.Tag))
+	case n.Tag == "!!int" && octal.MatchString(n.Value):
+		d := x.tree.At(n, "%s starts with a zero", n.Value)
+		d.Note = "YAML reads such a number in base eight: leave the zero out, or quote a text"
+		x.out = append(x.out, d)
+	}
+}

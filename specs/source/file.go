@@ -1,0 +1,133 @@
+package source
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	goccy "github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/parser"
+	"gopkg.in/yaml.v3"
+)
+
+// maxFile is the longest spec that is read, in bytes.
+const maxFile = 8 << 20
+
+// A File is a text that nodes come from: a spec file, or a value set on the command line.
+type File struct {
+	Name  string // as people would type it
+	Path  string // absolute; "" for the command line
+	lines []string
+	shift int // characters of the first line that are not YAML: PATH= of a value set
+}
+
+func newFile(name, path string, text []byte) *File {
+	return &File{Name: name, Path: path, lines: strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n")}
+}
+
+// Line is the text of line n, from 1.
+func (f *File) Line(n int) string {
+	if n < 1 || n > len(f.lines) {
+		return ""
+	}
+	return f.lines[n-1]
+}
+
+// errorAt is an error that spans length characters.
+func (f *File) errorAt(line, column, length int, format string, args ...any) Diagnostic {
+	return Diagnostic{Severity: Error, File: f.Name, Summary: fmt.Sprintf(format, args...), Source: f.Line(line),
+		Start: Position{line, column}, End: Position{line, column + max(length, 1)}}
+}
+
+// parse reads YAML. Its only document's root comes back, nil where the text is empty.
+func (f *File) parse(text []byte) (*yaml.Node, Diagnostics) {
+	if len(text) > maxFile {
+		return nil, Diagnostics{f.errorAt(1, 1, 1, "a spec of %d bytes is longer than %d", len(text), maxFile)}
+	}
+	if !utf8.Valid(text) {
+		line, column := invalidUTF8(text)
+		return nil, Diagnostics{f.errorAt(line, column, 1, "this is not UTF-8 text")}
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var doc, second yaml.Node
+	if err := decoder.Decode(&doc); err != nil {
+		if doc.Kind == 0 && strings.Contains(err.Error(), "EOF") {
+			return nil, nil
+		}
+		return nil, f.syntaxError(text, err)
+	}
+	if err := decoder.Decode(&second); err == nil && len(second.Content) > 0 {
+		d := f.errorAt(second.Content[0].Line, second.Content[0].Column, 1, "a second YAML document")
+		d.Note = "a spec is one document; a line of --- starts another"
+		return nil, Diagnostics{d}
+	} else if err != nil && err.Error() != "EOF" {
+		return nil, f.syntaxError(text, err)
+	}
+	return doc.Content[0], nil
+}
+
+func invalidUTF8(text []byte) (line, column int) {
+	line, column = 1, 1
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		if r == utf8.RuneError && n == 1 {
+			return line, column
+		}
+		column++
+		if r == '\n' {
+			line, column = line+1, 1
+		}
+		text = text[n:]
+	}
+	return line, column
+}
+
+// syntaxError finds where a text is no YAML: at a known trap, else where goccy's parser says, whose places are right
+// where those of yaml.v3 are not.
+func (f *File) syntaxError(text []byte, err error) Diagnostics {
+	if traps := f.traps(); traps != nil {
+		return traps
+	}
+	line, column, message := yamlLine(err)
+	var syntax goccy.Error
+	if _, second := parseGoccy(text); second != nil && errors.As(second, &syntax) && syntax.GetToken() != nil {
+		at := syntax.GetToken().Position
+		line, column, message = at.Line, at.Column, syntax.GetMessage()
+	}
+	if line == 1 {
+		column += f.shift
+	}
+	d := f.errorAt(line, column, 1, "this is no YAML: %s", message)
+	if strings.Contains(f.Line(line), "\t") && strings.TrimLeft(f.Line(line), " \t") != strings.TrimLeft(f.Line(line), " ") {
+		d.Note = "YAML indents with spaces, never with tabs"
+	}
+	return Diagnostics{d}
+}
+
+// parseGoccy parses with goccy's parser, which panics on some texts.
+func parseGoccy(text []byte) (ok bool, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			ok = false
+		}
+	}()
+	_, err = parser.ParseBytes(text, 0)
+	return err == nil, err
+}
+
+var yamlMessage = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+func yamlLine(err error) (line, column int, message string) {
+	line, column, message = 1, 1, err.Error()
+	if m := yamlMessage.FindStringSubmatch(message); m != nil {
+		message = m[2]
+		if n, e := strconv.Atoi(m[1]); e == nil {
+			line = n
+		}
+	}
+	return line, column, message
+}

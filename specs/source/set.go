@@ -1,0 +1,187 @@
+package source
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"regft/specs/expr"
+
+	"gopkg.in/yaml.v3"
+)
+
+// implied are the values of a spec that exist although nobody wrote them.
+var implied = []string{"name", "seed"}
+
+// A step of a path: a key, or an index.
+type step struct {
+	name       string
+	start, end int // characters of the argument
+}
+
+// set puts YAML at a path of the tree: PATH=YAML, where PATH is names with dots between, "names" in quotes, and [n].
+func (l *loader) set(arg string) {
+	f := newFile("--set "+arg, "", []byte(arg))
+	steps, value, problem := parseSet(arg)
+	if problem != "" {
+		d := f.errorAt(1, 1, len([]rune(arg)), "%s", problem)
+		d.Expected = "PATH=YAML, as in vars.clip=/models/clip"
+		l.out = append(l.out, d)
+		return
+	}
+	f.shift = len([]rune(arg)) - len([]rune(value))
+	text := newFile(f.Name, "", []byte(value))
+	text.shift, text.lines = f.shift, f.lines
+	n, problems := text.parse([]byte(value))
+	l.out = append(l.out, problems...)
+	if problems != nil {
+		return
+	}
+	if n == nil {
+		n = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: 1, Column: 1}
+	}
+	if n = l.plain(text, n); n == nil {
+		return
+	}
+	if root, ok := l.replace(f, l.tree.Root, steps, 0, n); ok {
+		l.tree.Root = root
+		var names []string
+		for _, s := range steps {
+			names = append(names, s.name)
+		}
+		l.tree.set = append(l.tree.set, names)
+	}
+}
+
+// replace is n with value at steps[i:], as a copy along the path.
+func (l *loader) replace(f *File, n *yaml.Node, steps []step, i int, value *yaml.Node) (*yaml.Node, bool) {
+	if i == len(steps) {
+		return value, true
+	}
+	s := steps[i]
+	out := *n
+	out.Content = slices.Clone(n.Content)
+	l.tree.files[&out] = l.tree.files[n]
+	j := child(n, s.name)
+	if j < 0 {
+		if i == 0 && len(steps) == 1 && slices.Contains(implied, s.name) {
+			key := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s.name, Line: 1, Column: 1}
+			l.tree.files[key] = &File{Name: f.Name, lines: f.lines}
+			out.Content = append(out.Content, key, value)
+			return &out, true
+		}
+		d := f.errorAt(1, s.start+1, s.end-s.start, "the spec has no %s to set", pathText(steps[:i+1]))
+		d.Nearest = expr.Nearest(s.name, keysOf(n))
+		d.Note = "--set changes what the spec says, and adds nothing"
+		l.out = append(l.out, d)
+		return nil, false
+	}
+	changed, ok := l.replace(f, n.Content[j], steps, i+1, value)
+	if !ok {
+		return nil, false
+	}
+	out.Content[j] = changed
+	return &out, true
+}
+
+// child is the index in n.Content of what name leads to, -1 for nothing.
+func child(n *yaml.Node, name string) int {
+	switch n.Kind {
+	case yaml.MappingNode:
+		if j := find(n, name); j >= 0 {
+			return j + 1
+		}
+	case yaml.SequenceNode:
+		if j, err := strconv.Atoi(name); err == nil && j >= 0 && j < len(n.Content) {
+			return j
+		}
+	}
+	return -1
+}
+
+func keysOf(n *yaml.Node) []string {
+	var out []string
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i < len(n.Content); i += 2 {
+			out = append(out, n.Content[i].Value)
+		}
+	}
+	return out
+}
+
+func pathText(steps []step) string {
+	var out []string
+	for _, s := range steps {
+		out = append(out, s.name)
+	}
+	return strings.Join(out, ".")
+}
+
+// parseSet splits PATH=YAML.
+func parseSet(arg string) (steps []step, value, problem string) {
+	text := []rune(arg)
+	for i := 0; ; {
+		s, next, bad := parseStep(text, i)
+		if bad != "" {
+			return nil, "", bad
+		}
+		steps = append(steps, s)
+		for next < len(text) && text[next] == '[' {
+			if s, next, bad = parseIndex(text, next); bad != "" {
+				return nil, "", bad
+			}
+			steps = append(steps, s)
+		}
+		if next == len(text) {
+			return nil, "", "--set lacks the = between path and value"
+		}
+		switch text[next] {
+		case '=':
+			return steps, string(text[next+1:]), ""
+		case '.':
+			i = next + 1
+		default:
+			return nil, "", "this is no path: want . or = after " + s.name
+		}
+	}
+}
+
+// parseStep reads a name, or a "name" in quotes, at text[i].
+func parseStep(text []rune, i int) (s step, next int, problem string) {
+	if i < len(text) && text[i] == '"' {
+		end := slices.Index(text[i+1:], '"')
+		if end < 0 {
+			return s, 0, "the quotes in the path do not end"
+		}
+		return step{string(text[i+1 : i+1+end]), i, i + end + 2}, i + end + 2, ""
+	}
+	next = i
+	for next < len(text) && !strings.ContainsRune(".=[", text[next]) {
+		next++
+	}
+	if next == i {
+		return s, 0, "this is no path: a name is missing"
+	}
+	return step{string(text[i:next]), i, next}, next, ""
+}
+
+// parseIndex reads [n] or ["name"] at text[i].
+func parseIndex(text []rune, i int) (s step, next int, problem string) {
+	end := slices.Index(text[i:], ']')
+	if end < 0 {
+		return s, 0, "the brackets in the path do not end"
+	}
+	name := strings.Trim(string(text[i+1:i+end]), `"'`)
+	return step{name, i + 1, i + end}, i + end + 1, ""
+}
+
+// Touched reports whether a value was set at path, above or below it.
+func (t *Tree) Touched(path ...string) bool {
+	for _, s := range t.set {
+		n := min(len(s), len(path))
+		if slices.Equal(s[:n], path[:n]) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,110 @@
+package source
+
+import (
+	"regexp"
+	"strings"
+)
+
+// A scanner walks YAML text lexically, to find what cannot be parsed as its author meant it.
+type scanner struct {
+	file     *File
+	depth    int  // of flow collections
+	quote    rune // around here
+	started  bool // a plain scalar has begun
+	question int  // column of a " ? " in this scalar, 0 for none
+	out      Diagnostics
+}
+
+var blockScalar = regexp.MustCompile(`(^|[:\-] )\s*[|>][+-]?\d?\s*(#.*)?$`)
+
+// traps finds the mistakes that YAML's own rules make easy: an unquoted ${ in a flow mapping, and the ": " of a ?:.
+func (f *File) traps() Diagnostics {
+	s := &scanner{file: f}
+	block := -1 // indentation of the block scalar's parent
+	for i, line := range f.lines {
+		indent := len(line) - len(strings.TrimLeft(line, " "))
+		if block >= 0 && (strings.TrimSpace(line) == "" || indent > block) {
+			continue
+		}
+		block = -1
+		s.line(i+1, []rune(line))
+		if s.depth == 0 && s.quote == 0 && blockScalar.MatchString(line) {
+			block = indent
+		}
+	}
+	return s.out
+}
+
+func (s *scanner) line(n int, text []rune) {
+	if s.depth == 0 {
+		s.started, s.question = false, 0
+	}
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case s.quote != 0:
+			i += s.quoted(text, i)
+		case (c == '"' || c == '\'') && !s.started:
+			s.quote = c
+		case c == '#' && (i == 0 || text[i-1] == ' '):
+			return
+		case s.plain(n, text, i):
+			return
+		}
+	}
+}
+
+// quoted handles a character inside quotes, and says how many more to skip.
+func (s *scanner) quoted(text []rune, i int) int {
+	switch {
+	case s.quote == '"' && text[i] == '\\':
+		return 1
+	case text[i] == s.quote && s.quote == '\'' && i+1 < len(text) && text[i+1] == '\'':
+		return 1
+	case text[i] == s.quote:
+		s.quote = 0
+	}
+	return 0
+}
+
+// plain handles a character outside quotes; it reports whether the rest of the line makes no sense any more.
+func (s *scanner) plain(n int, text []rune, i int) bool {
+	c := text[i]
+	next := ' '
+	if i+1 < len(text) {
+		next = text[i+1]
+	}
+	switch {
+	case c == '$' && next == '{' && s.depth > 0:
+		d := s.file.errorAt(n, i+1, 2, "${ must be quoted inside { } or [ ]")
+		d.Expected = `"${…}"`
+		d.Note = "YAML reads the { of an unquoted ${ as the start of a mapping"
+		s.out = append(s.out, d)
+		return true
+	case c == '$' && next == '{':
+		s.started = true
+	case c == '?' && next == ' ' && s.started:
+		s.question = i + 1
+	case c == ':' && next == ' ' && s.question > 0:
+		s.out = append(s.out, s.ternary(n, i+1))
+		return true
+	case strings.ContainsRune("[{", c) && (!s.started || s.depth > 0):
+		s.depth++
+		s.started, s.question = false, 0
+	case strings.ContainsRune("]}", c) && s.depth > 0:
+		s.depth--
+		s.started, s.question = false, 0
+	case c == ',' && s.depth > 0, c == ':' && next == ' ', c == '-' && next == ' ' && !s.started:
+		s.started, s.question = false, 0
+	case c != ' ':
+		s.started = true
+	}
+	return false
+}
+
+func (s *scanner) ternary(line, column int) Diagnostic {
+	d := s.file.errorAt(line, column, 1, `": " inside an expression must be quoted`)
+	d.Expected = `'condition ? value : other'`
+	d.Note = "YAML reads the \": \" of an unquoted ?: as the end of a key"
+	return d
+}
