@@ -25,7 +25,7 @@ var TipAdapter = RandomResizedCrop{Scale: [2]float64{0.5, 1}, Ratio: [2]float64{
 
 // Train writes the values of a picture, augmented, to out, [3, Crop, Crop]. What is drawn depends on seed, epoch and sample alone, so it
 // is the same whatever the order, the batch or the number of workers.
-func (c CLIP) Train(im *pil.Image, augment RandomResizedCrop, seed int64, epoch, sample int, out []float32) error {
+func (c CLIP) Train(im *pil.Image, augment RandomResizedCrop, seed uint64, epoch, sample int, out []float32) error {
 	d := newDraws(seed, epoch, sample)
 	part := im.Crop(augment.crop(im.Width, im.Height, d))
 	resized, err := part.Resize(c.Crop, c.Crop, c.Filter)
@@ -61,8 +61,8 @@ func (r RandomResizedCrop) crop(width, height int, d draws) pil.Rect {
 // draws is a stream of random numbers: ChaCha8 keyed by the SHA-256 of seed, epoch and sample.
 type draws struct{ source *rand.ChaCha8 }
 
-func newDraws(seed int64, epoch, sample int) draws {
-	key := binary.LittleEndian.AppendUint64(nil, uint64(seed))
+func newDraws(seed uint64, epoch, sample int) draws {
+	key := binary.LittleEndian.AppendUint64(nil, seed)
 	key = binary.LittleEndian.AppendUint64(key, uint64(epoch))
 	key = binary.LittleEndian.AppendUint64(key, uint64(sample))
 	return draws{rand.NewChaCha8(sha256.Sum256(key))}

@@ -42,7 +42,7 @@ func TestTrainDependsOnSeedEpochAndSampleAlone(t *testing.T) {
 		im.Pix[i] = uint8(i * 7 / 3)
 	}
 	clip := ForSize(16)
-	values := func(seed int64, epoch, sample int) []float32 {
+	values := func(seed uint64, epoch, sample int) []float32 {
 		out := make([]float32, clip.Values())
 		if err := clip.Train(im, TipAdapter, seed, epoch, sample, out); err != nil {
 			t.Fatal(err)

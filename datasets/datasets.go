@@ -1,0 +1,219 @@
+// Package datasets lists the pictures of a dataset and their labels, whatever layout the dataset was published in; packages below it
+// decode, preprocess and batch them.
+//
+// A label comes from a class's identity: its folder's name in the official list, or the number in a split file, never a folder's rank
+// among those that happen to be there. So a missing folder never shifts the labels of others.
+package datasets
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Class is one class; its label is its position in a list of classes. Several classes may have one name (ImageNet has two called
+// missile), so Folder identifies it: the folder or id that it has in the published dataset, or else its name.
+type Class struct {
+	Folder string
+	Name   string
+}
+
+// Sample is one labelled picture.
+type Sample struct {
+	Name  string // path below the dataset's root, with slashes; in a shard, SHARD/KEY.EXTENSION
+	Label int    // position in Listing.Classes
+	Class string // the class's name
+	Part  *Part  // where the picture is, if it is no file of its own
+}
+
+// Part is a part of a file: a member of a shard.
+type Part struct {
+	File         string // path below the root, with slashes
+	Offset, Size int64  // in bytes
+}
+
+// Listing is what a dataset, or a split of it, holds.
+type Listing struct {
+	Root     string
+	Classes  []Class
+	Samples  []Sample
+	Skipped  Skipped
+	Warnings []string // what a user should know, though the listing is right
+}
+
+// Skipped counts what was passed over.
+type Skipped struct {
+	Hidden int // files and folders whose name begins with a dot
+	Other  int // files that are no pictures by their name
+}
+
+// Open opens a sample's picture. The caller closes it.
+func (l *Listing) Open(s Sample) (io.ReadCloser, error) {
+	if s.Part == nil {
+		return os.Open(filepath.Join(l.Root, filepath.FromSlash(s.Name)))
+	}
+	f, err := os.Open(filepath.Join(l.Root, filepath.FromSlash(s.Part.File)))
+	if err != nil {
+		return nil, err
+	}
+	return &section{io.NewSectionReader(f, s.Part.Offset, s.Part.Size), f}, nil
+}
+
+type section struct {
+	io.Reader
+	io.Closer
+}
+
+// Request says what to list.
+type Request struct {
+	Format  string  // one of Formats()
+	Root    string  // the dataset's folder
+	Split   string  // train, val or test; empty where a dataset has no splits
+	Classes []Class // the classes wanted, which then have these labels; nil for the dataset's own
+
+	Skip     int    // leaves out the first pictures of each class, in the order of SkipSeed
+	SkipSeed uint64 // the spec's seed
+	Shots    int    // keeps the first of what is left, in the order of Seed; 0 keeps all
+	Seed     uint64
+}
+
+// List lists a dataset's samples class by class in turn: the first of every class by name, then the second of every class, and so on.
+func List(ctx context.Context, r Request) (*Listing, error) {
+	reader, err := lookup(r.Format)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := os.Stat(r.Root); err != nil {
+		return nil, err
+	} else if !info.IsDir() {
+		return nil, fmt.Errorf("%s is a file: a dataset is a folder", r.Root)
+	}
+	l, err := reader.List(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("listing %s as %s: %w", r.Root, r.Format, err)
+	}
+	l.Root = r.Root
+	if r.Classes != nil {
+		if err := l.choose(r.Classes); err != nil {
+			return nil, fmt.Errorf("listing %s as %s: %w", r.Root, r.Format, err)
+		}
+	}
+	if len(l.Samples) == 0 {
+		return nil, fmt.Errorf("listing %s as %s: no pictures", r.Root, r.Format)
+	}
+	l.warnOfEmptyClasses()
+	if err := l.subset(r); err != nil {
+		return nil, fmt.Errorf("listing %s as %s: %w", r.Root, r.Format, err)
+	}
+	l.inTurn()
+	for i := range l.Samples {
+		l.Samples[i].Class = l.Classes[l.Samples[i].Label].Name
+	}
+	return l, nil
+}
+
+// choose keeps the classes wanted and gives them the labels that they have in that list.
+func (l *Listing) choose(wanted []Class) error {
+	labels := make(map[int]int, len(wanted)) // old to new
+	classes := slices.Clone(wanted)
+	var missing []string
+	for label, c := range wanted {
+		old, err := l.find(c)
+		if err != nil {
+			return err
+		}
+		if old < 0 {
+			missing = append(missing, c.Folder)
+			continue
+		}
+		if other, twice := labels[old]; twice {
+			return fmt.Errorf("the class list has %q as labels %d and %d: write FOLDER<TAB>NAME to tell classes of one name apart", c.Folder, other, label)
+		}
+		labels[old] = label
+		if c.Name == c.Folder { // the list says no name
+			classes[label].Name = l.Classes[old].Name
+		}
+	}
+	if missing != nil {
+		return fmt.Errorf("no class folder for %s of the class list (folders must be named as there, letter for letter)", Names(missing))
+	}
+	return l.relabel(classes, labels)
+}
+
+// find returns the label of a class: by folder, else by a name that one class alone has; -1 if there is none.
+func (l *Listing) find(c Class) (int, error) {
+	label := -1
+	for i, own := range l.Classes {
+		if own.Folder == c.Folder {
+			return i, nil
+		}
+		if own.Name != c.Folder {
+			continue
+		}
+		if label >= 0 {
+			return 0, fmt.Errorf("the name %q stands for the folders %s and %s: write FOLDER<TAB>NAME in the class list", c.Folder, l.Classes[label].Folder, own.Folder)
+		}
+		label = i
+	}
+	return label, nil
+}
+
+// relabel replaces the classes, by a map from old labels to new ones; samples of other classes are dropped.
+func (l *Listing) relabel(classes []Class, labels map[int]int) error {
+	var extra []string
+	for old, c := range l.Classes {
+		if _, wanted := labels[old]; !wanted {
+			extra = append(extra, c.Folder)
+		}
+	}
+	if extra != nil {
+		l.Warnings = append(l.Warnings, fmt.Sprintf("%d classes are not in the class list and left out: %s", len(extra), Names(extra)))
+	}
+	l.Classes = classes
+	counts := make([]int, len(classes))
+	l.Samples = slices.DeleteFunc(l.Samples, func(s Sample) bool { _, wanted := labels[s.Label]; return !wanted })
+	for i := range l.Samples {
+		l.Samples[i].Label = labels[l.Samples[i].Label]
+		counts[l.Samples[i].Label]++
+	}
+	for label, n := range counts {
+		if n == 0 {
+			return fmt.Errorf("class %q of the class list has no pictures", classes[label].Folder)
+		}
+	}
+	return nil
+}
+
+// warnOfEmptyClasses names the classes of the official list that have no pictures.
+func (l *Listing) warnOfEmptyClasses() {
+	seen := make([]bool, len(l.Classes))
+	for _, s := range l.Samples {
+		seen[s.Label] = true
+	}
+	var missing []string
+	for label, c := range l.Classes {
+		if !seen[label] {
+			missing = append(missing, c.Folder)
+		}
+	}
+	if missing != nil {
+		l.Warnings = append(l.Warnings, fmt.Sprintf("%d of %d classes have no pictures: %s", len(missing), len(l.Classes), Names(missing)))
+	}
+}
+
+// Names joins names for a message, the first ten of them, quoted.
+func Names(names []string) string {
+	const most = 10
+	quoted := make([]string, 0, most+1)
+	for _, n := range names[:min(len(names), most)] {
+		quoted = append(quoted, fmt.Sprintf("%q", n))
+	}
+	if more := len(names) - most; more > 0 {
+		quoted = append(quoted, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(quoted, ", ")
+}
