@@ -1,0 +1,97 @@
+package engine
+
+import "regft/specs"
+
+// Counts is what a plan says in numbers.
+type Counts struct {
+	Points int                     `json:"points"`
+	Stages map[string]*StageCounts `json:"stages"`
+	Tables map[string]int          `json:"tables"` // cells
+}
+
+// StageCounts counts what something needs of a stage's own type: an ensemble that is its parent counts there. A node
+// that two stages share counts under both.
+type StageCounts struct {
+	Uses      string   `json:"uses"`
+	Over      []string `json:"over"`
+	Instances int      `json:"instances"`
+	Nodes     int      `json:"nodes"`
+	Hit       int      `json:"hit"`
+	Run       int      `json:"run"`
+	Maybe     int      `json:"maybe"`
+	Blocked   int      `json:"blocked"`
+	Unknown   int      `json:"unknown"`
+	Skipped   int      `json:"skipped,omitempty"`
+}
+
+// Counts counts p's nodes by stage and state.
+func (p *Plan) Counts() Counts {
+	e := p.Expansion
+	c := Counts{Points: len(e.Points), Stages: map[string]*StageCounts{}, Tables: map[string]int{}}
+	for _, s := range e.Spec.Stages {
+		over := s.Over
+		if over == nil {
+			over = []string{}
+		}
+		c.Stages[s.Name] = &StageCounts{Uses: s.Type.Name, Over: over}
+	}
+	type member struct {
+		stage *specs.Stage
+		node  *Node
+	}
+	seen := map[member]bool{}
+	for _, i := range p.order {
+		if !i.needed || i.copyOf != nil {
+			continue
+		}
+		s := c.Stages[i.Stage.Name]
+		s.Instances++
+		for _, pt := range i.parts {
+			if m := (member{i.Stage, pt.node}); !seen[m] {
+				seen[m] = true
+				s.add(pt.node.State)
+			}
+		}
+	}
+	return c
+}
+
+func (s *StageCounts) add(state State) {
+	s.Nodes++
+	switch state {
+	case Hit, Done:
+		s.Hit++
+	case Work, Failed:
+		s.Run++
+	case Maybe:
+		s.Maybe++
+	case Blocked:
+		s.Blocked++
+	case Unknown:
+		s.Unknown++
+	case Skipped:
+		s.Skipped++
+	}
+}
+
+// Total adds up the stages.
+func (c Counts) Total() StageCounts {
+	var t StageCounts
+	for _, s := range c.Stages {
+		t.Instances += s.Instances
+		t.Nodes += s.Nodes
+		t.Hit += s.Hit
+		t.Run += s.Run
+		t.Maybe += s.Maybe
+		t.Blocked += s.Blocked
+		t.Unknown += s.Unknown
+		t.Skipped += s.Skipped
+	}
+	return t
+}
+
+// Pending says that a run would have something to do, or might: what --check tells.
+func (c Counts) Pending() bool {
+	t := c.Total()
+	return t.Run+t.Maybe+t.Blocked+t.Unknown > 0
+}

@@ -1,0 +1,182 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"regft/cache"
+	"regft/specs"
+	"regft/stages"
+)
+
+// An Explanation says why a node is what the plan says.
+type Explanation struct {
+	Name    string   `json:"name"`
+	State   State    `json:"state"`
+	Reason  string   `json:"reason,omitempty"`
+	Nearest string   `json:"nearest,omitempty"` // the action of the earlier result that comes nearest; "" where there is none
+	Changes []Change `json:"changes,omitempty"` // from that result to the node
+}
+
+// A Change is one field of a key that differs.
+type Change struct {
+	Field string       `json:"field"`         // such as param steps, input data[0], source classes, seed, stage
+	Was   string       `json:"was,omitempty"` // "" where the field is new
+	Now   string       `json:"now,omitempty"` // "" where it is gone
+	Place *specs.Place `json:"place,omitempty"`
+	From  *Explanation `json:"from,omitempty"` // of an input: why its producer runs
+}
+
+// Explain explains the nodes of the instances that an address names.
+func (p *Plan) Explain(ctx context.Context, address string) ([]Explanation, error) {
+	stage, coords, err := specs.ParseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	var out []Explanation
+	seen := map[*Node]bool{}
+	for _, i := range p.order {
+		if i.Stage.Name != stage || !covers(i.Coords, coords) {
+			continue
+		}
+		for _, pt := range i.parts {
+			if seen[pt.node] {
+				continue
+			}
+			seen[pt.node] = true
+			e, err := p.explainNode(ctx, pt.node)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, e)
+		}
+	}
+	if out == nil {
+		return nil, fmt.Errorf("the spec has no %s", address)
+	}
+	return out, nil
+}
+
+// covers says that all has the values of some.
+func covers(all, some []stages.Coord) bool {
+	return !slices.ContainsFunc(some, func(c stages.Coord) bool {
+		return !slices.ContainsFunc(all, func(x stages.Coord) bool { return x.Axis == c.Axis && x.Key == c.Key })
+	})
+}
+
+func (p *Plan) explainNode(ctx context.Context, n *Node) (Explanation, error) {
+	e := Explanation{Name: n.Name(), State: n.State, Reason: n.Reason}
+	if n.State == Hit {
+		return e, nil
+	}
+	now := fields(n.lines(n.work(), digestOf))
+	near, err := p.nearest(ctx, n, now)
+	if err != nil || near == nil {
+		return e, err
+	}
+	e.Nearest = near.Action.String()
+	was := fields(strings.Split(strings.TrimSuffix(near.Key, "\n"), "\n"))
+	for _, field := range slices.Sorted(maps.Keys(union(was, now))) {
+		if was[field] == now[field] {
+			continue
+		}
+		c := Change{Field: field, Was: was[field], Now: now[field], Place: n.place(field)}
+		if producer := n.producerOf(field); producer != nil && producer.willRun() {
+			from, err := p.explainNode(ctx, producer)
+			if err != nil {
+				return e, err
+			}
+			c.From = &from
+		}
+		e.Changes = append(e.Changes, c)
+	}
+	return e, nil
+}
+
+// nearest is the earlier result that n is compared with: that of the same name in the last run, else the one of the
+// same type whose key differs in the fewest fields, the newest of those.
+func (p *Plan) nearest(ctx context.Context, n *Node, now map[string]string) (*cache.Result, error) {
+	if before, ok := p.options.Last.node(n.Name()); ok && before.Uses == n.Type.Name && !before.Action.IsZero() {
+		if r, err := p.store.Result(ctx, before.Action); err == nil || ignoreMiss(err) != nil {
+			return r, err
+		}
+	}
+	var best *cache.Result
+	fewest := 0
+	for r, err := range p.store.Results(ctx) {
+		if err != nil {
+			return nil, fmt.Errorf("looking for earlier results: %w", err)
+		}
+		if !strings.HasPrefix(r.Key, "stage "+n.Type.Name+" ") {
+			continue
+		}
+		d := distance(fields(strings.Split(strings.TrimSuffix(r.Key, "\n"), "\n")), now)
+		if best == nil || d < fewest || d == fewest && r.Created.After(best.Created) {
+			best, fewest = r, d
+		}
+	}
+	return best, nil
+}
+
+// fields splits the lines of a key: kind and name, and value.
+func fields(lines []string) map[string]string {
+	out := make(map[string]string, len(lines))
+	for _, l := range lines {
+		kind, rest, _ := strings.Cut(l, " ")
+		name, value, named := strings.Cut(rest, " ")
+		switch kind {
+		case "param", "input", "source":
+			out[kind+" "+name] = value
+		default:
+			if !named {
+				name, value = "", rest
+			}
+			out[strings.TrimSuffix(kind+" "+name, " ")] = value
+		}
+	}
+	return out
+}
+
+func union(a, b map[string]string) map[string]string {
+	out := maps.Clone(a)
+	maps.Copy(out, b)
+	return out
+}
+
+func distance(a, b map[string]string) int {
+	n := 0
+	for field := range union(a, b) {
+		if a[field] != b[field] {
+			n++
+		}
+	}
+	return n
+}
+
+// place is where the spec says a field.
+func (n *Node) place(field string) *specs.Place {
+	at := n.Stage().Place
+	return &at
+}
+
+// producerOf is the node whose content an input field holds; nil for other fields.
+func (n *Node) producerOf(field string) *Node {
+	label, ok := strings.CutPrefix(field, "input ")
+	if !ok {
+		return nil
+	}
+	for _, in := range n.work().inputs {
+		if in.from == nil {
+			continue
+		}
+		for k, pt := range in.from.parts {
+			if label == in.label || label == fmt.Sprintf("%s.%d", in.label, k) {
+				return pt.node
+			}
+		}
+	}
+	return nil
+}

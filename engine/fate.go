@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"fmt"
+	"strconv"
+
+	"regft/specs"
+)
+
+// A fate is what became of an instance, or of a part of one.
+type fate uint8
+
+const (
+	undecided fate = iota // something that it needs has not ended
+	wanted                // its node may run
+	done
+	skipped // by a condition, its own or of what it needs
+	lost    // a part: its element of a gathered list was skipped
+	failed
+	blocked // something that it needs failed
+	unknown // a file of its is missing
+)
+
+// judge decides what can be decided of i by now.
+func (p *Plan) judge(i *instance) {
+	if i.fate != undecided {
+		return
+	}
+	for k := range i.parts {
+		pt := &i.parts[k]
+		if pt.fate == undecided {
+			p.judgePart(i, pt)
+		}
+		if pt.fate == wanted && i.copyOf != nil {
+			pt.fate = done
+		}
+	}
+	p.settle(i)
+}
+
+// judgePart says whether a part's node may run, from the fates of what it needs.
+func (p *Plan) judgePart(i *instance, pt *part) {
+	switch n := pt.node; {
+	case i.copyOf == nil && n.sources != nil && n.sources.missing != "":
+		pt.fate = unknown
+	case i.whenever && i.copyOf == nil && n.Result != nil:
+		pt.fate = done // found, whatever became of what it takes
+	default:
+		pt.fate = p.judgeMembers(pt.inputs, i.whenever)
+		if pt.fate == wanted && !i.whenever {
+			pt.fate = p.judgeConditions(i)
+		}
+	}
+}
+
+// judgeMembers is the part of the judgement that inputs decide.
+func (p *Plan) judgeMembers(inputs []input, whenever bool) fate {
+	f := wanted
+	for _, in := range inputs {
+		if in.member == nil {
+			continue
+		}
+		p.judge(in.member)
+		switch in.member.fate {
+		case failed, blocked, unknown:
+			return blocked
+		case skipped:
+			if in.gathered() && in.field.Each {
+				return lost
+			}
+			if !in.gathered() {
+				return skipped
+			}
+		case undecided:
+			f = undecided
+		}
+	}
+	if f == wanted && !whenever && emptied(inputs) {
+		return skipped
+	}
+	return f
+}
+
+// judgeConditions evaluates when, and waits for what an assert reads.
+func (p *Plan) judgeConditions(i *instance) fate {
+	for _, c := range i.conditions {
+		if c == i {
+			continue // its assert reads itself
+		}
+		p.judge(c)
+		switch c.fate {
+		case failed, blocked, unknown:
+			return blocked
+		case skipped:
+			return skipped
+		case undecided:
+			return undecided
+		}
+	}
+	if i.When == nil {
+		return wanted
+	}
+	ok, err := i.When.Eval(p.outcome)
+	if err != nil {
+		i.problem = fmt.Sprintf("%s: when: %v", i.When.Place, err)
+		return failed
+	}
+	if !ok {
+		return skipped
+	}
+	return wanted
+}
+
+// emptied says that conditions left nothing of one of the lists.
+func emptied(inputs []input) bool {
+	members, left := map[string]int{}, map[string]int{}
+	for j, gone := range droppedMembers(inputs) {
+		name := inputs[j].field.Name
+		members[name]++
+		if !gone {
+			left[name]++
+		}
+	}
+	return len(left) < len(members)
+}
+
+// settle derives the fate of i from those of its parts, and checks its assert once all are done.
+func (p *Plan) settle(i *instance) {
+	if i.fate != undecided {
+		return
+	}
+	i.fate = together(i.parts)
+	if i.fate != done || i.Assert == nil || i.copyOf != nil {
+		return
+	}
+	for _, c := range i.conditions {
+		if c != i && c.fate != done {
+			i.fate = undecided
+			return
+		}
+	}
+	switch ok, err := i.Assert.Eval(p.outcome); {
+	case err != nil:
+		i.fate, i.problem = failed, fmt.Sprintf("%s: assert: %v", i.Assert.Place, err)
+	case !ok:
+		i.fate, i.problem = failed, fmt.Sprintf("%s: assert does not hold: %s", i.Assert.Place, i.Assert.Text)
+	}
+}
+
+// together is the fate of an instance with these parts.
+func together(parts []part) fate {
+	count := [unknown + 1]int{}
+	for _, pt := range parts {
+		count[pt.fate]++
+	}
+	for _, f := range []fate{failed, blocked, unknown, skipped} {
+		if count[f] > 0 {
+			return f
+		}
+	}
+	switch {
+	case count[lost] == len(parts):
+		return skipped
+	case count[done]+count[lost] == len(parts):
+		return done
+	}
+	return undecided
+}
+
+// outcome is what expressions see of an instance.
+func (p *Plan) outcome(si *specs.Instance) specs.Outcome {
+	i := p.instances[si]
+	if i.fate == skipped {
+		return specs.Outcome{Skipped: true}
+	}
+	return specs.Outcome{Metrics: i.metrics(), Chosen: i.chosen()}
+}
+
+// metrics are i's, as they are read: those recorded by position have their names. A copy has none of its own.
+func (i *instance) metrics() map[string]any {
+	switch {
+	case i.copyOf != nil:
+		return nil
+	case i.split:
+		out := map[string]any{}
+		for k, pt := range i.parts {
+			if pt.fate == done {
+				out[i.label(k)] = pt.node.Result.Metrics
+			}
+		}
+		return out
+	case i.parts[0].node.Result == nil:
+		return nil
+	}
+	return i.named(i.parts[0].node.Result.Metrics)
+}
+
+// named replaces positions by names.
+func (i *instance) named(m map[string]any) map[string]any {
+	if i.Parts == nil {
+		return m
+	}
+	out := make(map[string]any, len(m))
+	for k, v := range m {
+		if p, err := strconv.Atoi(k); err == nil && p >= 0 && p < len(i.Parts) {
+			k = i.Parts[p]
+		}
+		out[k] = v
+	}
+	return out
+}
+
+// chosen is the candidate that i took, by the values of the gathered axes.
+func (i *instance) chosen() map[string]any {
+	if i.copyOf != nil || i.split || i.parts[0].node.Result == nil || i.parts[0].node.Result.Chosen == nil {
+		return nil
+	}
+	pt := i.parts[0]
+	c := candidate(pt, *pt.node.Result.Chosen)
+	if c < 0 || c >= len(i.Candidates) {
+		return nil
+	}
+	return i.Candidates[c]
+}
+
+// candidate is the position in the spec's list of what is at position c of what conditions left of it.
+func candidate(pt part, c int) int {
+	at, left := -1, -1
+	for j, gone := range droppedMembers(pt.inputs) {
+		if pt.inputs[j].field.Name != pt.node.Type.OutAs {
+			continue
+		}
+		at++
+		if !gone {
+			left++
+		}
+		if !gone && left == c {
+			return at
+		}
+	}
+	return -1
+}

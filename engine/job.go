@@ -1,0 +1,250 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"regft/cache"
+	"regft/stages"
+)
+
+// A job is a scheduled node on its way: looked up, waiting for resources, running.
+type job struct {
+	node   *Node
+	work   work
+	need   stages.Resources
+	cores  int
+	forced bool
+	keep   bool          // the content is needed, not only the record
+	old    *cache.Result // the record that it may replace
+	unlock func() error  // of the action; nil where the lock is not held
+	passed int           // jobs that started before it though they came later
+}
+
+func (j *job) release() {
+	if j.unlock != nil {
+		_ = j.unlock() // the kernel does it otherwise, when the process ends
+		j.unlock = nil
+	}
+}
+
+// A message is what a worker tells the scheduler.
+type message struct {
+	job    *job
+	kind   messageKind
+	result *cache.Result
+	err    error
+}
+
+type messageKind uint8
+
+const (
+	looked  messageKind = iota // result, or nil: it must run
+	busy                       // another process runs it
+	locked                     // after busy: result, or nil: it did not get there, and the lock is ours
+	ran                        // result or err
+	already                    // result: found once the lock was ours
+)
+
+// lockPatience is how long a job that has resources waits for another process that runs it. Then it gives them back,
+// and waits without.
+const lockPatience = 100 * time.Millisecond
+
+// maxPassed is how many later jobs may start before one that waits for more room.
+const maxPassed = 16
+
+// admitted takes resources for the jobs that fit, in their order.
+func (s *scheduler) admitted() []*job {
+	var start, wait []*job
+	stop := false
+	for _, j := range s.queue {
+		if stop || !s.pool.take(j.need) {
+			wait = append(wait, j)
+			stop = stop || j.passed >= maxPassed
+			continue
+		}
+		for _, w := range wait {
+			w.passed++
+		}
+		start = append(start, j)
+	}
+	s.queue = wait
+	return start
+}
+
+// handle takes a worker's message.
+func (s *scheduler) handle(m message) {
+	switch m.kind {
+	case looked:
+		s.looking--
+	case ran, already, busy:
+		s.pool.give(m.job.need)
+	}
+	switch {
+	case m.err != nil && s.ctx.Err() != nil:
+		m.job.release() // stopped: it is neither done nor failed
+	case m.err != nil:
+		m.job.release()
+		s.fail(m.job.node, m.err)
+	case m.kind == busy:
+		s.start(func() message { return s.awaitLock(m.job) })
+	case m.result == nil:
+		s.enqueue(m.job)
+	default:
+		m.job.release()
+		s.succeed(m)
+	}
+}
+
+func (s *scheduler) enqueue(j *job) {
+	j.need = j.node.needs(j.work.runner, s.machine)
+	if j.need.GPUs > s.machine.GPUs {
+		j.release()
+		s.fail(j.node, fmt.Errorf("it needs %d GPUs and this machine has %d", j.need.GPUs, s.machine.GPUs))
+		return
+	}
+	s.queue = append(s.queue, j)
+}
+
+func (s *scheduler) succeed(m message) {
+	n := m.job.node
+	n.Result = m.result
+	e := Event{Kind: NodeDone, Seconds: m.result.Seconds, Action: n.Action, Outputs: m.result.Outputs, Log: s.logOf(n)}
+	if m.kind == ran {
+		n.State = Done
+		s.summary.Executed++
+		if differs(m.job.old, m.result) {
+			s.emitNode(n, Event{Kind: NodeNote, Text: "it gave other bytes than its record held under the same key; the record is replaced"})
+		}
+	} else {
+		if n.willRun() {
+			s.summary.Spared++
+		} else {
+			s.summary.Hits++
+		}
+		n.State, n.found, e.Kind, e.Log = Hit, true, NodeHit, ""
+	}
+	s.emitNode(n, e)
+	s.end(n)
+}
+
+// differs says that a node gave other content under the same key.
+func differs(old, now *cache.Result) bool {
+	return old != nil && old.Action == now.Action && !maps.Equal(old.Outputs, now.Outputs)
+}
+
+// look finds the job's result, which an earlier run with other inputs, or another process, may have left.
+func (s *scheduler) look(j *job) message {
+	m := message{job: j, kind: looked}
+	if !j.forced {
+		m.result, m.err = s.find(j)
+	}
+	return m
+}
+
+// find gives the result that is recorded, nil where there is none that serves.
+func (s *scheduler) find(j *job) (*cache.Result, error) {
+	n, store := j.node, s.plan.store
+	r, err := store.Result(s.ctx, n.Action)
+	if err != nil {
+		return nil, ignoreMiss(err)
+	}
+	if j.keep {
+		if whole, err := complete(s.ctx, store, r); !whole || err != nil {
+			if j.old == nil {
+				j.old = r
+			}
+			return nil, err
+		}
+	}
+	return r, s.putRecipe(n)
+}
+
+// putRecipe records which action n's recipe stands for now.
+func (s *scheduler) putRecipe(n *Node) error {
+	action, err := s.plan.store.Recipe(s.ctx, n.Recipe)
+	if err == nil && action == n.Action {
+		return nil
+	}
+	return s.plan.store.PutRecipe(s.ctx, n.Recipe, n.Action)
+}
+
+// awaitLock waits until another process has run the job, or given up.
+func (s *scheduler) awaitLock(j *job) message {
+	m := message{job: j, kind: locked}
+	if j.unlock, m.err = s.plan.store.Lock(s.ctx, j.node.Action); m.err == nil && !j.forced {
+		m.result, m.err = s.find(j)
+	}
+	return m
+}
+
+// execute runs a job that has resources, and records its result.
+func (s *scheduler) execute(j *job) message {
+	m := message{job: j, kind: ran}
+	if j.unlock == nil {
+		ctx, cancel := context.WithTimeout(s.ctx, lockPatience)
+		defer cancel()
+		j.unlock, m.err = s.plan.store.Lock(ctx, j.node.Action)
+		if m.err != nil {
+			if s.ctx.Err() == nil && errors.Is(m.err, context.DeadlineExceeded) {
+				return message{job: j, kind: busy}
+			}
+			return m
+		}
+	}
+	if !j.forced {
+		if m.result, m.err = s.find(j); m.err != nil || m.result != nil {
+			m.kind = already
+			return m
+		}
+	}
+	m.result, m.err = s.attempts(j)
+	if m.err == nil {
+		m.err = s.record(j, m.result)
+	}
+	return m
+}
+
+// record puts a result, and after it the recipe. The first record of a key stays, unless it was forced or its content
+// came out otherwise.
+func (s *scheduler) record(j *job, r *cache.Result) error {
+	if j.forced || j.old == nil || j.old.Action != r.Action || differs(j.old, r) {
+		if err := s.plan.store.PutResult(s.ctx, r); err != nil {
+			return err
+		}
+	}
+	return s.plan.store.PutRecipe(s.ctx, j.node.Recipe, j.node.Action)
+}
+
+// attempts runs a job, again where the spec says retry.
+func (s *scheduler) attempts(j *job) (*cache.Result, error) {
+	t, err := s.task(j)
+	if err != nil {
+		return nil, err
+	}
+	s.emitNode(j.node, Event{Kind: NodeStarted, Reason: j.node.Reason, Log: s.logOf(j.node)})
+	for left := j.node.Stage().Retry; ; left-- {
+		r, err := s.attempt(t)
+		if err == nil || left == 0 || s.ctx.Err() != nil {
+			return r, err
+		}
+		s.emitNode(j.node, Event{Kind: NodeRetry, Error: err.Error()})
+	}
+}
+
+func (s *scheduler) attempt(t Task) (*cache.Result, error) {
+	ctx := s.ctx
+	if t.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, t.Timeout)
+		defer cancel()
+	}
+	r, err := s.executor.Do(ctx, t)
+	if err != nil && ctx.Err() != nil && s.ctx.Err() == nil {
+		return nil, fmt.Errorf("it took longer than its timeout of %s: %w", t.Timeout, err)
+	}
+	return r, err
+}

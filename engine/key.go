@@ -1,0 +1,251 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"regft/cache"
+	"regft/stages"
+)
+
+// work is what a node does once its inputs are decided: its runner and inputs, less the members that a condition left
+// out, and the lines of its key that no content changes.
+type work struct {
+	runner stages.Runner
+	inputs []input
+	own    []string
+}
+
+// work gives n's work as things stand.
+func (n *Node) work() work {
+	all := work{n.runner, n.inputs, n.own}
+	if n.users[0].whenever {
+		return all
+	}
+	dropped := droppedMembers(n.inputs)
+	if !slices.Contains(dropped, true) {
+		return all
+	}
+	var w work
+	byField := map[string][]stages.Input{}
+	for i, bound := range n.Type.Inputs(n.runner) {
+		if !dropped[i] {
+			w.inputs = append(w.inputs, n.inputs[i])
+			byField[bound.Field.Name] = append(byField[bound.Field.Name], *bound.Input)
+		}
+	}
+	label(w.inputs)
+	w.runner = n.Type.Clone(n.runner)
+	for _, f := range n.Type.Fields() {
+		if f.Kinds != nil && f.List() {
+			n.Type.SetInputs(w.runner, f, byField[f.Name])
+		}
+	}
+	w.own = ownLines(n.Type, w.runner)
+	return w
+}
+
+// ownLines are the lines of a key that neither inputs nor the user's files change.
+func ownLines(t stages.Type, r stages.Runner) []string {
+	return append(t.ParamLines(r, false), fmt.Sprintf("stage %s v%d", t.Name, t.Version))
+}
+
+// droppedMembers says which gathered inputs a condition leaves out: those that are skipped, and in the other lists
+// those all of whose counterparts, the members that agree on the axes that both have, are skipped.
+func droppedMembers(in []input) []bool {
+	dropped := make([]bool, len(in))
+	any := false
+	for i, x := range in {
+		dropped[i] = x.member != nil && x.gathered() && x.member.fate == skipped
+		any = any || dropped[i]
+	}
+	if !any {
+		return dropped
+	}
+	for i, x := range in {
+		dropped[i] = dropped[i] || x.gathered() && lostCounterparts(in, x)
+	}
+	return dropped
+}
+
+func lostCounterparts(in []input, x input) bool {
+	all, lost := map[string]int{}, map[string]int{}
+	for _, y := range in {
+		if y.field.Name == x.field.Name || !y.gathered() || !shareAxis(x.coords, y.coords) || !agree(x.coords, y.coords) {
+			continue
+		}
+		all[y.field.Name]++
+		if y.member != nil && y.member.fate == skipped {
+			lost[y.field.Name]++
+		}
+	}
+	for name, n := range all {
+		if lost[name] == n {
+			return true
+		}
+	}
+	return false
+}
+
+func shareAxis(a, b []stages.Coord) bool {
+	return slices.ContainsFunc(a, func(x stages.Coord) bool {
+		return slices.ContainsFunc(b, func(y stages.Coord) bool { return x.Axis == y.Axis })
+	})
+}
+
+func agree(a, b []stages.Coord) bool {
+	return !slices.ContainsFunc(a, func(x stages.Coord) bool {
+		return slices.ContainsFunc(b, func(y stages.Coord) bool { return x.Axis == y.Axis && x.Key != y.Key })
+	})
+}
+
+// keyText joins the lines of a key: the stage's, then all others sorted.
+func keyText(lines []string) string {
+	slices.SortFunc(lines, func(a, b string) int {
+		as, bs := strings.HasPrefix(a, "stage "), strings.HasPrefix(b, "stage ")
+		switch {
+		case as != bs && as:
+			return -1
+		case as != bs:
+			return 1
+		}
+		return strings.Compare(a, b)
+	})
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// inputLines has a line for each artifact among inputs; content names it, "" leaves it open.
+func inputLines(inputs []input, content func(n *Node, output string) string) []string {
+	var lines []string
+	for _, in := range inputs {
+		if in.from == nil {
+			continue
+		}
+		for k, pt := range in.from.parts {
+			label := in.label
+			if len(in.from.parts) > 1 {
+				label += fmt.Sprintf(".%d", k)
+			}
+			if pt.fate != lost {
+				lines = append(lines, "input "+label+" "+content(pt.node, in.output))
+			}
+		}
+	}
+	return lines
+}
+
+// lines are those of n's key with content for the inputs of w.
+func (n *Node) lines(w work, content func(n *Node, output string) string) []string {
+	lines := append(slices.Clone(w.own), inputLines(w.inputs, content)...)
+	if n.sources != nil {
+		lines = append(lines, n.sources.lines...)
+	}
+	return lines
+}
+
+// recipeText is the text of n's recipe: its key with each input's content replaced by its producer's recipe. A node
+// whose files are missing is told apart by their paths.
+func (n *Node) recipeText() string {
+	lines := n.lines(work{n.runner, n.inputs, n.own}, func(p *Node, output string) string {
+		return strings.TrimSuffix(p.Recipe.String()+" "+output, " ")
+	})
+	if n.sources != nil && n.sources.missing != "" {
+		lines = append(lines, "missing "+sourceKey(n.users[0].Instance))
+	}
+	return keyText(lines)
+}
+
+// digestOf is the content of an output, "" where it is not known.
+func digestOf(n *Node, output string) string {
+	if n.Result == nil {
+		return ""
+	}
+	d, ok := n.Result.Outputs[output]
+	if !ok {
+		return ""
+	}
+	return d.String()
+}
+
+// setKey computes n's action key, if the content of all its inputs is known.
+func (n *Node) setKey(w work) bool {
+	known := true
+	lines := n.lines(w, func(p *Node, output string) string {
+		d := digestOf(p, output)
+		known = known && d != ""
+		return d
+	})
+	if !known {
+		n.Key, n.Action = "", cache.ActionID{}
+		return false
+	}
+	n.Key = keyText(lines)
+	n.Action = cache.NewActionID(n.Key)
+	return true
+}
+
+// partialText is the text of the key of n's partial work.
+func (n *Node) partialText(w work) string {
+	w.own = append(n.Type.ParamLines(w.runner, true), fmt.Sprintf("stage %s v%d partial", n.Type.Name, n.Type.Version))
+	return keyText(n.lines(w, digestOf))
+}
+
+// lookUp finds n's result: by its action key, or, where a producer has no record, by its recipe.
+func (n *Node) lookUp(ctx context.Context, store *cache.Dir, w work) error {
+	if n.setKey(w) {
+		r, err := store.Result(ctx, n.Action)
+		if errors.Is(err, cache.ErrMiss) {
+			return nil
+		}
+		n.Result = r
+		return err
+	}
+	action, err := store.Recipe(ctx, n.Recipe)
+	if err != nil {
+		return ignoreMiss(err)
+	}
+	r, err := store.Result(ctx, action)
+	if err != nil {
+		return ignoreMiss(err)
+	}
+	if matches(r.Key, n.lines(w, digestOf)) {
+		n.Result, n.Key, n.Action = r, r.Key, r.Action
+	}
+	return nil
+}
+
+func ignoreMiss(err error) error {
+	if errors.Is(err, cache.ErrMiss) {
+		return nil
+	}
+	return err
+}
+
+// matches says whether key is made of lines, those that end in a space having any content.
+func matches(key string, lines []string) bool {
+	have := strings.Split(strings.TrimSuffix(key, "\n"), "\n")
+	if len(have) != len(lines) {
+		return false
+	}
+	rest := map[string]int{}
+	for _, l := range have {
+		rest[l]++
+	}
+	for _, want := range lines {
+		got := want
+		if strings.HasPrefix(want, "input ") && strings.HasSuffix(want, " ") {
+			i := slices.IndexFunc(have, func(l string) bool { return strings.HasPrefix(l, want) })
+			if i < 0 {
+				return false
+			}
+			got = have[i]
+		}
+		if rest[got]--; rest[got] < 0 {
+			return false
+		}
+	}
+	return true
+}

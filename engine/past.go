@@ -1,0 +1,248 @@
+package engine
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"regft/specs"
+
+	"github.com/gofrs/flock"
+)
+
+// A Past is a run's folder, read back. The run may be going on.
+type Past struct {
+	Dir        string
+	Name       string
+	ID         string
+	Provenance Provenance
+
+	load    sync.Once
+	plan    PlanRecord
+	byName  map[string]int
+	loadErr error
+}
+
+// OpenRun opens the run that ref names, below folder runs: latest (the newest of all names), NAME (its latest),
+// NAME/RUN_ID, or the path of a run's folder.
+func OpenRun(runs, ref string) (*Past, error) {
+	dir, err := findRun(runs, ref)
+	if err != nil {
+		return nil, err
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return nil, fmt.Errorf("opening run %s: %w", ref, err)
+	}
+	p := &Past{Dir: dir, ID: filepath.Base(dir), Name: filepath.Base(filepath.Dir(dir))}
+	content, err := os.ReadFile(filepath.Join(dir, provenanceFile))
+	if err != nil {
+		return nil, fmt.Errorf("opening run %s: %w", ref, err)
+	}
+	if err := json.Unmarshal(content, &p.Provenance); err != nil {
+		return nil, fmt.Errorf("opening run %s: reading %s: %w", ref, filepath.Join(dir, provenanceFile), err)
+	}
+	return p, nil
+}
+
+func findRun(runs, ref string) (string, error) {
+	if ref == latestLink {
+		return newest(runs)
+	}
+	for _, dir := range []string{filepath.Join(runs, folderName(ref), latestLink), filepath.Join(runs, ref), ref} {
+		if _, err := os.Stat(filepath.Join(dir, provenanceFile)); err == nil {
+			return dir, nil
+		}
+	}
+	return "", fmt.Errorf("there is no run %q: want latest, NAME, NAME/RUN_ID or the path of a run's folder, below %s: %w", ref, runs, fs.ErrNotExist)
+}
+
+// newest is the latest run of all names. Their IDs sort by time.
+func newest(runs string) (string, error) {
+	links, err := filepath.Glob(filepath.Join(runs, "*", latestLink))
+	if err != nil {
+		return "", err
+	}
+	best, bestID := "", ""
+	for _, l := range links {
+		if id, err := os.Readlink(l); err == nil && id > bestID {
+			best, bestID = l, id
+		}
+	}
+	if best == "" {
+		return "", fmt.Errorf("there is no run below %s: %w", runs, fs.ErrNotExist)
+	}
+	return best, nil
+}
+
+// Alive says that the run is going on.
+func (p *Past) Alive() bool {
+	lock := flock.New(filepath.Join(p.Dir, eventsFile), flock.SetFlag(os.O_RDONLY))
+	free, err := lock.TryRLock()
+	if err != nil || !free {
+		return err == nil
+	}
+	_ = lock.Unlock() // its file is closed with it
+	return false
+}
+
+// Plan is plan.json, its nodes as the events since have made them.
+func (p *Past) Plan() (PlanRecord, error) {
+	p.load.Do(func() { p.loadErr = p.read() })
+	return p.plan, p.loadErr
+}
+
+func (p *Past) read() error {
+	path := filepath.Join(p.Dir, planFile)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("reading the plan of run %s: %w", p.ID, err)
+	}
+	if err := json.Unmarshal(content, &p.plan); err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	p.byName = make(map[string]int, len(p.plan.Nodes))
+	for k, n := range p.plan.Nodes {
+		p.byName[n.Name] = k
+	}
+	return p.Events(func(e Event) {
+		if e.Node >= 0 && e.Node < len(p.plan.Nodes) {
+			p.plan.Nodes[e.Node].apply(e)
+		}
+	})
+}
+
+// Events calls each with what events.jsonl holds so far. A last line that is cut short is left out.
+func (p *Past) Events(each func(Event)) error {
+	f, err := os.Open(filepath.Join(p.Dir, eventsFile))
+	if err != nil {
+		return fmt.Errorf("reading the events of run %s: %w", p.ID, err)
+	}
+	defer f.Close()
+	r := bufio.NewReader(f)
+	for {
+		line, err := r.ReadBytes('\n')
+		if err != nil {
+			return nil // the end, or a line that is being written
+		}
+		var e Event
+		if json.Unmarshal(line, &e) == nil {
+			each(e)
+		}
+	}
+}
+
+// apply makes of n what e says.
+func (n *NodeRecord) apply(e Event) {
+	states := map[EventKind]State{NodeStarted: Running, NodeHit: Hit, NodeDone: Done, NodeFailed: Failed, NodeSkipped: Skipped, NodeBlocked: Blocked}
+	if s, ok := states[e.Kind]; ok {
+		n.State = s
+	}
+	switch e.Kind {
+	case NodeHit, NodeDone:
+		n.Action, n.Outputs, n.Seconds = e.Action, e.Outputs, e.Seconds
+	case NodeFailed:
+		n.Error = e.Error
+	case NodeProgress:
+		n.Done, n.Total, n.Unit = e.Done, e.Total, e.Unit
+	}
+	if e.Log != "" {
+		n.Log = e.Log
+	}
+}
+
+// node is the node called name, its State Done where it has a result. A nil run has none.
+func (p *Past) node(name string) (NodeRecord, bool) {
+	if p == nil {
+		return NodeRecord{}, false
+	}
+	plan, err := p.Plan()
+	k, ok := p.byName[name]
+	if err != nil || !ok {
+		return NodeRecord{}, false // without the last run, reasons are less exact
+	}
+	n := plan.Nodes[k]
+	if n.State == Hit {
+		n.State = Done
+	}
+	return n, true
+}
+
+// Results reads results.jsonl.
+func (p *Past) Results() ([]Line, error) {
+	path := filepath.Join(p.Dir, resultsFile)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("run %s has no results: it is going on, or was killed; run it again", p.ID)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading results: %w", err)
+	}
+	defer f.Close()
+	var lines []Line
+	for d := json.NewDecoder(f); d.More(); {
+		var l Line
+		if err := d.Decode(&l); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", path, err)
+		}
+		lines = append(lines, l)
+	}
+	return lines, nil
+}
+
+// Find gives the instances that an address names, which may leave out axes: STAGE, STAGE[axis=key,…].
+func (p *Past) Find(address string) ([]InstanceRecord, error) {
+	stage, coords, err := specs.ParseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := p.Plan()
+	if err != nil {
+		return nil, err
+	}
+	var found []InstanceRecord
+	for _, i := range plan.Instances {
+		if i.Stage == stage && covers(i.Coords, coords) {
+			found = append(found, i)
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("run %s has no %s; its stages are %s", p.ID, address, strings.Join(stageNames(plan), ", "))
+	}
+	return found, nil
+}
+
+func stageNames(plan PlanRecord) []string {
+	var names []string
+	for _, i := range plan.Instances {
+		if !slices.Contains(names, i.Stage) {
+			names = append(names, i.Stage)
+		}
+	}
+	return names
+}
+
+// FindOne is Find where only one will do.
+func (p *Past) FindOne(address string) (InstanceRecord, error) {
+	found, err := p.Find(address)
+	if err != nil {
+		return InstanceRecord{}, err
+	}
+	if len(found) > 1 {
+		var names []string
+		for _, i := range found[:min(len(found), maxNamed)] {
+			names = append(names, i.Address)
+		}
+		return InstanceRecord{}, fmt.Errorf("%s names %d instances; say which, such as %s", address, len(found), strings.Join(names, " or "))
+	}
+	return found[0], nil
+}
+
+// maxNamed is how many examples an error names.
+const maxNamed = 3

@@ -1,0 +1,202 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync/atomic"
+
+	"regft/cache"
+	"regft/specs"
+	"regft/stages"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// A State is what a plan says of a node, and what a run makes of it.
+type State string
+
+// The states of a node. A plan has those up to Skipped.
+const (
+	Hit     State = "hit"     // its result is there
+	Work    State = "run"     // it runs
+	Maybe   State = "maybe"   // it runs unless early cutoff or a condition spares it
+	Blocked State = "blocked" // something that it needs cannot be
+	Unknown State = "unknown" // a file that it reads is not on this machine
+	Idle    State = "idle"    // nothing needs it now
+	Skipped State = "skipped" // a condition says so
+
+	Running State = "running" // in a Past only
+	Done    State = "done"
+	Failed  State = "failed"
+)
+
+// Options say what a plan is for.
+type Options struct {
+	Force []string                   // stages whose nodes run although their results are there
+	Only  func(*specs.Instance) bool // nil: everything that the spec needs; else this, and what it takes
+	Last  *Past                      // the run before, for reasons; nil for none
+}
+
+// A Plan is what a run would do.
+type Plan struct {
+	Expansion *specs.Expansion
+	Nodes     []*Node
+	Warnings  []string // files that are missing
+	options   Options
+	store     *cache.Dir
+	order     []*instance
+	instances map[*specs.Instance]*instance
+}
+
+// NewPlan finds out what there is to do for e. Its error lists every file of the user's that cannot be used; files
+// that are not there leave their nodes Unknown and are Warnings.
+func NewPlan(ctx context.Context, e *specs.Expansion, store *cache.Dir, o Options) (*Plan, error) {
+	p := &Plan{Expansion: e, options: o, store: store, instances: make(map[*specs.Instance]*instance, len(e.Instances))}
+	if err := p.checkForce(); err != nil {
+		return nil, err
+	}
+	found, err := findSources(ctx, store, e.Instances)
+	if err != nil {
+		return nil, err
+	}
+	p.Warnings = missingSources(found)
+	(&builder{p, found, map[identity]*Node{}, map[[2]string]*stages.Field{}, map[string]bool{}}).build(e.Instances)
+	p.markNeeded()
+	if err := p.lookUpAll(ctx); err != nil {
+		return nil, err
+	}
+	return p, p.decide(ctx)
+}
+
+func (p *Plan) checkForce() error {
+	for _, name := range p.options.Force {
+		if !slices.ContainsFunc(p.Expansion.Spec.Stages, func(s *specs.Stage) bool { return s.Name == name }) {
+			return fmt.Errorf("--force %s: the spec has no stage of that name", name)
+		}
+	}
+	return nil
+}
+
+// lookUpAll finds the results that are there, producers first, level by level.
+func (p *Plan) lookUpAll(ctx context.Context) error {
+	for _, level := range p.levels() {
+		works := make([]work, len(level))
+		for k, n := range level {
+			for _, u := range n.users {
+				p.judge(u.instance)
+			}
+			works[k] = n.work()
+		}
+		if err := p.lookUpLevel(ctx, level, works); err != nil {
+			return err
+		}
+		for _, n := range level {
+			n.found = n.Result != nil
+			p.ended(n)
+		}
+	}
+	return nil
+}
+
+func (p *Plan) lookUpLevel(ctx context.Context, level []*Node, works []work) error {
+	group, ctx := errgroup.WithContext(ctx)
+	var next atomic.Int64
+	for range min(len(level), 4*runtime.GOMAXPROCS(0)) { // a lookup waits for the disk more than it computes
+		group.Go(func() error {
+			for k := next.Add(1) - 1; k < int64(len(level)); k = next.Add(1) - 1 {
+				n := level[k]
+				if !n.open() && !n.wanted() {
+					continue
+				}
+				if err := n.lookUp(ctx, p.store, works[k]); err != nil {
+					return fmt.Errorf("looking up %s: %w", n.Name(), err)
+				}
+			}
+			return ctx.Err()
+		})
+	}
+	return group.Wait()
+}
+
+// ended updates n's instances after it was looked up or has run.
+func (p *Plan) ended(n *Node) {
+	for _, u := range n.users {
+		if n.Result != nil && u.part().fate == wanted {
+			u.part().fate = done
+		}
+		p.judge(u.instance)
+	}
+}
+
+func (p *Plan) levels() [][]*Node {
+	var out [][]*Node
+	for _, n := range p.Nodes {
+		for len(out) <= n.level {
+			out = append(out, nil)
+		}
+		out[n.level] = append(out[n.level], n)
+	}
+	return out
+}
+
+// markNeeded marks what the spec's leaves, tables and studies need, and what the run is for. A copy needs only its
+// parent.
+func (p *Plan) markNeeded() {
+	roots := p.roots()
+	for _, i := range slices.Backward(p.order) {
+		i.needed = i.needed || roots[i]
+		if !i.needed {
+			continue
+		}
+		i.root = roots[i] && p.options.Only == nil || p.options.Only != nil && p.options.Only(i.Instance)
+		for _, pt := range i.parts {
+			for _, in := range pt.inputs {
+				if in.member != nil {
+					in.member.needed = true
+				}
+			}
+		}
+		for _, c := range i.conditions {
+			c.needed = true
+		}
+	}
+}
+
+// roots are the instances that are wanted for themselves: those of leaf stages and of tables and studies, and those
+// that the spec needs for a reason of its own.
+func (p *Plan) roots() map[*instance]bool {
+	taken, named := map[*specs.Stage]bool{}, map[string]bool{}
+	for _, i := range p.order {
+		for _, ref := range i.Refs {
+			if ref.Instance != nil {
+				taken[ref.Instance.Stage] = true
+			}
+		}
+	}
+	for _, t := range p.Expansion.Spec.Tables {
+		named[t.Of] = true
+	}
+	for _, s := range p.Expansion.Spec.Studies {
+		named[s.Of] = true
+	}
+	roots, reached := map[*instance]bool{}, map[*specs.Instance]bool{}
+	for _, i := range slices.Backward(p.order) {
+		if !i.Needed {
+			continue
+		}
+		roots[i] = !taken[i.Stage] || named[i.Stage.Name] || !reached[i.Instance]
+		for _, ref := range i.Refs {
+			reached[ref.Instance] = true
+		}
+		for _, c := range []*specs.Condition{i.When, i.Assert} {
+			if c != nil {
+				for _, ref := range c.Refs {
+					reached[ref] = true
+				}
+			}
+		}
+	}
+	return roots
+}

@@ -1,0 +1,215 @@
+package engine
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// tableWidth is the width that a plan's table keeps to where names allow.
+const tableWidth = 80
+
+// WriteTable writes the counts of each stage for people, in the order of the spec.
+func (p *Plan) WriteTable(w io.Writer) error {
+	c := p.Counts()
+	reasons := p.reasons()
+	columns := []struct {
+		name  string
+		count func(StageCounts) int
+		shown bool
+	}{
+		{"nodes", func(s StageCounts) int { return s.Nodes }, true},
+		{"hit", func(s StageCounts) int { return s.Hit }, true},
+		{"run", func(s StageCounts) int { return s.Run }, true},
+		{"maybe", func(s StageCounts) int { return s.Maybe }, true},
+		{"blocked", func(s StageCounts) int { return s.Blocked }, false},
+		{"unknown", func(s StageCounts) int { return s.Unknown }, false},
+		{"skipped", func(s StageCounts) int { return s.Skipped }, false},
+	}
+	total := c.Total()
+	rows := [][]string{{"stage"}}
+	for _, col := range columns {
+		if col.shown || col.count(total) > 0 {
+			rows[0] = append(rows[0], col.name)
+		}
+	}
+	rows[0] = append(rows[0], "why", "over")
+	add := func(name string, s StageCounts, tail ...string) {
+		row := []string{name}
+		for _, col := range columns {
+			if col.shown || col.count(total) > 0 {
+				row = append(row, strconv.Itoa(col.count(s)))
+			}
+		}
+		rows = append(rows, append(row, tail...))
+	}
+	for _, s := range p.Expansion.Spec.Stages {
+		over := ""
+		if len(s.Over) > 0 {
+			over = "[" + strings.Join(s.Over, ", ") + "]"
+		}
+		add(s.Name, *c.Stages[s.Name], reasons[s.Name], over)
+	}
+	add("total", total, "", "")
+	_, err := io.WriteString(w, layOut(rows))
+	return err
+}
+
+// reasons joins the distinct reasons of each stage's nodes.
+func (p *Plan) reasons() map[string]string {
+	sets := map[string]map[string]bool{}
+	for _, i := range p.order {
+		for _, pt := range i.parts {
+			if i.needed && i.copyOf == nil && pt.node.willRun() {
+				if sets[i.Stage.Name] == nil {
+					sets[i.Stage.Name] = map[string]bool{}
+				}
+				sets[i.Stage.Name][pt.node.Reason] = true
+			}
+		}
+	}
+	out := map[string]string{}
+	for name, set := range sets {
+		out[name] = strings.Join(slices.Sorted(maps.Keys(set)), ", ")
+	}
+	return out
+}
+
+// layOut aligns columns: the first and the last two left, numbers right. A last column that does not fit stands on a
+// line of its own.
+func layOut(rows [][]string) string {
+	widths := make([]int, len(rows[0]))
+	for _, r := range rows {
+		for k, cell := range r {
+			widths[k] = max(widths[k], utf8.RuneCountInString(cell))
+		}
+	}
+	var b strings.Builder
+	last := len(widths) - 1
+	for _, r := range rows {
+		var line strings.Builder
+		for k, cell := range r[:last] {
+			pad := strings.Repeat(" ", widths[k]-utf8.RuneCountInString(cell))
+			switch {
+			case k == 0:
+				line.WriteString(cell + pad)
+			case k == last-1:
+				line.WriteString("  " + cell + pad)
+			default:
+				line.WriteString("  " + pad + cell)
+			}
+		}
+		if n := utf8.RuneCountInString(line.String()) + 2 + utf8.RuneCountInString(r[last]); n <= tableWidth {
+			b.WriteString(strings.TrimRight(line.String()+"  "+r[last], " ") + "\n")
+			continue
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n    over " + r[last] + "\n")
+	}
+	return b.String()
+}
+
+// WritePoints writes every point, an axis a column.
+func (p *Plan) WritePoints(w io.Writer) error {
+	header := []string{"point"}
+	for _, a := range p.Expansion.Spec.Axes {
+		header = append(header, a.Name)
+	}
+	rows := [][]string{header}
+	for k, pt := range p.Expansion.Points {
+		row := []string{strconv.Itoa(k)}
+		for _, v := range pt {
+			key := "-"
+			if v != nil {
+				key = v.Key
+			}
+			row = append(row, key)
+		}
+		rows = append(rows, row)
+	}
+	widths := make([]int, len(header))
+	for _, r := range rows {
+		for k, cell := range r {
+			widths[k] = max(widths[k], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, r := range rows {
+		var line strings.Builder
+		for k, cell := range r {
+			line.WriteString(cell + strings.Repeat(" ", widths[k]-utf8.RuneCountInString(cell)+2))
+		}
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line.String(), " ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A Graph is the plan's graph of stages, each with how many nodes it has.
+type Graph struct {
+	Stages []GraphStage
+	Edges  [][2]string // producer, consumer
+}
+
+// GraphStage is one box of a Graph.
+type GraphStage struct {
+	Name  string
+	Uses  string
+	Nodes int
+}
+
+// Graph folds p's nodes into their stages.
+func (p *Plan) Graph() Graph {
+	var g Graph
+	c := p.Counts()
+	for _, s := range p.Expansion.Spec.Stages {
+		g.Stages = append(g.Stages, GraphStage{s.Name, s.Type.Name, c.Stages[s.Name].Nodes})
+	}
+	seen := map[[2]string]bool{}
+	for _, i := range p.order {
+		for _, ref := range i.Refs {
+			if ref.Instance == nil {
+				continue
+			}
+			if e := [2]string{ref.Instance.Stage.Name, i.Stage.Name}; !seen[e] {
+				seen[e] = true
+				g.Edges = append(g.Edges, e)
+			}
+		}
+	}
+	return g
+}
+
+// Mermaid is g in the language of mermaid.js, which Git hosts draw.
+func (g Graph) Mermaid() string {
+	var b strings.Builder
+	b.WriteString("flowchart LR\n")
+	for k, s := range g.Stages {
+		fmt.Fprintf(&b, "  s%d[\"%s<br/>%s × %d\"]\n", k, s.Name, s.Uses, s.Nodes)
+	}
+	for _, e := range g.Edges {
+		fmt.Fprintf(&b, "  s%d --> s%d\n", g.index(e[0]), g.index(e[1]))
+	}
+	return b.String()
+}
+
+// DOT is g in the language of Graphviz.
+func (g Graph) DOT() string {
+	var b strings.Builder
+	b.WriteString("digraph plan {\n  rankdir=LR\n  node [shape=box]\n")
+	for _, s := range g.Stages {
+		fmt.Fprintf(&b, "  %q [label=%q]\n", s.Name, fmt.Sprintf("%s\n%s × %d", s.Name, s.Uses, s.Nodes))
+	}
+	for _, e := range g.Edges {
+		fmt.Fprintf(&b, "  %q -> %q\n", e[0], e[1])
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
+
+func (g Graph) index(name string) int {
+	return slices.IndexFunc(g.Stages, func(s GraphStage) bool { return s.Name == name })
+}

@@ -1,0 +1,315 @@
+package engine
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"regft/cache"
+	"regft/stages"
+)
+
+// An Executor runs nodes.
+type Executor interface {
+	// Do runs a task to its result, whose content it puts into the store; the record is the caller's to put. It
+	// returns soon after ctx ends, with an error.
+	Do(ctx context.Context, t Task) (*cache.Result, error)
+}
+
+// RunOptions say how to run a plan.
+type RunOptions struct {
+	Jobs     int              // nodes side by side; 0: as many as the machine has room for
+	FailFast bool             // the first failure stops everything
+	Machine  stages.Resources // that nodes share; zero: ThisMachine
+	LogDir   string           // the run's folder: logs are written below it; "": nowhere
+}
+
+// Run executes p, and reports what happens to events, one at a time. A node that fails does not stop the others; its
+// error, like everything else, is an event and counted in the summary. Run's own error says why nothing ran, or that
+// ctx ended: what had finished by then stays.
+func Run(ctx context.Context, p *Plan, x Executor, o RunOptions, events func(Event)) (*Summary, error) {
+	if err := p.Runnable(); err != nil {
+		return nil, err
+	}
+	started := time.Now()
+	s := newScheduler(ctx, p, x, o, events)
+	defer s.cancel()
+	counts := p.Counts()
+	s.emit(Event{Kind: RunStarted, Node: -1, Counts: &counts})
+	s.reportFound()
+	s.loop()
+	s.summary.Seconds = time.Since(started).Seconds()
+	s.summary.Interrupted = ctx.Err() != nil
+	s.finish()
+	summary := s.summary
+	s.emit(Event{Kind: RunEnded, Node: -1, Summary: &summary})
+	return &summary, ctx.Err()
+}
+
+// Runnable says what of p cannot run at all: missing files, and what is not built yet.
+func (p *Plan) Runnable() error {
+	problems := slices.Clone(p.Warnings)
+	for _, n := range p.Nodes {
+		if pending, ok := n.runner.(stages.Pending); ok && n.willRun() && pending.NotBuilt() != "" {
+			problems = append(problems, fmt.Sprintf("%s: %s: %s is not built yet", n.Stage().Place, n.Name(), pending.NotBuilt()))
+		}
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	slices.Sort(problems)
+	return errors.New(strings.Join(slices.Compact(problems), "\n"))
+}
+
+// scheduler runs a plan. All its state belongs to the goroutine of loop; workers send messages.
+type scheduler struct {
+	plan     *Plan
+	executor Executor
+	options  RunOptions
+	ctx      context.Context
+	cancel   context.CancelFunc
+
+	waiting  map[*Node]int // scheduled nodes: producers that have not ended; -1: it has ended
+	ready    nodeHeap      // to be looked up
+	queue    []*job        // not found: waiting for resources
+	pool     pool
+	machine  stages.Resources
+	messages chan message
+	inFlight int
+	looking  int
+	summary  Summary
+
+	mu     sync.Mutex
+	events func(Event) // nil once the run has ended
+}
+
+// maxLooking bounds the lookups at a time.
+const maxLooking = 8
+
+func newScheduler(ctx context.Context, p *Plan, x Executor, o RunOptions, events func(Event)) *scheduler {
+	s := &scheduler{plan: p, executor: x, options: o, machine: o.Machine, events: events,
+		waiting: map[*Node]int{}, messages: make(chan message)}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	if s.machine.Cores == 0 {
+		s.machine = ThisMachine()
+	}
+	s.pool = pool{free: s.machine, jobs: o.Jobs}
+	if o.Jobs <= 0 {
+		s.pool.jobs = math.MaxInt
+	}
+	p.reopen(func(n *Node) { s.waiting[n] = 0 })
+	for n := range s.waiting {
+		for _, producer := range n.producers {
+			if _, scheduled := s.waiting[producer]; scheduled {
+				s.waiting[n]++
+			}
+		}
+		if s.waiting[n] == 0 {
+			s.ready = append(s.ready, n)
+		}
+	}
+	heap.Init(&s.ready)
+	return s
+}
+
+func (s *scheduler) emit(e Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.events == nil {
+		return // of a stage that did not stop in time
+	}
+	e.Time = time.Now().UTC()
+	s.events(e)
+	if e.Kind == RunEnded {
+		s.events = nil
+	}
+}
+
+func (s *scheduler) emitNode(n *Node, e Event) {
+	e.Node, e.Name, e.Stage = n.Index, n.Name(), n.Stage().Name
+	s.emit(e)
+}
+
+// reportFound counts what the plan decided, and reports the instances that fail though nothing of them runs.
+func (s *scheduler) reportFound() {
+	for _, n := range s.plan.Nodes {
+		if _, scheduled := s.waiting[n]; scheduled || !n.needed() {
+			continue
+		}
+		switch n.State {
+		case Hit:
+			s.summary.Hits++
+		case Blocked:
+			s.summary.Blocked++
+		case Skipped:
+			s.summary.Skipped++
+		}
+	}
+	for _, i := range s.plan.order {
+		s.reportProblem(i)
+	}
+}
+
+// reportProblem reports an instance whose own condition made it fail.
+func (s *scheduler) reportProblem(i *instance) {
+	if i.fate == failed && i.problem != "" && i.needed {
+		s.summary.Failed++
+		s.emit(Event{Kind: NodeFailed, Node: -1, Name: i.Address(), Stage: i.Stage.Name, Error: i.problem})
+	}
+}
+
+func (n *Node) needed() bool {
+	return slices.ContainsFunc(n.users, func(u use) bool { return u.needed })
+}
+
+// finish decides the instances that are left, and counts the nodes that are.
+func (s *scheduler) finish() {
+	for _, i := range s.plan.order {
+		if before := i.fate; before == undecided {
+			s.plan.judge(i)
+			s.reportProblem(i)
+		}
+	}
+	for n, left := range s.waiting {
+		if left >= 0 && n.willRun() {
+			s.summary.Unfinished++
+		}
+	}
+}
+
+// loop runs until nothing is left that can.
+func (s *scheduler) loop() {
+	for {
+		s.dispatch()
+		if s.inFlight == 0 {
+			return
+		}
+		m := <-s.messages
+		s.inFlight--
+		s.handle(m)
+	}
+}
+
+// dispatch starts what can start.
+func (s *scheduler) dispatch() {
+	if s.ctx.Err() != nil {
+		s.releaseQueue()
+		return
+	}
+	for len(s.ready) > 0 && s.looking < maxLooking {
+		s.begin(heap.Pop(&s.ready).(*Node))
+	}
+	for _, j := range s.admitted() {
+		j.cores = max(j.need.Cores, s.machine.Cores/max(s.pool.running, 1))
+		s.start(func() message { return s.execute(j) })
+	}
+}
+
+func (s *scheduler) start(work func() message) {
+	s.inFlight++
+	go func() { s.messages <- work() }()
+}
+
+// releaseQueue gives up what a stopped run holds.
+func (s *scheduler) releaseQueue() {
+	for _, j := range s.queue {
+		j.release()
+	}
+	s.queue = nil
+}
+
+// begin decides whether a node whose producers have ended runs.
+func (s *scheduler) begin(n *Node) {
+	for _, u := range n.users {
+		s.plan.judge(u.instance)
+	}
+	if !n.wanted() {
+		s.pass(n)
+		return
+	}
+	j := &job{node: n, work: n.work(), forced: n.Reason == forcedReason, old: n.before}
+	if !n.setKey(j.work) {
+		s.fail(n, fmt.Errorf("%s takes an output that its producer did not give", n.Name()))
+		return
+	}
+	j.keep = slices.ContainsFunc(n.takers, (*Node).willRun)
+	s.looking++
+	s.start(func() message { return s.look(j) })
+}
+
+// pass ends a node that nobody wants.
+func (s *scheduler) pass(n *Node) {
+	n.found = false
+	if n.State = n.idleState(); n.State == Blocked {
+		s.summary.Blocked++
+		s.emitNode(n, Event{Kind: NodeBlocked})
+	} else {
+		s.summary.Skipped++
+		s.emitNode(n, Event{Kind: NodeSkipped})
+	}
+	s.end(n)
+}
+
+// end releases what waited for n.
+func (s *scheduler) end(n *Node) {
+	s.waiting[n] = -1
+	fates := make([]fate, len(n.users))
+	for k, u := range n.users {
+		fates[k] = u.fate
+	}
+	s.plan.ended(n)
+	for k, u := range n.users {
+		if fates[k] != failed {
+			s.reportProblem(u.instance)
+		}
+	}
+	for _, c := range n.consumers {
+		if s.waiting[c] > 0 {
+			if s.waiting[c]--; s.waiting[c] == 0 {
+				heap.Push(&s.ready, c)
+			}
+		}
+	}
+}
+
+// fail ends a node with an error.
+func (s *scheduler) fail(n *Node, err error) {
+	n.State = Failed
+	for _, u := range n.users {
+		if u.part().fate == wanted {
+			u.part().fate = failed
+		}
+	}
+	s.summary.Failed++
+	s.emitNode(n, Event{Kind: NodeFailed, Error: err.Error(), Log: s.logOf(n)})
+	s.end(n)
+	if s.options.FailFast {
+		s.cancel()
+	}
+}
+
+func (s *scheduler) logOf(n *Node) string {
+	if s.options.LogDir == "" {
+		return ""
+	}
+	return logPath(n)
+}
+
+// nodeHeap gives the first node of the plan first.
+type nodeHeap []*Node
+
+func (h nodeHeap) Len() int           { return len(h) }
+func (h nodeHeap) Less(i, j int) bool { return h[i].Index < h[j].Index }
+func (h nodeHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *nodeHeap) Push(x any)        { *h = append(*h, x.(*Node)) }
+func (h *nodeHeap) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
+}

@@ -1,0 +1,237 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"regft/cache"
+	"regft/specs"
+	"regft/stages"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// sources is what a node reads of the user's.
+type sources struct {
+	artifacts map[string]stages.Artifact // by Source.Param
+	lines     []string                   // of the key
+	missing   string                     // the file that is not there; "" where all are
+}
+
+// inlineValue is the length up to which a value stands in a key as it is, for people; beyond, its digest.
+const inlineValue = 200
+
+// valueFile is the name of a Source's Value in its artifact, as canonical JSON.
+const valueFile = "value.json"
+
+// finder finds sources, each distinct one once, each file once.
+type finder struct {
+	store *cache.Dir
+	mu    sync.Mutex
+	files map[string]cache.Linked
+}
+
+// findSources looks for what instances read outside the store. Instances with equal parameters share it.
+func findSources(ctx context.Context, store *cache.Dir, instances []*specs.Instance) (map[*specs.Instance]*sources, error) {
+	byKey, of := map[string]*sources{}, map[*specs.Instance]*sources{}
+	f := &finder{store: store, files: map[string]cache.Linked{}}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	var problems problemList
+	for _, i := range instances {
+		sourcer, ok := i.Runner.(stages.Sourcer)
+		if !ok {
+			continue
+		}
+		key := sourceKey(i)
+		if byKey[key] == nil {
+			s := &sources{}
+			byKey[key] = s
+			group.Go(func() error {
+				problems.add(i, f.find(ctx, sourcer, s))
+				return ctx.Err()
+			})
+		}
+		of[i] = byKey[key]
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return of, problems.err()
+}
+
+// sourceKey is equal for instances that read the same: all their parameters count, and the paths among their inputs.
+func sourceKey(i *specs.Instance) string {
+	t := i.Stage.Type
+	var b strings.Builder
+	b.WriteString(t.Name + " " + stages.CanonicalJSON(t.Params(i.Runner)))
+	for _, in := range t.Inputs(i.Runner) {
+		fmt.Fprintf(&b, " %s[%q] %q", in.Field.Name, in.Key, in.Path)
+	}
+	return b.String()
+}
+
+// find fills s. A missing file leaves the node unknown, which is no error.
+func (f *finder) find(ctx context.Context, sourcer stages.Sourcer, s *sources) error {
+	list, err := sourcer.Sources(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		s.missing = err.Error()
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.artifacts = map[string]stages.Artifact{}
+	for _, src := range list {
+		a, digest, err := f.source(ctx, src)
+		if errors.Is(err, fs.ErrNotExist) {
+			s.missing = err.Error()
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		s.artifacts[src.Param] = a
+		s.lines = append(s.lines, "source "+src.Param+" "+digest)
+	}
+	return nil
+}
+
+// source gives one source and what stands for it in a key: the digest of a file, of a folder's manifest, or a value.
+func (f *finder) source(ctx context.Context, src stages.Source) (stages.Artifact, string, error) {
+	switch {
+	case src.Value != nil:
+		a, text := valueArtifact(f.store, src.Value)
+		if len(text) > inlineValue {
+			text = cache.SumBytes([]byte(text)).String()
+		}
+		return a, text, nil
+	case src.Files == nil:
+		m, err := f.manifest(ctx, filepath.Dir(src.Root), []string{filepath.Base(src.Root)})
+		if err != nil {
+			return stages.Artifact{}, "", err
+		}
+		return stages.NewArtifact(stages.Files, m, nil, blobs{f.store}), m.Files[0].Digest.String(), nil
+	}
+	m, err := f.manifest(ctx, src.Root, src.Files)
+	if err != nil {
+		return stages.Artifact{}, "", err
+	}
+	a := stages.NewArtifact(stages.Files, m, nil, blobs{f.store})
+	return a, a.Digest.String(), nil
+}
+
+// manifest links the files below root.
+func (f *finder) manifest(ctx context.Context, root string, names []string) (cache.Manifest, error) {
+	paths := make([]string, len(names))
+	for i, name := range names {
+		paths[i] = filepath.Join(root, filepath.FromSlash(name))
+	}
+	linked, err := f.link(ctx, paths)
+	if err != nil {
+		return cache.Manifest{}, err
+	}
+	files := make([]cache.File, len(names))
+	for i, name := range names {
+		files[i] = cache.File{Name: name, Digest: linked[i].Digest, Size: linked[i].Size}
+	}
+	m, err := cache.NewManifest(files)
+	if err != nil {
+		return cache.Manifest{}, fmt.Errorf("listing %s: %w", root, err)
+	}
+	return m, nil
+}
+
+// link digests files, those that were not yet in this plan.
+func (f *finder) link(ctx context.Context, paths []string) ([]cache.Linked, error) {
+	f.mu.Lock()
+	fresh := slices.DeleteFunc(slices.Clone(paths), func(p string) bool { _, ok := f.files[p]; return ok })
+	f.mu.Unlock()
+	found, err := f.store.LinkAll(ctx, fresh)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, l := range found {
+		f.files[l.Path] = l
+	}
+	out := make([]cache.Linked, len(paths))
+	for i, p := range paths {
+		out[i] = f.files[p]
+	}
+	return out, nil
+}
+
+// missingSources lists what is not there, each once.
+func missingSources(of map[*specs.Instance]*sources) []string {
+	texts := map[string]bool{}
+	for _, s := range of {
+		if s.missing != "" {
+			texts[s.missing] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(texts))
+}
+
+// blobs is the store as a stage sees it.
+type blobs struct{ store *cache.Dir }
+
+func (b blobs) Open(ctx context.Context, d cache.Digest) (io.ReadCloser, error) {
+	r, _, err := b.store.Open(ctx, d)
+	return r, err
+}
+
+func (b blobs) Path(ctx context.Context, d cache.Digest) (string, error) { return b.store.Path(ctx, d) }
+
+// value is content held in memory; all else is the store's.
+type value struct {
+	blobs
+	text   []byte
+	digest cache.Digest
+}
+
+func (v value) Open(ctx context.Context, d cache.Digest) (io.ReadCloser, error) {
+	if d == v.digest {
+		return io.NopCloser(bytes.NewReader(v.text)), nil
+	}
+	return v.blobs.Open(ctx, d)
+}
+
+func valueArtifact(store *cache.Dir, v any) (stages.Artifact, string) {
+	text := stages.CanonicalJSON(v)
+	content := value{blobs{store}, []byte(text), cache.SumBytes([]byte(text))}
+	m := cache.Manifest{Files: []cache.File{{Name: valueFile, Digest: content.digest, Size: int64(len(text))}}}
+	return stages.NewArtifact(stages.Files, m, nil, content), text
+}
+
+// problemList collects the problems of instances, found by several goroutines.
+type problemList struct {
+	mu   sync.Mutex
+	errs []error
+}
+
+func (p *problemList) add(i *specs.Instance, err error) {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	place := i.Stage.Place
+	p.errs = append(p.errs, fmt.Errorf("%s:%d:%d: %s: %w", place.File, place.Line, place.Column, i.Address(), err))
+}
+
+func (p *problemList) err() error {
+	slices.SortFunc(p.errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(p.errs...)
+}

@@ -1,0 +1,81 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"regft/cache"
+	"regft/stages"
+)
+
+// A Task is a node that is about to run: its parameters, what it takes, and what it may use.
+type Task struct {
+	Name    string // of the node
+	Type    stages.Type
+	Runner  stages.Runner // with its artifacts
+	Key     string        // text of the action key
+	Partial string        // text of the key of partial work
+	Seed    stages.Seed   // of the spec
+	Sources map[string]stages.Artifact
+	Cores   int
+	Timeout time.Duration // of one attempt; 0: none
+	LogFile string        // where the log is written while it runs; "" for nowhere
+	Report  func(Event)   // progress, series and notes
+}
+
+// task gives the job's inputs their artifacts.
+func (s *scheduler) task(j *job) (Task, error) {
+	n := j.node
+	t := Task{Name: n.Name(), Type: n.Type, Key: n.Key, Partial: n.partialText(j.work), Seed: s.plan.Expansion.Spec.Seed,
+		Cores: j.cores, Timeout: n.Stage().Timeout, LogFile: s.logOf(n)}
+	if t.LogFile != "" {
+		t.LogFile = filepath.Join(s.options.LogDir, t.LogFile)
+	}
+	t.Report = func(e Event) { s.emitNode(n, e) }
+	if n.sources != nil {
+		t.Sources = n.sources.artifacts
+	}
+	t.Runner = n.Type.Clone(j.work.runner)
+	for i, bound := range n.Type.Inputs(t.Runner) {
+		parts, err := s.plan.artifacts(s.ctx, j.work.inputs[i])
+		if err != nil {
+			return Task{}, fmt.Errorf("input %s: %w", j.work.inputs[i].label, err)
+		}
+		bound.Input.Parts = parts
+	}
+	return t, nil
+}
+
+// artifacts are what an input's producers gave.
+func (p *Plan) artifacts(ctx context.Context, in input) ([]stages.Artifact, error) {
+	if in.from == nil {
+		return nil, nil
+	}
+	var out []stages.Artifact
+	for _, pt := range in.from.parts {
+		if pt.fate == lost {
+			continue
+		}
+		a, err := openArtifact(ctx, p.store, pt.node.Result, in.output)
+		if err != nil {
+			return nil, fmt.Errorf("from %s: %w", pt.node.Name(), err)
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+// openArtifact reads what r says of one output.
+func openArtifact(ctx context.Context, store *cache.Dir, r *cache.Result, output string) (stages.Artifact, error) {
+	digest, ok := r.Outputs[output]
+	if !ok {
+		return stages.Artifact{}, fmt.Errorf("there is no output %q", output)
+	}
+	m, err := store.Manifest(ctx, digest)
+	if err != nil {
+		return stages.Artifact{}, err
+	}
+	return stages.NewArtifact(stages.Kind(r.Kinds[output]), m, r.Metrics, blobs{store}), nil
+}
