@@ -87,7 +87,7 @@ type Coord struct {
 // (optional) or []Input (one, a list, or with shape:"map" a mapping).
 type Input struct {
 	Key    string     // the name in a mapping
-	Coords []Coord    // the values of the axes gathered and pooled, in the order of the axes
+	Coords []Coord    // the gathered axes' values, then for pooled inputs (pool:) those of the pooled axes
 	Path   string     // with path:"true": the absolute path given in place of an artifact
 	Names  []string   // of its parts, as metrics.NAME has them; nil where there is one without a name
 	Parts  []Artifact // one, or one for each of the producer's each:"node" inputs; filled before Run

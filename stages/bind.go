@@ -89,11 +89,11 @@ func (t Type) Clone(r Runner) Runner {
 	return out.Interface().(Runner)
 }
 
-// Agree reports whether a and b have the same value on every axis that both have, apart from those in except.
-func Agree(a, b []Coord, except ...string) bool {
+// Agree reports whether a and b have the same value on every axis that both have.
+func Agree(a, b []Coord) bool {
 	for _, x := range a {
 		for _, y := range b {
-			if x.Axis == y.Axis && x.Key != y.Key && !slices.Contains(except, x.Axis) {
+			if x.Axis == y.Axis && x.Key != y.Key {
 				return false
 			}
 		}

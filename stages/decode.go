@@ -102,6 +102,7 @@ func (d *decoder) value(v reflect.Value, f Field, n *yaml.Node, prefix string) {
 	name := prefix + f.Name
 	switch {
 	case f.Kinds != nil, f.CEL != "" && n.Kind == yaml.ScalarNode:
+		given(v)
 		return
 	case n.Tag == "!!null":
 		if f.Null == "" {
@@ -130,6 +131,16 @@ func (d *decoder) value(v reflect.Value, f Field, n *yaml.Node, prefix string) {
 		return
 	}
 	d.limits(f, n, name)
+}
+
+// given marks a parameter that is filled in later, for Validate to see that it is there.
+func given(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+	}
 }
 
 // reason is the text of an error of a parameter's own UnmarshalYAML; yaml.v3's own adds nothing.

@@ -17,15 +17,16 @@
 //	shape:"map"            with in: a mapping of names to artifacts
 //	path:"true"            with in: plain text is a path, an artifact is written in ${…}
 //	each:"node"            with in: one node for every artifact of the list; metrics are named after it
-//	cel:"metrics"          CEL by nature, over this variable: Eval is given metrics as a list, the metrics of each of a
-//	                       score's Parts, and image as the mapping of one picture's attributes
+//	cel:"metrics"          CEL by nature, over this variable: Eval is given metrics as a mapping of positions ("0", …) to
+//	                       the metrics of a score's Parts, and image as a mapping of one picture's attributes
+//	names:"score,rank"     with cel: the names that the variable has
 //	axes:"replicates"      a list of axes (of replicates; "any": of any kind)
 //	pool:"pool"            with in: gathered over the axes that parameter pool lists too
 //	key:"-"                changes speed, never a result: not in the action key
 //	partial:"-"            not in the key of partial work (Env.Partial)
 //
-// A type with OutAs whose parameter takes a list chooses one of that list: Env.Choose. Its input's Coords, and those of
-// the scores it chooses by, are the values of the axes gathered and pooled: what agrees in them belongs together (Agree).
-// Metrics of a stage that chooses are recorded by position, as Metric("0", …), Metric("1", …), where those of its scores
-// have parts; whoever reads them puts the names of Instance.Parts in place of the positions.
+// A type with OutAs whose parameter takes a list chooses one of that list: Host.Choose. Candidates and the scores that
+// they are chosen by belong together where they agree in their Coords (Agree); scores that are pooled have the pooled
+// axes as further coordinates, so that a candidate has one for each replicate. Such a stage records its metrics by the
+// position of the data set, as Metric("0", …); whoever reads them puts the names of Instance.Parts there.
 package stages

@@ -50,16 +50,16 @@ var _ = stages.Register[Pick](stages.Type{Name: "pick", Doc: "The best of severa
 func (p *Pick) KeyLines() []string {
 	var lines []string
 	for i := range p.From {
-		lines = append(lines, fmt.Sprintf("pair %d %v own %v", i, p.scoresOf(i, p.Pool...), p.scoresOf(i)))
+		lines = append(lines, fmt.Sprintf("pair %d %v", i, p.scoresOf(i)))
 	}
 	return lines
 }
 
-// scoresOf lists the scores of candidate i, those of every replicate of the axes in pool.
-func (p *Pick) scoresOf(i int, pool ...string) []int {
+// scoresOf lists the scores of candidate i: those that agree with it on every axis that both have.
+func (p *Pick) scoresOf(i int) []int {
 	var out []int
 	for j, s := range p.Scores {
-		if stages.Agree(p.From[i].Coords, s.Coords, pool...) {
+		if stages.Agree(p.From[i].Coords, s.Coords) {
 			out = append(out, j)
 		}
 	}
@@ -95,15 +95,15 @@ func (p *Pick) Run(ctx context.Context, env *stages.Env) error {
 
 // mean is the mean over candidate i's scores of what is maximised.
 func (p *Pick) mean(i int) (float64, error) {
-	scores := p.scoresOf(i, p.Pool...)
+	scores := p.scoresOf(i)
 	if len(scores) == 0 {
 		return 0, fmt.Errorf("candidate %d has no score", i)
 	}
 	total := 0.0
 	for _, j := range scores {
-		var parts []any
-		for _, a := range p.Scores[j].Parts {
-			parts = append(parts, a.Metrics)
+		parts := map[string]any{}
+		for part, a := range p.Scores[j].Parts {
+			parts[strconv.Itoa(part)] = a.Metrics
 		}
 		v, err := p.Maximize.Eval(map[string]any{"metrics": parts})
 		if err != nil {
