@@ -330,6 +330,7 @@ func TestSwappedEntries(t *testing.T) {
 // Any sequence of puts, damages anywhere in the store, and restarts: an answer
 // is what was put, or a miss.
 func TestNeverWrongData(t *testing.T) {
+	t.Parallel() // it waits for the disk
 	stores := t.TempDir()
 	contents := [][]byte{{}, {1}, storetest.Content(1, 100), storetest.Content(2, 5000), storetest.Content(3, 1<<20)}
 	rapid.Check(t, func(t *rapid.T) {

@@ -73,6 +73,36 @@ func TestRacyLinksAreReadAgain(t *testing.T) {
 	}
 }
 
+// Only news is written to the index: that a file still cannot be trusted is none.
+func TestNewsOfLinks(t *testing.T) {
+	const second = int64(time.Second)
+	racy := link{path: "/f", digest: SumBytes([]byte("a")), state: fileState{mtime: 100 * second}, recorded: 100 * second}
+	later, settled, touched, changed := racy, racy, racy, racy
+	later.recorded += second
+	settled.recorded += 10 * second
+	touched.state.mtime, touched.recorded = 200*second, 300*second
+	changed.digest = SumBytes([]byte("b"))
+	for name, test := range map[string]struct {
+		known, now link
+		news       bool
+	}{
+		"the same":                {racy, racy, false},
+		"still not to be trusted": {racy, later, false},
+		"now to be trusted":       {racy, settled, true},
+		"trusted as before":       {settled, settled, false},
+		"touched":                 {settled, touched, true},
+		"other content":           {settled, changed, true},
+	} {
+		x := linkIndex{byPath: map[string]link{}, last: map[Digest]string{}}
+		if !x.add(test.known) {
+			t.Errorf("%s: the first record is no news", name)
+		}
+		if news := x.add(test.now); news != test.news {
+			t.Errorf("%s: news %v, want %v", name, news, test.news)
+		}
+	}
+}
+
 // The index does not grow with the number of runs, and keeps what counts when
 // it is rewritten.
 func TestLinkIndexIsCompacted(t *testing.T) {

@@ -151,6 +151,7 @@ func doAction(d *cache.Dir, i int) error {
 // Killed at any moment, a process leaves each action either done, with all its
 // outputs right, or not done; and those it has reported are done.
 func TestKill(t *testing.T) {
+	t.Parallel() // it waits for its children
 	const seed = 1
 	random := rand.New(rand.NewPCG(seed, 0))
 	root := t.TempDir()
