@@ -57,65 +57,98 @@ func (im *Image) band(top, bottom int) *Image {
 	return &Image{Width: im.Width, Height: bottom - top, Pix: im.Pix[top*stride : bottom*stride]}
 }
 
-// rows resizes in width.
+// rows resizes in width, two rows at a time: their values share a word, and each product a multiplication (see pair).
 func (im *Image) rows(w weights) *Image {
 	if w.copies {
 		return im.Crop(Rect{w.first[0], 0, len(w.first), im.Height})
 	}
 	out := New(len(w.first), im.Height)
-	for y := range out.Height {
-		w.row(out.Row(y), im.Row(y))
+	words := make([]uint64, im.Width*Channels)
+	for y := 0; y < im.Height; y += 2 {
+		below := min(y+1, im.Height-1)
+		pack(words, im.Row(y), im.Row(below))
+		w.row(out.Row(y), out.Row(below), words)
 	}
 	return out
 }
 
-// columns resizes in height.
+// columns resizes in height; the left and the right half of a row share words.
 func (im *Image) columns(w weights) *Image {
 	if w.copies {
 		return im.band(w.first[0], w.first[0]+len(w.first))
 	}
+	values := im.Width * Channels
+	half := (values + 1) / 2
+	words := make([]uint64, half*im.Height)
+	for y := range im.Height {
+		row := im.Row(y)
+		pack(words[y*half:][:half], row[:half], row[values-half:])
+	}
 	out := New(im.Width, len(w.first))
-	sums := make([]int32, im.Width*Channels)
+	sums := make([]uint64, half)
 	for y := range out.Height {
-		w.column(out.Row(y), im, y, sums)
+		w.column(sums, words, y)
+		row := out.Row(y)
+		left, right := row[:half], row[values-half:]
+		for x, sum := range sums {
+			left[x], right[x] = pair(sum)
+		}
 	}
 	return out
 }
 
-// row convolves along one row.
-func (w *weights) row(out, in []uint8) {
+// pack puts two rows of values into the lower and upper halves of words.
+func pack(words []uint64, low, high []uint8) {
+	low, high = low[:len(words)], high[:len(words)]
+	for i := range words {
+		words[i] = uint64(low[i]) | uint64(high[i])<<32
+	}
+}
+
+// pair takes two sums of weighted values, whose half was added beforehand, out of a word and rounds them to bytes. The word is
+// low + high * 2^32, both signed: so products of a weight with both values, and sums of them, are one operation each.
+func pair(word uint64) (low, high uint8) {
+	l := int32(word)
+	h := int32((word - uint64(int64(l))) >> 32)
+	return clip(l), clip(h)
+}
+
+// rounding is half of what a byte's one is in fixed point, in both halves of a word.
+const rounding = 1<<(precision-1) | 1<<(precision-1)<<32
+
+// row convolves along two rows.
+func (w *weights) row(low, high []uint8, words []uint64) {
 	for i, first := range w.first {
 		kernel := w.of(i)
-		source := in[first*Channels:][:len(kernel)*Channels]
-		r, g, b := int32(1<<(precision-1)), int32(1<<(precision-1)), int32(1<<(precision-1))
-		for j, k := range kernel {
-			p := source[j*Channels:][:Channels:Channels]
-			r += k * int32(p[0])
-			g += k * int32(p[1])
-			b += k * int32(p[2])
+		source := words[first*Channels:][:len(kernel)*Channels]
+		r, g, b := uint64(rounding), uint64(rounding), uint64(rounding)
+		for _, k := range kernel {
+			r += k * source[0]
+			g += k * source[1]
+			b += k * source[2]
+			source = source[Channels:]
 		}
-		o := out[i*Channels:][:Channels:Channels]
-		o[0], o[1], o[2] = clip(r), clip(g), clip(b)
+		l, h := low[i*Channels:][:Channels:Channels], high[i*Channels:][:Channels:Channels]
+		l[0], h[0] = pair(r)
+		l[1], h[1] = pair(g)
+		l[2], h[2] = pair(b)
 	}
 }
 
 // column convolves down the columns for output row y.
-func (w *weights) column(out []uint8, in *Image, y int, sums []int32) {
+func (w *weights) column(sums, words []uint64, y int) {
 	for x := range sums {
-		sums[x] = 1 << (precision - 1)
+		sums[x] = rounding
 	}
 	for j, k := range w.of(y) {
-		source := in.Row(w.first[y] + j)[:len(sums)]
+		source := words[(w.first[y]+j)*len(sums):][:len(sums)]
 		for x, v := range source {
-			sums[x] += k * int32(v)
+			sums[x] += k * v
 		}
-	}
-	for x, sum := range sums {
-		out[x] = clip(sum)
 	}
 }
 
-// clip rounds a fixed-point sum, whose half was added beforehand, to a byte.
+// clip drops the fractional bits of a sum and bounds it to a byte.
 func clip(sum int32) uint8 {
 	v := sum >> precision
 	if uint32(v) > 255 {

@@ -4,14 +4,14 @@ import "math"
 
 // weights are those of one direction of a resize: out[i] = sum over j of of(i)[j] * in[first[i]+j].
 type weights struct {
-	first  []int   // first input position of every output position
-	ends   []int   // where every output position's kernel ends in `kernel`
-	kernel []int32 // fixed point with `precision` fractional bits
-	copies bool    // the size stays: every output is the input at `first`
+	first  []int    // first input position of every output position
+	ends   []int    // where every output position's kernel ends in `kernel`
+	kernel []uint64 // fixed point with `precision` fractional bits, negative ones in two's complement
+	copies bool     // the size stays: every output is the input at `first`
 }
 
 // of returns the kernel of an output position.
-func (w *weights) of(i int) []int32 {
+func (w *weights) of(i int) []uint64 {
 	if i == 0 {
 		return w.kernel[:w.ends[0]]
 	}
@@ -36,7 +36,7 @@ func (w weights) after(start int) weights {
 
 // copying are the weights of a direction that keeps its size, which Pillow leaves out.
 func copying(start, count int) weights {
-	w := weights{first: make([]int, count), ends: make([]int, count), kernel: make([]int32, count), copies: true}
+	w := weights{first: make([]int, count), ends: make([]int, count), kernel: make([]uint64, count), copies: true}
 	for i := range count {
 		w.first[i], w.ends[i], w.kernel[i] = start+i, i+1, 1<<precision
 	}
@@ -56,7 +56,7 @@ func weightsFor(in, out, start, count int, filter Filter) (weights, error) {
 	scale := float64(in) / float64(out)
 	stretch := max(scale, 1) // antialias: when shrinking, the filter covers as many inputs as an output pixel does
 	support *= stretch
-	w := weights{first: make([]int, count), ends: make([]int, count), kernel: make([]int32, 0, count*(2*int(math.Ceil(support))+1))}
+	w := weights{first: make([]int, count), ends: make([]int, count), kernel: make([]uint64, 0, count*(2*int(math.Ceil(support))+1))}
 	values := make([]float64, 0, 2*int(math.Ceil(support))+1)
 	for i := range count {
 		centre := float64((float64(start+i) + 0.5) * scale)
@@ -87,9 +87,9 @@ func filterValues(values []float64, filter Filter, first, end int, centre, shrin
 }
 
 // fixed rounds half away from zero.
-func fixed(v float64) int32 {
+func fixed(v float64) uint64 {
 	if v < 0 {
-		return int32(-0.5 + float64(v*(1<<precision)))
+		return uint64(int64(-0.5 + float64(v*(1<<precision))))
 	}
-	return int32(0.5 + float64(v*(1<<precision)))
+	return uint64(0.5 + float64(v*(1<<precision)))
 }

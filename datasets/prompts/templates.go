@@ -58,9 +58,12 @@ var sets = sync.OnceValue(func() map[string][]string {
 		panic(fmt.Sprintf("prompts: embedded templates.json: %v", err))
 	}
 	all := map[string][]string{"openai_imagenet": file.OpenAI, "simple": file.Simple}
-	for name, theirs := range map[string]string{"caltech101": "caltech101", "dtd": "dtd", "eurosat": "eurosat", "fgvcaircraft": "fgvc", "food101": "food101",
-		"flowers102": "oxford_flowers", "oxfordpets": "oxford_pets", "stanfordcars": "stanford_cars", "sun397": "sun397", "ucf101": "ucf101", "imagenet": "imagenet"} {
-		all[name] = file.Tip[theirs]
+	for _, names := range [][]string{{"caltech101", "caltech101", "caltech-101"}, {"dtd", "dtd"}, {"eurosat", "eurosat"}, {"fgvc", "fgvcaircraft", "fgvc_aircraft"},
+		{"food101", "food101", "food-101"}, {"oxford_flowers", "flowers102", "oxford_flowers"}, {"oxford_pets", "oxfordpets", "oxford_pets"},
+		{"stanford_cars", "stanfordcars", "stanford_cars"}, {"sun397", "sun397"}, {"ucf101", "ucf101"}, {"imagenet", "imagenet"}} {
+		for _, ours := range names[1:] {
+			all[ours] = file.Tip[names[0]]
+		}
 	}
 	for name, theirs := range map[string]string{"imagenet_v2": "ImageNetV2", "imagenet_r": "ImageNetR", "imagenet_a": "ImageNetA", "imagenet_sketch": "ImageNetSketch"} {
 		all[name] = []string{file.CoOp[theirs]}
@@ -68,7 +71,8 @@ var sets = sync.OnceValue(func() map[string][]string {
 	return all
 })
 
-// Set returns a published set of templates: openai_imagenet (80), simple (one), or a dataset's own, by its format's name.
+// Set returns a published set of templates: openai_imagenet (80), simple (WiSE-FT's, one), or a dataset's own, by the name of its format or
+// of its entry in prompt_styles.json.
 func Set(name string) ([]string, error) {
 	if templates, ok := sets()[name]; ok {
 		return slices.Clone(templates), nil
