@@ -2,160 +2,177 @@ package checkpoint
 
 import (
 	"archive/zip"
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
+	"os"
+	"path"
 
-	"github.com/gomlx/compute/dtypes/float16"
-	"github.com/nlpodyssey/gopickle/pickle"
-	"github.com/nlpodyssey/gopickle/pytorch"
 	"github.com/nlpodyssey/gopickle/types"
 
 	"regft/models/safetensors"
 )
 
 // readBin reads a state dict that torch.save wrote. Its pickle is interpreted, never executed: the interpreter
-// knows tensors and dictionaries, and any other class that the file names is an error.
-func readBin(path string) (_ map[string]safetensors.Tensor, err error) {
+// knows dictionaries and tensors, and any other class that the file names is an error. gopickle's own reader of
+// PyTorch files is not used: it takes short reads for whole ones, and widens float16.
+func readBin(path string) (tensors map[string]safetensors.Tensor, err error) {
 	defer func() {
-		if r := recover(); r != nil { // gopickle panics on some malformed files
-			err = fmt.Errorf("%s is not a PyTorch state dict: %v", path, r)
+		if r := recover(); r != nil { // gopickle panics on some malformed pickles
+			err = fmt.Errorf("reading %s as a PyTorch state dict: %v", path, r)
 		}
 	}()
-	if err := checkStored(path); err != nil {
-		return nil, err
+	archive, err := zip.OpenReader(path)
+	switch {
+	case err == nil:
+		defer archive.Close()
+		tensors, err = readZip(archive.File)
+	case errors.Is(err, zip.ErrFormat):
+		tensors, err = readLegacy(path)
 	}
-	loaded, err := pytorch.LoadWithUnpickler(path, func(r io.Reader) pickle.Unpickler {
-		u := pickle.NewUnpickler(r)
-		u.FindClass = func(module, name string) (any, error) {
-			return nil, fmt.Errorf("it names %s.%s, which is no tensor", module, name)
-		}
-		return u
-	})
 	if err != nil {
 		return nil, fmt.Errorf("reading %s as a PyTorch state dict: %w", path, err)
 	}
-	return stateDict(path, loaded)
+	return tensors, nil
 }
 
-// checkStored refuses zip files with compressed records, which torch never writes and gopickle reads wrongly.
-// A file that is no zip has the format from before torch 1.6, which gopickle knows.
-func checkStored(path string) error {
-	archive, err := zip.OpenReader(path)
-	if errors.Is(err, zip.ErrFormat) {
-		return nil
+// readZip reads the format since torch 1.6: a pickle in data.pkl, and each storage in a record data/KEY.
+func readZip(files []*zip.File) (map[string]safetensors.Tensor, error) {
+	records := map[string]*zip.File{}
+	for _, f := range files {
+		records[path.Base(f.Name)] = f
 	}
+	data, ok := records["data.pkl"]
+	if !ok {
+		return nil, errors.New("it is a zip file without data.pkl")
+	}
+	pickled, err := data.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer pickled.Close()
+	u := newUnpickler(bufio.NewReader(pickled))
+	state, err := u.load()
+	if err != nil {
+		return nil, err
+	}
+	for key, s := range u.storages {
+		record, ok := records[key]
+		if !ok {
+			return nil, fmt.Errorf("it has no record of storage %q", key)
+		}
+		if err := s.readRecord(record); err != nil {
+			return nil, fmt.Errorf("storage %q: %w", key, err)
+		}
+	}
+	return gatherAll(state)
+}
+
+func (s *storage) readRecord(record *zip.File) error {
+	if record.UncompressedSize64 != uint64(s.bytes()) || record.Method != zip.Store {
+		return fmt.Errorf("its record has %d bytes (compressed: %v), expected %d uncompressed ones",
+			record.UncompressedSize64, record.Method != zip.Store, s.bytes())
+	}
+	r, err := record.Open()
 	if err != nil {
 		return err
 	}
-	defer archive.Close()
-	for _, f := range archive.File {
-		if f.Method != zip.Store {
-			return fmt.Errorf("%s: record %s is compressed, torch.save does not do that", path, f.Name)
-		}
-	}
-	return nil
+	defer r.Close()
+	s.data, err = io.ReadAll(r) // to the end, where the checksum is compared
+	return err
 }
 
-func stateDict(path string, loaded any) (map[string]safetensors.Tensor, error) {
-	found := map[string]safetensors.Tensor{}
-	add := func(key, value any) error {
-		name, isName := key.(string)
-		t, isTensor := value.(*pytorch.Tensor)
-		if !isName || !isTensor {
-			return fmt.Errorf("%s is not a state dict: entry %v is a %T", path, key, value)
-		}
-		var err error
-		if found[name], err = gather(t); err != nil {
-			return fmt.Errorf("%s, tensor %q: %w", path, name, err)
-		}
-		return nil
+// legacyMagic begins, as a pickled number, the files from before torch 1.6.
+const legacyMagic = "1950a86a20f9469cfc6c"
+
+// readLegacy reads the format from before torch 1.6: pickles of the magic number, a version, the machine's
+// properties, the state dict and the list of storages, and then each storage after its length.
+func readLegacy(name string) (map[string]safetensors.Tensor, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
 	}
-	switch dict := loaded.(type) {
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	r := bufio.NewReader(f)
+	magic, err := newUnpickler(r).load()
+	if n, ok := magic.(*big.Int); err != nil || !ok || n.Text(16) != legacyMagic {
+		return nil, errors.New("it is no file of torch.save, or it is truncated")
+	}
+	u := newUnpickler(r)
+	var state, keys any
+	for _, into := range []*any{new(any), new(any), &state, &keys} {
+		if *into, err = u.load(); err != nil {
+			return nil, err
+		}
+	}
+	list, ok := keys.(*types.List)
+	if !ok {
+		return nil, fmt.Errorf("its list of storages is a %T", keys)
+	}
+	for _, key := range *list {
+		s, ok := u.storages[fmt.Sprint(key)]
+		if !ok {
+			return nil, fmt.Errorf("no tensor uses storage %v", key)
+		}
+		if err := s.readLegacy(r, info.Size()); err != nil {
+			return nil, fmt.Errorf("storage %v: %w", key, err)
+		}
+	}
+	return gatherAll(state)
+}
+
+func (s *storage) readLegacy(r io.Reader, fileSize int64) error {
+	var length int64
+	if err := binary.Read(r, binary.LittleEndian, &length); err != nil {
+		return err
+	}
+	if length != int64(s.size) || int64(s.bytes()) > fileSize {
+		return fmt.Errorf("it has %d elements, expected %d", length, s.size)
+	}
+	s.data = make([]byte, s.bytes())
+	_, err := io.ReadFull(r, s.data)
+	return err
+}
+
+// gatherAll copies the tensors of a state dict out of their storages.
+func gatherAll(state any) (map[string]safetensors.Tensor, error) {
+	entries, err := dictEntries(state)
+	if err != nil {
+		return nil, err
+	}
+	tensors := map[string]safetensors.Tensor{}
+	for _, e := range entries {
+		name, isName := e.Key.(string)
+		v, isView := e.Value.(*view)
+		if !isName || !isView {
+			return nil, fmt.Errorf("it is not a state dict: entry %v is a %T", e.Key, e.Value)
+		}
+		if tensors[name], err = v.gather(); err != nil {
+			return nil, fmt.Errorf("tensor %q: %w", name, err)
+		}
+	}
+	return tensors, nil
+}
+
+func dictEntries(state any) ([]types.DictEntry, error) {
+	switch dict := state.(type) {
+	case *types.Dict:
+		return *dict, nil
 	case *types.OrderedDict:
+		var entries []types.DictEntry
 		for e := dict.List.Front(); e != nil; e = e.Next() {
 			entry := e.Value.(*types.OrderedDictEntry)
-			if err := add(entry.Key, entry.Value); err != nil {
-				return nil, err
-			}
+			entries = append(entries, types.DictEntry{Key: entry.Key, Value: entry.Value})
 		}
-	case *types.Dict:
-		for _, entry := range *dict {
-			if err := add(entry.Key, entry.Value); err != nil {
-				return nil, err
-			}
-		}
+		return entries, nil
 	default:
-		return nil, fmt.Errorf("%s is not a state dict but a %T", path, loaded)
+		return nil, fmt.Errorf("it is not a state dict but a %T", state)
 	}
-	return found, nil
-}
-
-// gather copies a tensor's elements out of its storage, row by row whatever its strides.
-func gather(t *pytorch.Tensor) (safetensors.Tensor, error) {
-	switch s := t.Source.(type) {
-	case *pytorch.FloatStorage:
-		return strided(t, safetensors.F32, s.Data)
-	case *pytorch.HalfStorage: // gopickle widened it; going back is exact
-		return strided(t, safetensors.F16, float16.FromFloat32s(s.Data...))
-	case *pytorch.BFloat16Storage:
-		return strided(t, safetensors.F32, s.Data)
-	case *pytorch.DoubleStorage:
-		return strided(t, safetensors.F64, s.Data)
-	case *pytorch.LongStorage:
-		return strided(t, safetensors.I64, s.Data)
-	case *pytorch.IntStorage:
-		return strided(t, safetensors.I32, s.Data)
-	default:
-		return safetensors.Tensor{}, fmt.Errorf("elements of a %T are not supported", s)
-	}
-}
-
-func strided[T any](t *pytorch.Tensor, dtype safetensors.DType, storage []T) (safetensors.Tensor, error) {
-	out := safetensors.Tensor{DType: dtype, Shape: t.Size}
-	if err := checkView(t, len(storage)); err != nil {
-		return out, err
-	}
-	values := make([]T, out.Len())
-	index := make([]int, len(t.Size))
-	for i := range values {
-		at := t.StorageOffset
-		for axis, k := range index {
-			at += k * t.Stride[axis]
-		}
-		values[i] = storage[at]
-		for axis := len(index) - 1; axis >= 0; axis-- {
-			if index[axis]++; index[axis] < t.Size[axis] {
-				break
-			}
-			index[axis] = 0
-		}
-	}
-	var err error
-	out.Data, err = binary.Append(nil, binary.LittleEndian, values)
-	return out, err
-}
-
-// checkView demands that a tensor lies inside its storage of n elements and has no more elements than that.
-func checkView(t *pytorch.Tensor, n int) error {
-	if len(t.Stride) != len(t.Size) || t.StorageOffset < 0 {
-		return fmt.Errorf("shape %v does not go with strides %v from %d", t.Size, t.Stride, t.StorageOffset)
-	}
-	count, last := 1, t.StorageOffset
-	for i, size := range t.Size {
-		stride := t.Stride[i]
-		if size < 0 || stride < 0 || size > n || stride > n && size > 1 {
-			return fmt.Errorf("shape %v with strides %v is not in a storage of %d elements", t.Size, t.Stride, n)
-		}
-		last += max(size-1, 0) * stride
-		if count *= size; count > n {
-			return fmt.Errorf("shape %v is larger than its storage of %d elements", t.Size, n)
-		}
-	}
-	if count > 0 && last >= n {
-		return fmt.Errorf("shape %v with strides %v from %d is not in a storage of %d elements",
-			t.Size, t.Stride, t.StorageOffset, n)
-	}
-	return nil
 }
