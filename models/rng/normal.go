@@ -40,18 +40,15 @@ func (g *Generator) normal() float64 {
 	return r * cos
 }
 
-// boxMuller turns 16 uniforms into 16 normals in place: value j is paired with value j+8. Every
-// intermediate is rounded to float32, as in normal_fill of DistributionTemplates.h.
+// boxMuller turns 16 uniforms into 16 normals in place: value j is paired with value j+8.
 func boxMuller(block []float32) {
 	const half = blockSize / 2
 	for j := range half {
 		u1 := 1 - block[j] // [0, 1) to (0, 1], for the logarithm
 		u2 := block[j+half]
-		logarithm := float32(math.Log(float64(u1)))
-		r := float32(math.Sqrt(float64(-2 * logarithm)))
-		theta := float32(2*math.Pi) * u2
-		sin, cos := math.Sincos(float64(theta))
-		block[j] = r * float32(cos)
-		block[j+half] = r * float32(sin)
+		r := float32(math.Sqrt(float64(-2 * log32(u1))))
+		sin, cos := sincos32(float32(2*math.Pi) * u2)
+		block[j] = r * cos
+		block[j+half] = r * sin
 	}
 }

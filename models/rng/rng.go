@@ -1,6 +1,5 @@
 // Package rng gives the random numbers of PyTorch's CPU generator (torch.Generator("cpu")): the same seed
-// and the same calls give the same numbers, integers and uniforms bit for bit, normals to the last bits
-// of a float32.
+// and the same calls give the same numbers, bit for bit as torch on x86-64 with AVX2 has them.
 //
 // References: aten/src/ATen/CPUGeneratorImpl.cpp, core/DistributionsHelper.h and
 // native/cpu/DistributionTemplates.h of PyTorch 2.15.

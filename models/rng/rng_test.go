@@ -1,6 +1,8 @@
 package rng
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -87,6 +89,54 @@ func equal[T comparable](t *testing.T, key string, got, want []T) {
 	t.Helper()
 	if !slices.Equal(got, want) {
 		t.Fatalf("%s: got %v, want %v", key, got, want)
+	}
+}
+
+// The values below are torch 2.15's on x86-64 with AVX2.
+
+func TestIntegersOfTorch(t *testing.T) {
+	g := New(9)
+	for _, c := range []struct {
+		low, high int64
+		want      []int64
+	}{
+		{-5, 1000, []int64{995, 383, 919, 177, 417, 183}},
+		{0, 1<<28 - 1, []int64{37922557, 15995803, 73491583}},
+		{0, 1 << 28, []int64{133395990, 186866235, 260280058}}, // 64 bits from here on
+		{-1 << 62, 1 << 62, []int64{-2054722314074525960, 2691118984651250011, 4513079209319586525}},
+	} {
+		got := make([]int64, len(c.want))
+		g.Randint(got, c.low, c.high)
+		equal(t, fmt.Sprintf("[%d, %d)", c.low, c.high), got, c.want)
+	}
+	doubles := make([]float64, 2)
+	g.Rand64(doubles)
+	equal(t, "rand64", doubles, []float64{0x1.24bdce0e93f80p-1, 0x1.b43bcf37260eep-1})
+	equal(t, "randperm", g.Randperm(7), []int{5, 0, 4, 3, 6, 1, 2})
+}
+
+// The second normal of a pair waits while a longer call draws its own.
+func TestSpareNormalOutlivesLongCalls(t *testing.T) {
+	g := New(4)
+	short, long, last := make([]float32, 3), make([]float32, 16), make([]float32, 1)
+	g.Randn(short)
+	g.Randn(long)
+	g.Randn(last)
+	equal(t, "3", short, []float32{-0x1.9af364p+0, 0x1.dc2178p-3, 0x1.1eb41p+1})
+	equal(t, "16", long[:2], []float32{0x1.e140e6p-4, 0x1.39644ep-1})
+	equal(t, "1", last, []float32{0x1.b1d07ep-1})
+}
+
+func TestMillionNormalsBitForBit(t *testing.T) {
+	normals := make([]float32, 1000003)
+	New(2).Randn(normals)
+	data := make([]byte, 0, 4*len(normals))
+	for _, x := range normals {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
+	}
+	const want = "da35a674e0b3b1ada46e6fa3381fe3e7a1695fbaef7a4544a0b5c2cc40c81ab2"
+	if got := fmt.Sprintf("%x", sha256.Sum256(data)); got != want {
+		t.Errorf("SHA-256 of the normals is %s, torch's is %s", got, want)
 	}
 }
 
