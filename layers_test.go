@@ -29,7 +29,7 @@ report
 compute/...
 
 stages/builtin       cache stages compute models/... train datasets/... report
-cmd/regft            cache stages specs engine report compute stages/builtin
+cmd/regft            cache stages specs/... engine report compute stages/builtin
 `
 
 // gomlxFree are the packages whose tests need no tensors.

@@ -91,11 +91,13 @@ func samples(t testing.TB) []Sample {
 			if err := png.Encode(&b, img); err != nil {
 				t.Fatal(err)
 			}
-			out = append(out, Sample{Group: "pictures[style=" + style + "]", Class: class, Detail: "a " + style + " of a " + class + ".", Image: b.Bytes()})
+			out = append(out, Sample{Group: "pictures[style=" + style + "]", Class: class, Detail: "a " + style + " of a " + class + ".", Read: content(b.Bytes())})
 		}
 	}
 	return out
 }
+
+func content(b []byte) func() ([]byte, error) { return func() ([]byte, error) { return b, nil } }
 
 func html(t testing.TB, p Page) string {
 	t.Helper()
@@ -145,7 +147,7 @@ func TestPageEscapesNames(t *testing.T) {
 
 func TestPageNamesABrokenSample(t *testing.T) {
 	p := world(t)
-	p.Samples[1].Image = []byte("not a picture")
+	p.Samples[1].Read = content([]byte("not a picture"))
 	err := p.WriteHTML(&strings.Builder{})
 	if err == nil || !strings.Contains(err.Error(), `"square"`) {
 		t.Errorf("got error %v, want one that names the class", err)
@@ -160,9 +162,9 @@ func TestEmptyPage(t *testing.T) {
 
 func TestGalleryBounds(t *testing.T) {
 	var many []Sample
-	img := samples(t)[0].Image
+	img := samples(t)[0].Read
 	for i := range maxSampleClasses + 5 {
-		many = append(many, Sample{Group: "g", Class: fmt.Sprint(i), Image: img})
+		many = append(many, Sample{Group: "g", Class: fmt.Sprint(i), Read: img})
 	}
 	g, err := newGallery(many)
 	if err != nil || len(g.Classes) != maxSampleClasses || g.Note != "The first 24 of 29 classes." {

@@ -47,7 +47,8 @@ type Sample struct {
 	Group  string // heads its row: the stage and what varies
 	Class  string // heads its column
 	Detail string // prompt and seed
-	Image  []byte // encoded as PNG, JPEG, WebP or BMP
+	// Read gives the picture as PNG, JPEG or WebP. A page reads only those that it shows.
+	Read func() ([]byte, error)
 }
 
 // A Stage says what became of the nodes of one stage.

@@ -95,14 +95,18 @@ func (g gallery) row(group string, samples []Sample) (galleryRow, error) {
 
 // newThumbnail embeds a sample, scaled down to thumbnailSide where it is larger.
 func newThumbnail(s Sample) (thumbnail, error) {
-	size, _, err := image.DecodeConfig(bytes.NewReader(s.Image))
+	content, err := s.Read()
+	if err != nil {
+		return thumbnail{}, err
+	}
+	size, _, err := image.DecodeConfig(bytes.NewReader(content))
 	if err != nil {
 		return thumbnail{}, err
 	}
 	if size.Width*size.Height > maxImagePixels || size.Width*size.Height == 0 {
 		return thumbnail{}, fmt.Errorf("%d×%d pixels: want at most %d", size.Width, size.Height, maxImagePixels)
 	}
-	img, _, err := image.Decode(bytes.NewReader(s.Image))
+	img, _, err := image.Decode(bytes.NewReader(content))
 	if err != nil {
 		return thumbnail{}, err
 	}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"text/tabwriter"
+
+	"regft/cache"
+	"regft/compute"
+	"regft/engine"
+	"regft/stages"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/cpu"
+	"gopkg.in/yaml.v3"
+)
+
+func (a *app) doctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "doctor [FOLDER...]", Short: "Show what regft finds on this machine, and check folders",
+		Long: `Show the cache, the machine and the backend as regft sees them. A FOLDER is checked by the code that a run would
+use: a CLIP or Stable Diffusion checkpoint, or pictures in one folder a class.`,
+		Example: `  regft doctor
+  regft doctor checkpoints/clip-vit-base-patch16 data/test`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.machine(); err != nil {
+				return err
+			}
+			return a.checkFolders(cmd.Context(), args)
+		},
+	}
+}
+
+func (a *app) machine() error {
+	machine := engine.ThisMachine()
+	tw := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(tw, "regft\t%s, %s\n", version(), runtime.Version())
+	fmt.Fprintf(tw, "machine\t%s/%s, %d cores, %s memory\n", runtime.GOOS, runtime.GOARCH, machine.Cores, humanize.IBytes(uint64(machine.Memory)))
+	fmt.Fprintf(tw, "processor\t%s\n", strings.Join(features(), " "))
+	fmt.Fprintf(tw, "backend\t%s (REGFT_BACKEND chooses)\n", compute.Numerics(""))
+	fmt.Fprintf(tw, "cache\t%s (REGFT_CACHE chooses)\n", cacheState())
+	return tw.Flush()
+}
+
+// cacheState says where the cache is and how much room it has.
+func cacheState() string {
+	path, err := cache.DefaultPath()
+	if err != nil {
+		return "none: " + err.Error()
+	}
+	free, err := freeSpace(path)
+	if err != nil {
+		return path
+	}
+	return path + ", " + humanize.IBytes(free) + " free"
+}
+
+// features lists what the processor has of the instructions that tensors profit from.
+func features() []string {
+	found := []string{}
+	for _, f := range []struct {
+		name string
+		has  bool
+	}{
+		{"avx2", cpu.X86.HasAVX2}, {"fma", cpu.X86.HasFMA}, {"avx512f", cpu.X86.HasAVX512F}, {"avx512bf16", cpu.X86.HasAVX512BF16},
+		{"asimd", cpu.ARM64.HasASIMD}, {"sve", cpu.ARM64.HasSVE},
+	} {
+		if f.has {
+			found = append(found, f.name)
+		}
+	}
+	if len(found) == 0 {
+		return []string{"no vector instructions known to regft"}
+	}
+	return found
+}
+
+func (a *app) checkFolders(ctx context.Context, folders []string) error {
+	bad := 0
+	for _, folder := range folders {
+		what, err := checkFolder(ctx, folder)
+		if err != nil {
+			bad++
+			fmt.Fprintf(a.out, "%s: %s: %v\n", folder, what, err)
+			continue
+		}
+		fmt.Fprintf(a.out, "%s: %s\n", folder, what)
+	}
+	if bad > 0 {
+		return exitError{exitFailed, fmt.Errorf("%d of %d folders cannot be used", bad, len(folders))}
+	}
+	return nil
+}
+
+// checkFolder asks the stage type that would read folder what it would read.
+func checkFolder(ctx context.Context, folder string) (what string, err error) {
+	abs, err := filepath.Abs(folder)
+	if err != nil {
+		return "path", err
+	}
+	if _, err := os.Stat(abs); err != nil {
+		return "not there", err
+	}
+	what, stage, with := readerOf(abs)
+	files, size, err := sourcesOf(ctx, stage, with)
+	if err != nil {
+		return what, err
+	}
+	return fmt.Sprintf("%s, %d files, %s", what, files, humanize.IBytes(uint64(size))), nil
+}
+
+// readerOf guesses what folder holds, and gives a stage that reads it.
+func readerOf(folder string) (what, stage string, with map[string]any) {
+	has := func(name string) bool { _, err := os.Stat(filepath.Join(folder, name)); return err == nil }
+	switch {
+	case has("model_index.json"):
+		return "diffusion checkpoint", "generate", map[string]any{"checkpoint": folder, "classes": []string{"thing"}, "prompt": "{}"}
+	case has("config.json"):
+		return "CLIP checkpoint", "zeroshot", map[string]any{"classes": []string{"thing"}, "templates": []string{"{}"}}
+	}
+	return "pictures", "dataset", map[string]any{"format": "imagefolder", "path": folder}
+}
+
+// sourcesOf decodes a stage's parameters and counts what it would read.
+func sourcesOf(ctx context.Context, stage string, with map[string]any) (files int, size int64, err error) {
+	t, ok := stages.Lookup(stage)
+	if !ok {
+		return 0, 0, fmt.Errorf("this build has no stage type %s", stage)
+	}
+	var n yaml.Node
+	if err := n.Encode(with); err != nil {
+		return 0, 0, err
+	}
+	r, problems := t.Decode(&n, stages.Context{})
+	if len(problems) > 0 {
+		return 0, 0, problems[0]
+	}
+	sourcer, ok := r.(stages.Sourcer)
+	if !ok {
+		return 0, 0, errors.New("its stage type reads no files")
+	}
+	found, err := sourcer.Sources(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	return measure(found)
+}
+
+// measure counts the files of sources and their bytes.
+func measure(found []stages.Source) (files int, size int64, err error) {
+	for _, s := range found {
+		for _, name := range s.Files {
+			info, err := os.Stat(filepath.Join(s.Root, filepath.FromSlash(name)))
+			if err != nil {
+				return 0, 0, err
+			}
+			files, size = files+1, size+info.Size()
+		}
+	}
+	return files, size, nil
+}

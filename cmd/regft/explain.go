@@ -1,0 +1,104 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"regft/engine"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) explainCommand() *cobra.Command {
+	var f specFlags
+	c := &cobra.Command{
+		Use: "explain [SPEC] STAGE[axis=key,…]", Short: "Say why a node would run, or not",
+		Long: `Say what a plan would do with the nodes of a stage, or of some of its points, and why: which fields of their keys
+differ from the nearest earlier result, and where the spec says so. Without SPEC, the spec of the latest run.`,
+		Example: `  regft explain spec.yaml tuned
+  regft explain 'tuned[draw=0]'`,
+		Args:              cobra.RangeArgs(1, 2),
+		ValidArgsFunction: completeSpec,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			spec, address, err := explained(args)
+			if err != nil {
+				return usageError(cmd, err)
+			}
+			p, _, err := a.newPlan(cmd, spec, f, nil, "")
+			if err != nil {
+				return err
+			}
+			found, err := p.Explain(cmd.Context(), address)
+			if err != nil {
+				return exitError{exitUsage, err}
+			}
+			for _, e := range found {
+				a.explain(e, "")
+			}
+			return nil
+		},
+	}
+	f.add(c)
+	return c
+}
+
+// explained is the spec and the address that the arguments of explain name.
+func explained(args []string) (spec, address string, err error) {
+	if len(args) == 2 {
+		return args[0], args[1], nil
+	}
+	last, err := engine.OpenRun(runsFolder, "latest")
+	if err != nil {
+		return "", "", errors.New("there is no run here yet whose spec could be explained: name it, as in 'regft explain spec.yaml STAGE'")
+	}
+	return last.Provenance.Spec, args[0], nil
+}
+
+// explain prints e, and under each changed input why its producer runs.
+func (a *app) explain(e engine.Explanation, indent string) {
+	fmt.Fprintf(a.out, "%s%s: %s\n", indent, e.Name, stateText(e))
+	for _, c := range e.Changes {
+		place := ""
+		if c.Place != nil {
+			place = "  " + c.Place.String()
+		}
+		fmt.Fprintf(a.out, "%s  %s: %s%s\n", indent, c.Field, changeText(c), place)
+		if c.From != nil {
+			a.explain(*c.From, indent+"    ")
+		}
+	}
+}
+
+func stateText(e engine.Explanation) string {
+	switch {
+	case e.State == engine.Hit:
+		return "its result is in the cache"
+	case e.Nearest == "":
+		return strings.TrimSpace(string(e.State)+", "+e.Reason) + "; no earlier result of its type to compare with"
+	}
+	return string(e.State) + ", " + e.Reason + "; compared with " + short(e.Nearest)
+}
+
+func changeText(c engine.Change) string {
+	switch {
+	case c.Was == "":
+		return "now " + short(c.Now)
+	case c.Now == "" && strings.HasPrefix(c.Field, "input "):
+		return "was " + short(c.Was) + ", not known before what it comes from has run"
+	case c.Now == "":
+		return "was " + short(c.Was) + ", now its default or nothing"
+	}
+	return short(c.Was) + " → " + short(c.Now)
+}
+
+// short cuts digests to what tells them apart.
+func short(s string) string {
+	fields := strings.Fields(s)
+	for i, f := range fields {
+		if strings.HasPrefix(f, "sha256:") && len(f) > 19 {
+			fields[i] = f[:19] + "…"
+		}
+	}
+	return strings.Join(fields, " ")
+}

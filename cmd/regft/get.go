@@ -1,0 +1,46 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) getCommand() *cobra.Command {
+	var dir, output string
+	c := &cobra.Command{
+		Use: "get RUN STAGE[axis=key,…] -o DIR", Short: "Write what a stage made into a folder",
+		Long: `Write what an instance of a run made into a folder, in the layout that other programs read: pictures in one folder a
+class with metadata.jsonl, classifiers as Hugging Face folders that transformers loads, all else as its files. Axes
+that the stage does not need to be told apart by may be left out.`,
+		Example: `  regft get shapes 'merged[method=both,alpha=0.3,draw=0]' -o merged
+  regft get latest 'pictures[style=sketch]' -o sketches`,
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: completeRun,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if dir == "" {
+				return usageError(cmd, errors.New("say where to write it: -o DIR"))
+			}
+			past, err := openRun(args)
+			if err != nil {
+				return err
+			}
+			if _, err := past.FindOne(args[1]); err != nil {
+				return exitError{exitUsage, err}
+			}
+			store, err := openStore()
+			if err != nil {
+				return err
+			}
+			if err := past.Get(cmd.Context(), store, args[1], output, dir); err != nil {
+				return exitError{exitFailed, err}
+			}
+			fmt.Fprintf(a.out, "wrote %s of %s/%s to %s\n", args[1], past.Name, past.ID, dir)
+			return nil
+		},
+	}
+	c.Flags().StringVarP(&dir, "output-dir", "o", "", "the folder to write; it is made with its parents")
+	c.Flags().StringVar(&output, "output", "", "which output, where the stage has several")
+	return c
+}

@@ -1,0 +1,383 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"regft/cache"
+	"regft/engine"
+	"regft/report"
+	"regft/specs"
+	"regft/stages"
+
+	"gopkg.in/yaml.v3"
+)
+
+// A pastRun is a run read back whole, as its report needs it.
+type pastRun struct {
+	*engine.Past
+	plan      engine.PlanRecord
+	lines     []engine.Line
+	spec      []byte
+	instances map[string]engine.InstanceRecord // by pointKey
+}
+
+func readRun(past *engine.Past) (*pastRun, error) {
+	r := &pastRun{Past: past, instances: map[string]engine.InstanceRecord{}}
+	var err error
+	if r.plan, err = past.Plan(); err != nil {
+		return nil, err
+	}
+	if r.lines, err = past.Results(); err != nil {
+		return nil, err
+	}
+	if r.spec, err = os.ReadFile(filepath.Join(past.Dir, "spec.yaml")); err != nil {
+		return nil, err
+	}
+	for _, i := range r.plan.Instances {
+		r.instances[pointKey(i.Stage, i.Point)] = i
+	}
+	return r, nil
+}
+
+// pointKey names an instance by its stage and point.
+func pointKey(stage string, point map[string]any) string {
+	if point == nil {
+		point = map[string]any{}
+	}
+	return stage + stages.CanonicalJSON(point)
+}
+
+// writeReport draws the run's report.html.
+func writeReport(ctx context.Context, store *cache.Dir, past *engine.Past) error {
+	r, err := readRun(past)
+	if err != nil {
+		return err
+	}
+	page := r.page()
+	if page.Samples, err = r.samples(ctx, store); err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := page.WriteHTML(&b); err != nil {
+		return err
+	}
+	path := filepath.Join(past.Dir, "report.html")
+	if err := os.WriteFile(path+".new", b.Bytes(), 0o666); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+func (r *pastRun) page() report.Page {
+	return report.Page{
+		Title: r.Name, Summary: describe(r.Past) + ".", Axes: r.axes(), Groups: r.groups(),
+		Stages: r.stages(), Provenance: r.provenance(), Spec: string(r.spec),
+	}
+}
+
+// axes lists the axes in the order of their declaration, which that of coordinates is.
+func (r *pastRun) axes() []report.Axis {
+	var spec struct {
+		Sweep struct{ Axes yaml.Node }
+	}
+	_ = yaml.Unmarshal(r.spec, &spec) // the order of columns is all that would be lost
+	var out []report.Axis
+	for i := 0; i+1 < len(spec.Sweep.Axes.Content); i += 2 {
+		out = append(out, report.Axis{Name: spec.Sweep.Axes.Content[i].Value})
+	}
+	for i := range out {
+		out[i].Replicates = slices.ContainsFunc(r.plan.Instances, func(in engine.InstanceRecord) bool {
+			return slices.ContainsFunc(in.Coords, func(c stages.Coord) bool { return c.Axis == out[i].Name && c.Replicate })
+		})
+	}
+	return out
+}
+
+// groups has one group for each stage that measured something, the ones that answer the question first.
+func (r *pastRun) groups() []report.Group {
+	var out []report.Group
+	answers := r.answers()
+	for _, l := range r.lines {
+		k := slices.IndexFunc(out, func(g report.Group) bool { return g.Title == l.Stage })
+		if k < 0 {
+			if counts(l.Metrics) {
+				continue
+			}
+			k = len(out)
+			out = append(out, report.Group{Title: l.Stage, Minor: !answers[l.Stage], Columns: r.datasets()})
+		}
+		out[k].Entries = append(out[k].Entries, r.entry(l))
+	}
+	slices.SortStableFunc(out, func(a, b report.Group) int { return order(a.Minor) - order(b.Minor) })
+	return out
+}
+
+func order(minor bool) int {
+	if minor {
+		return 1
+	}
+	return 0
+}
+
+// counts tells whether metrics only count the pictures of a set, which answers no question.
+func counts(metrics map[string]any) bool {
+	_, images := metrics["images"]
+	return images && len(metrics) == 1
+}
+
+// answers are the stages whose tables a reader wants first: those of the spec's tables, or the last ones that measure.
+func (r *pastRun) answers() map[string]bool {
+	var spec struct {
+		Tables map[string]struct{ Of string }
+	}
+	_ = yaml.Unmarshal(r.spec, &spec) // it was a spec when it ran
+	out := map[string]bool{}
+	for _, t := range spec.Tables {
+		out[t.Of] = true
+	}
+	if len(out) > 0 {
+		return out
+	}
+	measured := map[string]bool{}
+	for _, l := range r.lines {
+		measured[l.Stage] = !counts(l.Metrics)
+	}
+	for stage := range measured {
+		out[stage] = true
+	}
+	for k, n := range r.plan.Nodes {
+		if measured[n.Stage] {
+			r.above(k, func(above engine.NodeRecord) bool {
+				out[above.Stage] = out[above.Stage] && above.Stage == n.Stage
+				return true
+			})
+		}
+	}
+	return out
+}
+
+// above visits what node k rests on, nearest first; visit says whether to go on above a node.
+func (r *pastRun) above(k int, visit func(engine.NodeRecord) bool) {
+	seen := map[int]bool{}
+	for queue := slices.Clone(r.plan.Nodes[k].Inputs); len(queue) > 0; queue = queue[1:] {
+		if seen[queue[0]] {
+			continue
+		}
+		seen[queue[0]] = true
+		if n := r.plan.Nodes[queue[0]]; visit(n) {
+			queue = append(queue, n.Inputs...)
+		}
+	}
+}
+
+// datasets lists the names of data sets in the order in which stages took them.
+func (r *pastRun) datasets() []string {
+	var out []string
+	for _, i := range r.plan.Instances {
+		for _, name := range i.Parts {
+			if !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
+func (r *pastRun) entry(l engine.Line) report.Entry {
+	i := r.instances[pointKey(l.Stage, l.Point)]
+	e := report.Entry{ID: r.identity(i), Point: map[string]string{}, Metrics: l.Metrics, Oracle: l.Oracle, Chosen: keys(l.Chosen)}
+	for _, c := range i.Coords {
+		e.Point[c.Axis] = c.Key
+	}
+	if e.Chosen == nil {
+		e.Chosen = r.chosenFor(i)
+	}
+	return e
+}
+
+// identity is equal for instances that share their nodes.
+func (r *pastRun) identity(i engine.InstanceRecord) string {
+	var ids []string
+	for _, n := range i.Nodes {
+		ids = append(ids, r.plan.Nodes[n].Recipe)
+	}
+	return strings.Join(ids, " ")
+}
+
+// chosenFor is what the nearest selecting stage above an instance chose, nil where there is none.
+func (r *pastRun) chosenFor(i engine.InstanceRecord) map[string]string {
+	var chosen map[string]string
+	for _, k := range i.Nodes {
+		r.above(k, func(n engine.NodeRecord) bool {
+			if chosen == nil {
+				chosen = r.chosenBy(n)
+			}
+			return chosen == nil
+		})
+	}
+	return chosen
+}
+
+// chosenBy is what a node chose.
+func (r *pastRun) chosenBy(n engine.NodeRecord) map[string]string {
+	for _, l := range r.lines {
+		if l.Stage != n.Stage || l.Chosen == nil {
+			continue
+		}
+		for _, k := range r.instances[pointKey(l.Stage, l.Point)].Nodes {
+			if r.plan.Nodes[k].Name == n.Name {
+				return keys(l.Chosen)
+			}
+		}
+	}
+	return nil
+}
+
+// keys writes the values of axes as texts.
+func keys(values map[string]any) map[string]string {
+	if values == nil {
+		return nil
+	}
+	out := map[string]string{}
+	for axis, v := range values {
+		out[axis] = keyText(v)
+	}
+	return out
+}
+
+// keyText is the key of an axis' value as results hold it.
+func keyText(v any) string {
+	if s, ok := v.(string); ok {
+		return s
+	}
+	return strings.Trim(stages.CanonicalJSON(v), "{}")
+}
+
+// stages sums up the nodes of each stage.
+func (r *pastRun) stages() []report.Stage {
+	var out []report.Stage
+	at := map[string]int{}
+	for _, i := range r.plan.Instances {
+		if _, seen := at[i.Stage]; !seen && r.plan.Stages[i.Stage] != nil {
+			at[i.Stage] = len(out)
+			c := r.plan.Stages[i.Stage]
+			out = append(out, report.Stage{Name: i.Stage, Type: c.Uses, Over: c.Over})
+		}
+	}
+	for _, n := range r.plan.Nodes {
+		if k, ok := at[n.Stage]; ok {
+			add(&out[k], n)
+		}
+	}
+	return slices.DeleteFunc(out, func(s report.Stage) bool { return s.State() == "" })
+}
+
+func add(s *report.Stage, n engine.NodeRecord) {
+	took := time.Duration(n.Seconds * float64(time.Second))
+	switch n.State {
+	case engine.Done:
+		s.Ran++
+		s.Took += took
+	case engine.Hit:
+		s.Cached++
+		s.Saved += took
+	case engine.Failed:
+		s.Failed++
+	case engine.Skipped, engine.Blocked:
+		s.Skipped++
+	}
+}
+
+func (r *pastRun) provenance() []report.Field {
+	p := r.Provenance
+	var numerics []string
+	for _, l := range r.lines {
+		if l.Numerics != "" && !slices.Contains(numerics, l.Numerics) {
+			numerics = append(numerics, l.Numerics)
+		}
+	}
+	computed := strings.Join(numerics, "; ")
+	if len(numerics) > 1 {
+		computed += " (mixed: numbers agree within tolerances only)"
+	}
+	fields := []report.Field{
+		{Name: "run", Value: r.Name + "/" + r.ID},
+		{Name: "command", Value: strings.Join(p.Command, " ")},
+		{Name: "started", Value: p.Started.Format(time.RFC3339)},
+		{Name: "regft", Value: p.Version + ", " + p.Go},
+		{Name: "machine", Value: fmt.Sprintf("%s, %s, %d cores", p.Host, p.System, p.Cores)},
+		{Name: "computed by", Value: computed},
+	}
+	return slices.DeleteFunc(fields, func(f report.Field) bool { return f.Value == "" })
+}
+
+// A pictureLine is what metadata.jsonl says of one picture, as far as samples need it.
+type pictureLine struct {
+	File   string `json:"file_name"`
+	Class  string `json:"class"`
+	Prompt string `json:"prompt"`
+	Seed   any    `json:"seed"`
+	Origin string `json:"origin"`
+}
+
+// samples finds pictures of every stage that drew some, of one replicate. The pictures are read when they are shown.
+func (r *pastRun) samples(ctx context.Context, store *cache.Dir) ([]report.Sample, error) {
+	var out []report.Sample
+	seen := map[string]bool{}
+	for _, i := range r.plan.Instances {
+		name := specs.Address(i.Stage, slices.DeleteFunc(slices.Clone(i.Coords), func(c stages.Coord) bool { return c.Replicate }))
+		if len(i.Nodes) != 1 || seen[name] {
+			continue
+		}
+		n := r.plan.Nodes[i.Nodes[0]]
+		if n.State != engine.Done && n.State != engine.Hit || n.Uses == "dataset" {
+			continue
+		}
+		seen[name] = true
+		found, err := drawn(ctx, store, n, name)
+		if err != nil {
+			return nil, fmt.Errorf("sample pictures of %s: %w", name, err)
+		}
+		out = append(out, found...)
+	}
+	return out, nil
+}
+
+// drawn gives the first picture of every class that node n itself drew.
+func drawn(ctx context.Context, store *cache.Dir, n engine.NodeRecord, group string) ([]report.Sample, error) {
+	result, err := store.Result(ctx, n.Action)
+	if err != nil || result.Kinds[""] != string(stages.Images) {
+		return nil, nil //nolint:nilerr // a result that is gone has no pictures to show
+	}
+	pictures, err := store.Manifest(ctx, result.Outputs[""])
+	if err != nil {
+		return nil, nil //nolint:nilerr // as above
+	}
+	metadata, err := readFile(ctx, store, pictures, "metadata.jsonl")
+	if err != nil {
+		return nil, err
+	}
+	var out []report.Sample
+	seen := map[string]bool{}
+	for line := range splitLines(metadata) {
+		var p pictureLine
+		if err := json.Unmarshal([]byte(line), &p); err != nil {
+			return nil, fmt.Errorf("metadata.jsonl: %w", err)
+		}
+		if p.Origin != n.Uses || seen[p.Class] {
+			continue
+		}
+		seen[p.Class] = true
+		read := func() ([]byte, error) { return readFile(ctx, store, pictures, p.File) }
+		out = append(out, report.Sample{Group: group, Class: p.Class, Detail: fmt.Sprintf("%s seed %v", p.Prompt, p.Seed), Read: read})
+	}
+	return out, nil
+}

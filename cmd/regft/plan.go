@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"regft/engine"
+
+	"github.com/spf13/cobra"
+)
+
+// planOptions are the flags of plan.
+type planOptions struct {
+	specFlags
+	points, check bool
+	graph         string
+}
+
+func (a *app) planCommand() *cobra.Command {
+	var o planOptions
+	c := &cobra.Command{
+		Use: "plan SPEC", Short: "Show what a run would do, without doing it",
+		Long: `Show, for each stage of a spec, how many distinct nodes it has, what would become of them and why, and over which
+axes it runs:
+
+  hit       the result is in the cache
+  run       it would run
+  maybe     it runs unless an unchanged input or a condition spares it
+  blocked   something that it needs cannot be had
+  unknown   a file that it reads is not on this machine`,
+		Example: `  regft plan spec.yaml
+  regft plan spec.yaml --set vars.epochs=20
+  regft plan spec.yaml --points | head
+  regft plan spec.yaml --graph=dot | dot -Tsvg > plan.svg
+  regft plan spec.yaml --check || echo "there is work to do"`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeSpec,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			draw, err := o.drawing(cmd)
+			if err != nil {
+				return err
+			}
+			p, _, err := a.newPlan(cmd, args[0], o.specFlags, nil, "")
+			if err != nil {
+				return err
+			}
+			return a.showPlan(p, draw, o.check)
+		},
+	}
+	f := c.Flags()
+	f.BoolVar(&o.points, "points", false, "list the points of the sweep")
+	f.StringVar(&o.graph, "graph", "", "draw the stages as a graph: mermaid, or dot")
+	f.Lookup("graph").NoOptDefVal = "mermaid"
+	f.BoolVar(&o.asJSON, "json", false, "print the counts, or the mistakes of the spec, as JSON")
+	f.BoolVar(&o.check, "check", false, "exit with 3 where a run would have something to do")
+	c.MarkFlagsMutuallyExclusive("points", "graph", "json")
+	o.add(c)
+	return c
+}
+
+// drawing is how the flags want the plan to be shown.
+func (o planOptions) drawing(cmd *cobra.Command) (func(io.Writer, *engine.Plan) error, error) {
+	switch {
+	case o.points:
+		return func(w io.Writer, p *engine.Plan) error { return p.WritePoints(w) }, nil
+	case o.asJSON:
+		return planJSON, nil
+	case o.graph == "mermaid":
+		return func(w io.Writer, p *engine.Plan) error { _, err := io.WriteString(w, p.Graph().Mermaid()); return err }, nil
+	case o.graph == "dot":
+		return func(w io.Writer, p *engine.Plan) error { _, err := io.WriteString(w, p.Graph().DOT()); return err }, nil
+	case o.graph != "":
+		return nil, usageError(cmd, fmt.Errorf("--graph=%s: want mermaid or dot", o.graph))
+	}
+	return planTable, nil
+}
+
+func planJSON(w io.Writer, p *engine.Plan) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(p.Counts())
+}
+
+func planTable(w io.Writer, p *engine.Plan) error {
+	fmt.Fprintf(w, "%s: %s\n\n", p.Expansion.Spec.Name, plural(len(p.Expansion.Points), "point"))
+	return p.WriteTable(w)
+}
+
+func (a *app) showPlan(p *engine.Plan, draw func(io.Writer, *engine.Plan) error, check bool) error {
+	for _, w := range p.Warnings {
+		a.warn("warning: %s", w)
+	}
+	if err := draw(a.out, p); err != nil {
+		return err
+	}
+	if check && p.Counts().Pending() {
+		return exitError{exitPending, errors.New("there is work to do")}
+	}
+	return nil
+}

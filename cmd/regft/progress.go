@@ -1,0 +1,221 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"regft/engine"
+
+	"github.com/dustin/go-humanize"
+	"github.com/rs/zerolog"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+)
+
+// logEvent tells the log of an event, for those who ask for more than the display shows.
+func logEvent(log zerolog.Logger, e engine.Event) {
+	switch e.Kind {
+	case engine.NodeStarted:
+		log.Info().Str("node", e.Name).Str("reason", e.Reason).Msg("started")
+	case engine.NodeDone:
+		log.Info().Str("node", e.Name).Float64("seconds", e.Seconds).Stringer("action", e.Action).Msg("done")
+	case engine.NodeProgress:
+		log.Debug().Str("node", e.Name).Int("done", e.Done).Int("total", e.Total).Str("unit", e.Unit).Msg("progress")
+	case engine.NodeRetry:
+		log.Warn().Str("node", e.Name).Str("error", e.Error).Msg("failed, once more")
+	}
+}
+
+// A display shows the events of a run while they come. It is called from one goroutine at a time.
+type display interface {
+	event(engine.Event)
+	close()
+}
+
+// newDisplay gives bars on a terminal, lines elsewhere, and with asJSON the events themselves.
+func (a *app) newDisplay(asJSON bool) display {
+	switch {
+	case asJSON:
+		return jsonDisplay{json.NewEncoder(a.out)}
+	case a.terminal:
+		return newBars(a.err)
+	}
+	return &lines{out: a.err, told: map[int]time.Time{}}
+}
+
+type jsonDisplay struct{ *json.Encoder }
+
+func (d jsonDisplay) event(e engine.Event) { _ = d.Encode(e) } // a reader that went away stops nothing
+
+func (jsonDisplay) close() {}
+
+// tally counts the nodes of a run that have ended.
+type tally struct{ ended, total int }
+
+// add counts e, and tells whether it ends a node.
+func (t *tally) add(e engine.Event) bool {
+	switch e.Kind {
+	case engine.RunStarted:
+		if e.Counts != nil {
+			c := e.Counts.Total()
+			t.total = c.Run + c.Maybe + c.Blocked
+		}
+	case engine.NodeDone, engine.NodeHit, engine.NodeFailed, engine.NodeSkipped, engine.NodeBlocked:
+		t.ended++
+		t.total = max(t.total, t.ended)
+		return true
+	}
+	return false
+}
+
+// outcome says how a node ended.
+func outcome(e engine.Event) string {
+	switch e.Kind {
+	case engine.NodeHit:
+		return "found in the cache"
+	case engine.NodeDone:
+		return "done in " + seconds(e.Seconds)
+	case engine.NodeFailed:
+		return "FAILED: " + firstLine(e.Error)
+	case engine.NodeSkipped:
+		return "skipped"
+	}
+	return "not run: something that it needs failed"
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line
+}
+
+// seconds writes a time as people say it.
+func seconds(s float64) string {
+	d := time.Duration(s * float64(time.Second))
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return fmt.Sprintf("%.1fs", s)
+	}
+	return d.Round(time.Second).String()
+}
+
+// progressEvery is how often lines tell of a node that takes long.
+const progressEvery = 10 * time.Second
+
+// lines is the display for logs and pipes: a line for each node that ends, and now and then one for those that run.
+type lines struct {
+	tally
+	out  io.Writer
+	told map[int]time.Time // when each running node was last heard of
+}
+
+func (l *lines) event(e engine.Event) {
+	if l.add(e) {
+		delete(l.told, e.Node)
+		fmt.Fprintf(l.out, "[%d/%d] %s %s\n", l.ended, l.total, e.Name, outcome(e))
+		return
+	}
+	switch e.Kind {
+	case engine.NodeStarted:
+		l.told[e.Node] = e.Time
+	case engine.NodeProgress:
+		if e.Time.Sub(l.told[e.Node]) >= progressEvery {
+			l.told[e.Node] = e.Time
+			fmt.Fprintf(l.out, "        %s %d of %d %s\n", e.Name, e.Done, e.Total, e.Unit)
+		}
+	case engine.NodeRetry:
+		fmt.Fprintf(l.out, "        %s failed, once more: %s\n", e.Name, firstLine(e.Error))
+	case engine.NodeNote:
+		fmt.Fprintf(l.out, "        %s %s\n", e.Name, e.Text)
+	}
+}
+
+func (*lines) close() {}
+
+// bars is the display for a terminal: one bar for the run, one for each node that runs.
+type bars struct {
+	tally
+	progress *mpb.Progress
+	whole    *mpb.Bar
+	nodes    map[int]*mpb.Bar
+}
+
+func newBars(w io.Writer) *bars {
+	p := mpb.New(mpb.WithOutput(w), mpb.WithWidth(40), mpb.WithRefreshRate(120*time.Millisecond))
+	return &bars{progress: p, nodes: map[int]*mpb.Bar{}}
+}
+
+func (b *bars) event(e engine.Event) {
+	if b.add(e) {
+		b.end(e)
+	}
+	switch e.Kind {
+	case engine.RunStarted:
+		b.whole = b.bar("all", int64(b.total), "nodes", mpb.BarPriority(1<<30))
+	case engine.NodeStarted:
+		b.nodes[e.Node] = b.bar(e.Name, 0, "", mpb.BarRemoveOnComplete())
+	case engine.NodeProgress:
+		if bar := b.nodes[e.Node]; bar != nil {
+			bar.SetTotal(int64(e.Total), false)
+			bar.SetCurrent(int64(min(e.Done, e.Total-1))) // it completes when the node ends
+		}
+	case engine.NodeRetry:
+		fmt.Fprintf(b.progress, "%s failed, once more: %s\n", e.Name, firstLine(e.Error))
+	case engine.NodeNote:
+		fmt.Fprintf(b.progress, "%s %s\n", e.Name, e.Text)
+	}
+}
+
+// end takes the bar of a node away and leaves a line above the bars.
+func (b *bars) end(e engine.Event) {
+	if bar := b.nodes[e.Node]; bar != nil {
+		bar.Abort(true)
+		delete(b.nodes, e.Node)
+	}
+	if e.Kind == engine.NodeDone || e.Kind == engine.NodeFailed {
+		fmt.Fprintf(b.progress, "%s %s\n", e.Name, outcome(e))
+	}
+	if b.whole != nil {
+		b.whole.SetTotal(int64(b.total), false)
+		b.whole.SetCurrent(int64(b.ended))
+	}
+}
+
+func (b *bars) bar(name string, total int64, unit string, options ...mpb.BarOption) *mpb.Bar {
+	return b.progress.AddBar(total, append(options,
+		mpb.PrependDecorators(decor.Name(shorten(name, 44), decor.WCSyncSpaceR)),
+		mpb.AppendDecorators(
+			decor.CountersNoUnit("%d/%d "+unit, decor.WCSyncSpace),
+			decor.OnComplete(decor.AverageETA(decor.ET_STYLE_HHMMSS, decor.WCSyncSpace), ""),
+		))...)
+}
+
+// plural counts a noun.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return humanize.Comma(int64(n)) + " " + noun + "s"
+}
+
+// shorten keeps the start of a long name.
+func shorten(name string, most int) string {
+	if runes := []rune(name); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return name
+}
+
+func (b *bars) close() {
+	for _, bar := range b.nodes {
+		bar.Abort(true)
+	}
+	if b.whole != nil {
+		b.whole.Abort(true)
+	}
+	b.progress.Wait()
+}

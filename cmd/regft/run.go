@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"regft/cache"
+	"regft/engine"
+
+	"github.com/spf13/cobra"
+)
+
+// runOptions are the flags of run.
+type runOptions struct {
+	specFlags
+	jobs     int
+	only     string
+	failFast bool
+	force    []string
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var o runOptions
+	c := &cobra.Command{
+		Use: "run SPEC", Short: "Do what a spec asks for and the cache does not hold yet",
+		Long: `Run a spec: as many nodes side by side as cores and memory allow. A node that fails does not stop what does not
+need it. After an interruption, a failure or a change, the same command goes on from what is done: there is nothing else
+to resume.
+
+A run leaves runs/NAME/RUN_ID with report.html, results.jsonl, results.csv, logs and provenance; runs/NAME/latest is the
+newest.
+
+Exit codes: 0 done; 1 a stage failed; 2 the spec or the command line is wrong; 5 no cache; 130 interrupted.`,
+		Example: `  regft run spec.yaml
+  regft run spec.yaml --set vars.epochs=20 -j 1
+  regft run spec.yaml --only 'tuned[draw=0]'
+  regft run spec.yaml --only failed
+  regft run spec.yaml --force pictures`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeSpec,
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.run(cmd, args[0], o) },
+	}
+	f := c.Flags()
+	f.IntVarP(&o.jobs, "jobs", "j", 0, "nodes side by side (as many as the machine has room for)")
+	f.StringVar(&o.only, "only", "", "do only this and what it takes: STAGE, STAGE[axis=key,…], or failed (what failed in the latest run)")
+	f.BoolVar(&o.failFast, "fail-fast", false, "stop at the first failure")
+	f.StringArrayVar(&o.force, "force", nil, "run the nodes of this stage although their results are there; may be given several times")
+	f.BoolVar(&o.asJSON, "json", false, "print events, or the mistakes of the spec, as JSON lines")
+	o.add(c)
+	return c
+}
+
+func (a *app) run(cmd *cobra.Command, path string, o runOptions) error {
+	if o.jobs < 0 {
+		return usageError(cmd, fmt.Errorf("-j %d: want 1 or more", o.jobs))
+	}
+	p, store, err := a.newPlan(cmd, path, o.specFlags, o.force, o.only)
+	if err != nil {
+		return err
+	}
+	if err := p.Runnable(); err != nil {
+		return exitError{exitUsage, err}
+	}
+	last, err := latestOf(p.Expansion.Spec.Name)
+	if err != nil {
+		return err
+	}
+	if p.Repeats(last) {
+		return a.nothingToDo(last, o)
+	}
+	return a.execute(cmd.Context(), p, store, o)
+}
+
+// nothingToDo shows what the last run left: nothing is written.
+func (a *app) nothingToDo(last *engine.Past, o runOptions) error {
+	if o.asJSON {
+		return nil
+	}
+	if err := a.showTables(last); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "nothing to do: every result of %s is in the cache\n", last.Name)
+	a.pointTo(last)
+	return nil
+}
+
+// execute runs p, records it, and shows what came out.
+func (a *app) execute(ctx context.Context, p *engine.Plan, store *cache.Dir, o runOptions) error {
+	executor, err := engine.NewLocal(store, engine.ThisMachine().Memory/4, version())
+	if err != nil {
+		return exitError{exitUnavailable, err}
+	}
+	defer executor.Close()
+	record, err := engine.Create(runsFolder, p, version(), os.Args)
+	if err != nil {
+		return exitError{exitUnavailable, err}
+	}
+	summary, failures, runErr := a.follow(ctx, p, executor, record, o)
+	if err := record.Close(summary); err != nil {
+		return errors.Join(runErr, err)
+	}
+	past, err := engine.OpenRun(runsFolder, record.Dir)
+	if err != nil {
+		return err
+	}
+	if err := a.conclude(ctx, store, past, o.asJSON); err != nil {
+		return errors.Join(runErr, err)
+	}
+	switch {
+	case runErr != nil:
+		return runErr
+	case summary.Failed > 0:
+		a.showFailures(past, failures)
+		return exitError{exitFailed, fmt.Errorf("%s failed", plural(summary.Failed, "node"))}
+	}
+	return nil
+}
+
+// follow runs p and shows its events while they come. It gives those of nodes that failed.
+func (a *app) follow(ctx context.Context, p *engine.Plan, x engine.Executor, record *engine.Record, o runOptions) (*engine.Summary, []engine.Event, error) {
+	shown, log := a.newDisplay(o.asJSON), a.logger(a.err)
+	var failures []engine.Event
+	summary, err := engine.Run(ctx, p, x, engine.RunOptions{Jobs: o.jobs, FailFast: o.failFast, LogDir: record.Dir}, func(e engine.Event) {
+		record.Event(e)
+		shown.event(e)
+		logEvent(log, e)
+		if e.Kind == engine.NodeFailed {
+			failures = append(failures, e)
+		}
+	})
+	shown.close()
+	return summary, failures, err
+}
+
+// conclude writes the run's page, shows its tables, and says where everything is. It is the end of a cancelled run
+// too, and so takes no part in its cancellation.
+func (a *app) conclude(ctx context.Context, store *cache.Dir, past *engine.Past, asJSON bool) error {
+	ctx = context.WithoutCancel(ctx)
+	if err := writeReport(ctx, store, past); err != nil {
+		return err
+	}
+	if asJSON {
+		return nil
+	}
+	if err := a.showTables(past); err != nil {
+		return err
+	}
+	a.pointTo(past)
+	return nil
+}
+
+// pointTo says where a run's results are, and which command shows them.
+func (a *app) pointTo(past *engine.Past) {
+	fmt.Fprintf(a.out, "%s\nreport    %s\nresults   %s\nagain     regft show %s\n", describe(past),
+		filepath.Join(relative(past.Dir), "report.html"), filepath.Join(relative(past.Dir), "results.jsonl"), past.Name)
+}
+
+// relative is path as seen from the current folder, where it lies below.
+func relative(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if real, err := filepath.EvalSymlinks(here); err == nil {
+		here = real
+	}
+	if rel, err := filepath.Rel(here, path); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return path
+}
+
+// tailLines is how much of a failed node's log is shown.
+const tailLines = 12
+
+// maxFailures is how many failures are shown in full.
+const maxFailures = 5
+
+// showFailures tells why nodes failed, with the last lines of their logs.
+func (a *app) showFailures(past *engine.Past, failures []engine.Event) {
+	for _, e := range failures[:min(len(failures), maxFailures)] {
+		fmt.Fprintf(a.err, "\n%s failed: %s\n", e.Name, e.Error)
+		for _, line := range tail(filepath.Join(past.Dir, e.Log), tailLines) {
+			fmt.Fprintf(a.err, "  | %s\n", line)
+		}
+	}
+	if n := len(failures) - maxFailures; n > 0 {
+		fmt.Fprintf(a.err, "\nand %d more: regft status %s\n", n, past.Name)
+	}
+}
+
+// tail is the last lines of a file, none where it cannot be read.
+func tail(path string, n int) []string {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	lines := slices.Collect(splitLines(content))
+	return lines[max(len(lines)-n, 0):]
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"regft/cache"
+	"regft/engine"
+	"regft/report"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) showCommand() *cobra.Command {
+	var format string
+	c := &cobra.Command{
+		Use: "show [RUN [STAGE[axis=key,…]]]", Short: "Show the results of a run, or of one instance",
+		Long: `Show the tables of a run, the latest where none is named. RUN is latest, NAME, NAME/RUN_ID or the path of its folder.
+With an instance, show its metrics, what its key holds, and what computed it.`,
+		Example: `  regft show
+  regft show shapes --format=markdown
+  regft show shapes 'tuned[draw=0]'
+  regft show shapes --format=jsonl | jq .metrics`,
+		Args:              cobra.MaximumNArgs(2),
+		ValidArgsFunction: completeRun,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			draw, ok := formats[format]
+			if !ok {
+				return usageError(cmd, fmt.Errorf("--format=%s: want text, markdown, csv or jsonl", format))
+			}
+			past, err := openRun(args)
+			if err != nil {
+				return err
+			}
+			if len(args) == 2 {
+				return a.showInstances(cmd.Context(), past, args[1])
+			}
+			if format == "jsonl" {
+				return a.copyResults(past)
+			}
+			return a.drawTables(past, draw)
+		},
+	}
+	c.Flags().StringVar(&format, "format", "text", "text, markdown, csv, or jsonl (the lines of results.jsonl)")
+	return c
+}
+
+// formats draw a table.
+var formats = map[string]func(a *app, t report.Table) string{
+	"text":     func(a *app, t report.Table) string { return t.Text(a.colour) },
+	"markdown": func(_ *app, t report.Table) string { return t.Markdown() },
+	"csv":      func(_ *app, t report.Table) string { return t.CSV() },
+	"jsonl":    nil,
+}
+
+func (a *app) copyResults(past *engine.Past) error {
+	f, err := os.Open(filepath.Join(past.Dir, "results.jsonl"))
+	if err != nil {
+		return exitError{exitFailed, err}
+	}
+	defer f.Close()
+	_, err = io.Copy(a.out, f)
+	return err
+}
+
+// showTables prints the tables that answer the run's question.
+func (a *app) showTables(past *engine.Past) error { return a.drawTables(past, formats["text"]) }
+
+func (a *app) drawTables(past *engine.Past, draw func(*app, report.Table) string) error {
+	r, err := readRun(past)
+	if err != nil {
+		return exitError{exitFailed, err}
+	}
+	axes := r.axes()
+	for _, g := range r.groups() {
+		if g.Minor {
+			continue
+		}
+		t := report.NewTable(g, axes, "")
+		if _, err := fmt.Fprintf(a.out, "%s\n%s\n", heading(t), draw(a, t)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// heading names a table and what it measures.
+func heading(t report.Table) string {
+	if m := t.Measure(); m != "" {
+		return t.Title + ": " + m
+	}
+	return t.Title
+}
+
+// showInstances tells all about the instances that an address names.
+func (a *app) showInstances(ctx context.Context, past *engine.Past, address string) error {
+	found, err := past.Find(address)
+	if err != nil {
+		return exitError{exitUsage, err}
+	}
+	store, err := openStore()
+	if err != nil {
+		return err
+	}
+	plan, err := past.Plan()
+	if err != nil {
+		return err
+	}
+	told := map[int]bool{}
+	for _, i := range found {
+		for _, k := range i.Nodes {
+			if !told[k] {
+				told[k] = true
+				a.showNode(ctx, past, store, plan.Nodes[k], i.Address)
+			}
+		}
+	}
+	return nil
+}
+
+func (a *app) showNode(ctx context.Context, past *engine.Past, store *cache.Dir, n engine.NodeRecord, address string) {
+	fmt.Fprintf(a.out, "%s\n", n.Name)
+	if address != n.Name {
+		fmt.Fprintf(a.out, "  asked as  %s\n", address)
+	}
+	fmt.Fprintf(a.out, "  state     %s\n", strings.TrimSpace(string(n.State)+" "+n.Reason))
+	if n.Error != "" {
+		fmt.Fprintf(a.out, "  error     %s\n", n.Error)
+	}
+	r, err := past.Result(ctx, store, n)
+	if err != nil {
+		fmt.Fprintf(a.out, "  result    none: %v\n\n", err)
+		return
+	}
+	fmt.Fprintf(a.out, "  took      %s on %s, by regft %s at %s\n", seconds(r.Seconds), r.Numerics, r.Version, r.Created.Format("2006-01-02 15:04:05"))
+	if len(r.Metrics) > 0 {
+		text, err := json.Marshal(cache.EncodeMetrics(r.Metrics))
+		if err == nil {
+			fmt.Fprintf(a.out, "  metrics   %s\n", text)
+		}
+	}
+	for name, d := range r.Outputs {
+		fmt.Fprintf(a.out, "  output    %s\n", strings.TrimSpace(name+" "+r.Kinds[name]+" "+d.String()))
+	}
+	fmt.Fprintf(a.out, "  action    %s\n  key\n", r.Action)
+	for line := range splitLines([]byte(r.Key)) {
+		fmt.Fprintf(a.out, "    %s\n", line)
+	}
+	fmt.Fprintln(a.out)
+}
+
+// readFile is the content of one file of a manifest.
+func readFile(ctx context.Context, store *cache.Dir, m cache.Manifest, name string) ([]byte, error) {
+	f, ok := m.Lookup(name)
+	if !ok {
+		return nil, fmt.Errorf("there is no %s", name)
+	}
+	r, _, err := store.Open(ctx, f.Digest)
+	if err != nil {
+		return nil, err
+	}
+	content, err := io.ReadAll(r)
+	return content, errors.Join(err, r.Close())
+}
+
+// splitLines gives the lines of a text, without their ends.
+func splitLines(content []byte) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for line := range bytes.Lines(content) {
+			if !yield(strings.TrimRight(string(line), "\r\n")) {
+				return
+			}
+		}
+	}
+}
