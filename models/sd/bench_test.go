@@ -90,3 +90,33 @@ func measure(b *testing.B, c component, batch int, f nn.Func, in ...shapes.Shape
 	}
 	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N*batch), "ms/picture")
 }
+
+// sameTokens stands for a tokenizer: the time does not depend on the text.
+type sameTokens struct{}
+
+func (sameTokens) Encode(_ string, length int) []int32 { return make([]int32, length) }
+
+// BenchmarkGenerate makes 32 pictures in 4 steps, guided, from the text to the pixels.
+func BenchmarkGenerate(b *testing.B) {
+	p, err := sd.Open(backend(b), open(b, benchmarked(b)["sd-nano"]), sameTokens{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	pictures := make([]sd.Picture, 32)
+	for i := range pictures {
+		pictures[i].Index = i
+	}
+	settings := sd.Settings{Steps: 4, Scheduler: "dpmpp_2m", GuidanceScale: 3}
+	for _, batching := range []sd.Batching{{Size: 16, Parallel: 1}, {Size: 16, Parallel: 2}, {Size: 8, Parallel: 2}, {Size: 4, Parallel: 2}} {
+		b.Run(fmt.Sprintf("sd-nano/batch=%d/parallel=%d", batching.Size, batching.Parallel), func(b *testing.B) {
+			for b.Loop() {
+				for _, err := range p.Generate(b.Context(), settings, pictures, batching) {
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N*len(pictures)), "ms/picture")
+		})
+	}
+}
