@@ -1,6 +1,8 @@
 package sd
 
 import (
+	"fmt"
+
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/layers/attention"
 
@@ -41,6 +43,9 @@ func (r resnet) residual(p nn.Params, x, time *Node, out int) *Node {
 func (u unet) transformer(p nn.Params, i int, x *Node, onlyCross bool) *Node {
 	d := x.Shape().Dimensions
 	heads := u.NumHeads[i]
+	if heads < 1 || heads > d[3] {
+		panic(fmt.Errorf("attention of %d channels with %d heads", d[3], heads))
+	}
 	inner := d[3] / heads * heads
 	y := nn.GroupNorm(p.At("norm"), x, u.NormGroups, 1e-6)
 	y = Reshape(u.project(p.At("proj_in"), y, inner), d[0], d[1]*d[2], inner)

@@ -192,14 +192,12 @@ func load(backend compute.Backend, files checkpoint.Files, folder string, f, who
 	m := &model{name: folder, f: f, programs: map[string]*nn.Program{}}
 	m.builder = nn.Builder{Backend: backend, Have: file.Shapes()}
 	used, err := m.builder.Trace(f, in...)
-	if err != nil {
-		return nil, err
-	}
 	known := used
-	if whole != nil {
-		if known, err = m.builder.Trace(whole, in...); err != nil {
-			return nil, err
-		}
+	if err == nil && whole != nil {
+		known, err = m.builder.Trace(whole, in...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s/config.json: %w", folder, err)
 	}
 	if err := file.Check(known); err != nil {
 		return nil, err
