@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"slices"
 
 	"regft/cache"
@@ -32,6 +33,7 @@ func (b *builder) build(instances []*specs.Instance) {
 		b.order = append(b.order, i)
 		inputs := b.connect(i)
 		i.whenever = i.When == nil && !slices.ContainsFunc(inputs, func(in input) bool { return in.member != nil && !in.member.whenever })
+		i.sure = i.whenever || i.When == nil && sureMembers(inputs)
 		if !b.addCopy(i, inputs) {
 			b.addNodes(i, inputs)
 		}
@@ -71,6 +73,31 @@ func (b *builder) connect(i *instance) []input {
 		}
 	}
 	return inputs
+}
+
+// sureMembers says that conditions leave something of each of the inputs: all that is not gathered, and of the lists
+// a member all of whose counterparts are sure too.
+func sureMembers(inputs []input) bool {
+	lists, sure := map[string]bool{}, map[string]bool{}
+	for _, in := range inputs {
+		switch {
+		case in.member == nil:
+		case !in.gathered():
+			if !in.member.sure {
+				return false
+			}
+		default:
+			lists[in.field.Name] = true
+			sure[in.field.Name] = sure[in.field.Name] || surelyKept(inputs, in)
+		}
+	}
+	return !slices.ContainsFunc(slices.Collect(maps.Keys(lists)), func(name string) bool { return !sure[name] })
+}
+
+func surelyKept(inputs []input, x input) bool {
+	return !slices.ContainsFunc(inputs, func(y input) bool {
+		return y.gathered() && y.member != nil && !y.member.sure && (y.member == x.member || shareAxis(x.coords, y.coords) && stages.Agree(x.coords, y.coords))
+	})
 }
 
 // field is the one Field of a parameter, shared by all inputs that it takes.

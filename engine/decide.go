@@ -149,7 +149,7 @@ func (p *Plan) reopen(schedule func(*Node)) {
 		n.before, n.Result, n.found = n.Result, nil, false
 		for _, u := range n.users {
 			u.part().fate = undecided
-			u.instance.fate, u.instance.problem = undecided, ""
+			u.instance.fate, u.instance.problem, u.instance.reported = undecided, "", false
 		}
 		schedule(n)
 	}
@@ -216,7 +216,7 @@ func (n *Node) explain(last *Past) {
 
 // certain says that an instance of n wants it whatever a condition says.
 func (n *Node) certain() bool {
-	return n.wanted() || slices.ContainsFunc(n.users, func(u use) bool { return u.whenever })
+	return n.wanted() || slices.ContainsFunc(n.users, func(u use) bool { return u.sure })
 }
 
 // ownDigest stands for the lines of n's key that no input changes.

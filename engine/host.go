@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -139,7 +140,11 @@ func (h *host) fill(ctx context.Context, r *cache.Result, dir string) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	r.Metrics, r.Chosen, r.Numerics = h.metrics, h.chosen, h.numerics
+	var err error
+	if r.Metrics, err = asRead(h.metrics); err != nil {
+		return fmt.Errorf("its metrics: %w", err)
+	}
+	r.Chosen, r.Numerics = h.chosen, h.numerics
 	r.Outputs, r.Kinds = map[string]cache.Digest{}, map[string]string{}
 	for _, o := range h.task.Type.Outputs(h.task.Runner) {
 		m, err := cache.NewManifest(h.outputs[o.Name])
@@ -156,6 +161,20 @@ func (h *host) fill(ctx context.Context, r *cache.Result, dir string) error {
 		return fmt.Errorf("stage type %s gave an output %q that it does not declare", h.task.Type.Name, name)
 	}
 	return nil
+}
+
+// asRead gives metrics the types that they have when they are read back, so that a result is the same to an expression
+// whether it was there or has just been made.
+func asRead(metrics map[string]any) (map[string]any, error) {
+	b, err := json.Marshal(cache.EncodeMetrics(metrics))
+	if err != nil {
+		return nil, err
+	}
+	var out map[string]any
+	if err := json.Unmarshal(b, &out); err != nil {
+		return nil, err
+	}
+	return cache.DecodeMetrics(out), nil
 }
 
 // kind is that of output o: its own, or that of the input which it hands on.

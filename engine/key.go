@@ -74,7 +74,7 @@ func droppedMembers(in []input) []bool {
 func lostCounterparts(in []input, x input) bool {
 	all, lost := map[string]int{}, map[string]int{}
 	for _, y := range in {
-		if y.field.Name == x.field.Name || !y.gathered() || !shareAxis(x.coords, y.coords) || !agree(x.coords, y.coords) {
+		if y.field.Name == x.field.Name || !y.gathered() || !shareAxis(x.coords, y.coords) || !stages.Agree(x.coords, y.coords) {
 			continue
 		}
 		all[y.field.Name]++
@@ -93,12 +93,6 @@ func lostCounterparts(in []input, x input) bool {
 func shareAxis(a, b []stages.Coord) bool {
 	return slices.ContainsFunc(a, func(x stages.Coord) bool {
 		return slices.ContainsFunc(b, func(y stages.Coord) bool { return x.Axis == y.Axis })
-	})
-}
-
-func agree(a, b []stages.Coord) bool {
-	return !slices.ContainsFunc(a, func(x stages.Coord) bool {
-		return slices.ContainsFunc(b, func(y stages.Coord) bool { return x.Axis == y.Axis && x.Key != y.Key })
 	})
 }
 

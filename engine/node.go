@@ -67,11 +67,13 @@ type instance struct {
 	copyOutput string
 	copies     []*instance // whose copyOf is this
 	whenever   bool        // always wanted: neither it nor anything below it has a condition
+	sure       bool        // wanted, whatever the conditions below it say
 	split      bool        // has an each:"node" parameter
 	needed     bool        // by a leaf, a table or a study
 	root       bool        // what the run is for
 	fate       fate        // of all parts together
 	problem    string      // why it failed
+	reported   bool        // the problem is an event
 }
 
 // part is one node of an instance.

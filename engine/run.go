@@ -146,7 +146,9 @@ func (s *scheduler) reportFound() {
 		case Hit:
 			s.summary.Hits++
 		case Blocked:
-			s.summary.Blocked++
+			if !n.failedItself() {
+				s.summary.Blocked++
+			}
 		case Skipped:
 			s.summary.Skipped++
 		}
@@ -158,10 +160,16 @@ func (s *scheduler) reportFound() {
 
 // reportProblem reports an instance whose own condition made it fail.
 func (s *scheduler) reportProblem(i *instance) {
-	if i.fate == failed && i.problem != "" && i.needed {
+	if i.fate == failed && i.problem != "" && i.needed && !i.reported {
+		i.reported = true
 		s.summary.Failed++
 		s.emit(Event{Kind: NodeFailed, Node: -1, Name: i.Address(), Stage: i.Stage.Name, Error: i.problem})
 	}
+}
+
+// failedItself says that a condition of n's own instance failed, not something that it needs.
+func (n *Node) failedItself() bool {
+	return slices.ContainsFunc(n.users, func(u use) bool { return u.part().fate == failed })
 }
 
 func (n *Node) needed() bool {
@@ -171,10 +179,8 @@ func (n *Node) needed() bool {
 // finish decides the instances that are left, and counts the nodes that are.
 func (s *scheduler) finish() {
 	for _, i := range s.plan.order {
-		if before := i.fate; before == undecided {
-			s.plan.judge(i)
-			s.reportProblem(i)
-		}
+		s.plan.judge(i)
+		s.reportProblem(i)
 	}
 	for n, left := range s.waiting {
 		if left >= 0 && n.willRun() {
@@ -246,10 +252,14 @@ func (s *scheduler) begin(n *Node) {
 // pass ends a node that nobody wants.
 func (s *scheduler) pass(n *Node) {
 	n.found = false
-	if n.State = n.idleState(); n.State == Blocked {
+	n.State = n.idleState()
+	switch {
+	case n.failedItself():
+		n.State = Failed // end reports it
+	case n.State == Blocked:
 		s.summary.Blocked++
 		s.emitNode(n, Event{Kind: NodeBlocked})
-	} else {
+	default:
 		s.summary.Skipped++
 		s.emitNode(n, Event{Kind: NodeSkipped})
 	}
@@ -259,15 +269,9 @@ func (s *scheduler) pass(n *Node) {
 // end releases what waited for n.
 func (s *scheduler) end(n *Node) {
 	s.waiting[n] = -1
-	fates := make([]fate, len(n.users))
-	for k, u := range n.users {
-		fates[k] = u.fate
-	}
 	s.plan.ended(n)
-	for k, u := range n.users {
-		if fates[k] != failed {
-			s.reportProblem(u.instance)
-		}
+	for _, u := range n.users {
+		s.reportProblem(u.instance)
 	}
 	for _, c := range n.consumers {
 		if s.waiting[c] > 0 {
