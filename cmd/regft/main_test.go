@@ -1,8 +1,12 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,7 +31,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("NO_COLOR", "1")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"within": within, "sleep": sleep},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"within": within, "exits": exits, "interrupt": interrupt},
 	})
 }
 
@@ -44,8 +48,51 @@ func within(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func sleep(ts *testscript.TestScript, _ bool, args []string) {
-	d, err := time.ParseDuration(fmt.Sprint(args[0]))
+// exits fails a script where a command ends with another code: exits 2 regft run bad.yaml.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	time.Sleep(d)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("error: %v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d: want %d", got, want)
+	}
+}
+
+// interrupt runs regft until a file holds a text, sends it a signal, and fails the script where it does not end within
+// a second and with an exit code: interrupt INT 130 FILE TEXT run spec.yaml.
+func interrupt(ts *testscript.TestScript, _ bool, args []string) {
+	cmd := exec.Command("regft", args[4:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), ts.Stdout(), ts.Stderr()
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "REGFT_CACHE", "NO_COLOR"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	ts.Check(cmd.Start())
+	waitFor(ts, args[2], args[3])
+	sent := time.Now()
+	ts.Check(cmd.Process.Signal(map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}[args[0]]))
+	_ = cmd.Wait() // the exit code tells
+	if took := time.Since(sent); took > time.Second {
+		ts.Fatalf("it took %v to end: want at most a second", took)
+	}
+	if got := strconv.Itoa(cmd.ProcessState.ExitCode()); got != args[1] {
+		ts.Fatalf("exit code %s: want %s", got, args[1])
+	}
+}
+
+func waitFor(ts *testscript.TestScript, file, text string) {
+	for range 200 {
+		content, err := os.ReadFile(ts.MkAbs(file))
+		if err == nil && strings.Contains(string(content), text) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	ts.Fatalf("%s does not come to hold %s", file, text)
 }
