@@ -34,12 +34,14 @@ func Embedding(p Params, tokens *Node, rows, dim int) *Node {
 // the parameters of transformers' CLIPAttention. Causal lets a position see only itself and those before it.
 func SelfAttention(p Params, x *Node, heads int, causal bool) *Node {
 	d := x.Shape().Dimensions
-	split := func(name string) *Node {
-		return Reshape(Linear(p.At("%s", name), x, d[2]), d[0], d[1], heads, d[2]/heads)
+	split := func(name string) *Node { // [batch, heads, seq, dim/heads]
+		y := Linear(p.At("%s", name), x, d[2])
+		return TransposeAllAxes(Reshape(y, d[0], d[1], heads, d[2]/heads), 0, 2, 1, 3)
 	}
-	y, _ := attention.Core(split("q_proj"), split("k_proj"), split("v_proj"), attention.LayoutBSHD,
+	y, _ := attention.Core(split("q_proj"), split("k_proj"), split("v_proj"), attention.LayoutBHSD,
 		attention.CoreOptions{UseCausalMask: causal})
-	return Linear(p.At("out_proj"), Reshape(y, d...), d[2])
+	y = Reshape(TransposeAllAxes(y, 0, 2, 1, 3), d...)
+	return Linear(p.At("out_proj"), y, d[2])
 }
 
 // Activation returns the function that transformers' and diffusers' configs call name.
