@@ -47,9 +47,6 @@ var sizes = map[DType]int{
 // Size is the bytes of one element, 0 for a type that this package does not know.
 func (d DType) Size() int { return sizes[d] }
 
-// IsFloat tells whether elements are floating-point numbers.
-func (d DType) IsFloat() bool { return d == F32 || d == F16 || d == BF16 || d == F64 }
-
 // A Tensor is an array in memory: row-major, little-endian.
 type Tensor struct {
 	DType DType
