@@ -3,6 +3,7 @@ package nn
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -105,6 +106,9 @@ type Program struct {
 
 // Parameters lists the parameters that a run needs.
 func (p *Program) Parameters() Shapes { return maps.Clone(p.shapes) }
+
+// Names lists the parameters that a run needs, in the order in which the model asked for them.
+func (p *Program) Names() []string { return slices.Clone(p.names) }
 
 // Run executes the program. weights may hold more than the program asks for. The outputs are the caller's, to
 // be released with FinalizeAll when they are large.
