@@ -2,7 +2,9 @@ package sd_test
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/gomlx/compute/dtypes"
@@ -67,7 +69,7 @@ func measure(b *testing.B, c component, batch int, f nn.Func, in ...shapes.Shape
 	if err != nil {
 		b.Fatal(err)
 	}
-	weights, err := c.file.Load(c.Backend, dtypes.Float32, program.Names()...)
+	weights, err := c.file.Load(c.Backend, dtypes.Float32, slices.Collect(maps.Keys(program.Parameters()))...)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,8 +2,10 @@ package sd_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,7 +80,7 @@ func (c component) run(t testing.TB, f nn.Func, inputs ...*tensors.Tensor) []*te
 	if err != nil {
 		t.Fatal(err)
 	}
-	weights, err := c.file.Load(c.Backend, dtypes.Float32, program.Names()...)
+	weights, err := c.file.Load(c.Backend, dtypes.Float32, slices.Collect(maps.Keys(program.Parameters()))...)
 	if err != nil {
 		t.Fatal(err)
 	}

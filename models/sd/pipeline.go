@@ -52,7 +52,7 @@ func Open(backend compute.Backend, files checkpoint.Files, tokenizer Tokenizer) 
 	p = &Pipeline{tokenizer: tokenizer}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, p.Close())
+			p, err = nil, errors.Join(err, p.Close())
 		}
 	}()
 	if err := p.readConfigs(files); err != nil {

@@ -2,7 +2,6 @@ package sd_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"image"
 	"math"
@@ -13,6 +12,7 @@ import (
 
 	"regft/models/internal/golden"
 	"regft/models/sd"
+	"regft/models/tokenizer"
 )
 
 // run is golden.json of a pipeline.
@@ -37,39 +37,22 @@ func (r run) pictures() []sd.Picture {
 	return all
 }
 
-type fake map[string][]int32
+// tokens is a checkpoint's tokenizer at any length.
+type tokens struct{ *tokenizer.Tokenizer }
 
-func (f fake) Encode(text string, _ int) []int32 { return f[text] }
+func (t tokens) Encode(text string, length int) []int32 {
+	cut := *t.Tokenizer
+	cut.Length = length
+	return cut.Encode(text)
+}
 
 func openPipeline(t testing.TB, dir string) *sd.Pipeline {
 	t.Helper()
-	var r run
-	golden.JSON(t, dir, &r)
-	g := golden.Open(t, dir)
-	f := fake{}
-	ids := g.Int64s("input_ids")
-	n := len(ids) / len(r.Prompts)
-	vocab := map[string]int32{}
-	var special map[string]string
-	for file, v := range map[string]any{"vocab.json": &vocab, "special_tokens_map.json": &special} {
-		b, _ := os.ReadFile(filepath.Join(dir, "tokenizer", file))
-		json.Unmarshal(b, v)
+	tok, err := tokenizer.Load(os.DirFS(filepath.Join(dir, "tokenizer")))
+	if err != nil {
+		t.Fatal(err)
 	}
-	for i, prompt := range append(r.Prompts, "") {
-		row := make([]int32, n)
-		for k := range row {
-			if i < len(r.Prompts) {
-				row[k] = int32(ids[i*n+k])
-			} else {
-				row[k] = vocab[special["pad_token"]]
-			}
-		}
-		if prompt == "" {
-			row[0], row[1] = vocab["<|startoftext|>"], vocab["<|endoftext|>"]
-		}
-		f[prompt] = row
-	}
-	p, err := sd.Open(backend(t), open(t, dir), f)
+	p, err := sd.Open(backend(t), open(t, dir), tokens{tok})
 	if err != nil {
 		t.Fatal(err)
 	}
