@@ -1,0 +1,164 @@
+package readers
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"regft/datasets"
+)
+
+// folder writes files, whose content is their name, and returns their root.
+func folder(t *testing.T, names ...string) string {
+	t.Helper()
+	root := t.TempDir()
+	for _, name := range names {
+		put(t, filepath.Join(root, name), name)
+	}
+	return root
+}
+
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func listed(l *datasets.Listing) (names []string) {
+	for _, s := range l.Samples {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+func TestImageFolderRefuses(t *testing.T) {
+	root := folder(t, "train/cat/1.png", "val/cat/1.png")
+	flat := folder(t, "1.png", "2.png")
+	some := folder(t, "cat/1.png", "dog/notes.txt", "fox/1.png")
+	for want, r := range map[string]datasets.Request{
+		"say which with split: train, val":  {Root: root},
+		`no folder "test" for the split`:    {Root: root, Split: "test"},
+		"no class folders, and 2 pictures":  {Root: flat},
+		"dog has no pictures":               {Root: some},
+		`no class folder for "Cat", "cat "`: {Root: some, Classes: []datasets.Class{{Folder: "Cat", Name: "Cat"}, {Folder: "cat ", Name: "x"}, {Folder: "fox", Name: "fox"}}},
+	} {
+		r.Format = "imagefolder"
+		if _, err := datasets.List(context.Background(), r); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), r.Root) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+func TestImageFolderOfAClassList(t *testing.T) {
+	root := folder(t, "cat/1.png", "dog/notes.txt", "fox/1.png", "fox/sub/2.JPG", "fox/.x.png", "stray.png")
+	l, err := datasets.List(context.Background(), datasets.Request{Format: "imagefolder", Root: root, Classes: []datasets.Class{{Folder: "fox", Name: "red fox"}, {Folder: "cat", Name: "cat"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := listed(l); !slices.Equal(got, []string{"fox/1.png", "cat/1.png", "fox/sub/2.JPG"}) || l.Samples[0].Class != "red fox" {
+		t.Errorf("%v", l.Samples)
+	}
+	if l.Skipped != (datasets.Skipped{Hidden: 1}) {
+		t.Errorf("skipped %+v", l.Skipped)
+	}
+	if text := strings.Join(l.Warnings, "\n"); !strings.Contains(text, `1 pictures lie beside the class folders and are left out: "stray.png"`) || !strings.Contains(text, `left out: "dog"`) {
+		t.Errorf("warnings %q", l.Warnings)
+	}
+}
+
+func TestImageFolderFollowsLinks(t *testing.T) {
+	real, root := folder(t, "pictures/1.png"), folder(t, "fox/1.png")
+	if err := os.Symlink(filepath.Join(real, "pictures"), filepath.Join(root, "cat")); err != nil {
+		t.Fatal(err)
+	}
+	l, err := datasets.List(context.Background(), datasets.Request{Format: "imagefolder", Root: root})
+	if err != nil || !slices.Equal(listed(l), []string{"cat/1.png", "fox/1.png"}) {
+		t.Fatalf("%v, %v", l, err)
+	}
+	if err := os.Symlink("..", filepath.Join(root, "fox", "up")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := datasets.List(context.Background(), datasets.Request{Format: "imagefolder", Root: root}); err == nil || !strings.Contains(err.Error(), "does a link lead back?") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestCoopFindsTheSplitFile: beside the pictures, as in CoOp's layouts, and among them, as in CaFo's generated sets.
+func TestCoopFindsTheSplitFile(t *testing.T) {
+	source := filepath.Join(goldens, "caltech101/caltech-101")
+	want, err := datasets.List(context.Background(), datasets.Request{Format: "caltech101", Root: source, Split: "train"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, place := range []string{"split_mine.json", "101_ObjectCategories/dalle_caltech.json"} {
+		root := t.TempDir()
+		if err := os.CopyFS(root, os.DirFS(source)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(root, "split_zhou_Caltech101.json"), filepath.Join(root, place)); err != nil {
+			t.Fatal(err)
+		}
+		l, err := datasets.List(context.Background(), datasets.Request{Format: "coop", Root: root, Split: "train"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(listed(l), listed(want)) || !slices.Equal(l.Classes, want.Classes) {
+			t.Errorf("%s: %v, want %v", place, l.Samples, want.Samples)
+		}
+	}
+}
+
+func TestSplitFilesRefuse(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"train": [["a.png", 0, "cat"]], "val": []}`:                                  `has no "test"`,
+		`{"train": [["a.png", 0.5, "cat"]], "val": [], "test": []}`:                    "train[0]: label 0.5",
+		`{"train": [], "val": [["a.png", -1, "cat"]], "test": []}`:                     "val[0]: label -1",
+		`{"train": [], "val": [], "test": [["a.png", 1e9, "cat"]]}`:                    "test[0]: label 1e+09",
+		`{"train": [["../a.png", 0, "cat"]], "val": [], "test": []}`:                   "want a path within the dataset",
+		`{"train": [["a.png", 0]], "val": [], "test": []}`:                             "want [path, label, class]",
+		`{"train": [["a.png", 0, "cat"], ["b.png", 0, "dog"]], "val": [], "test": []}`: `label 0 is "cat" and, at b.png of train, "dog"`,
+		`{"train": {}, "val": [], "test": []}`:                                         "want a list",
+		`{"train": [["a.png", 0, "cat"], ["c.png", 0, "cat"]], "val": [], "test": []}`: `missing: "c.png"`,
+		`{`: "unexpected end",
+	} {
+		root := folder(t, "a.png", "b.png")
+		put(t, filepath.Join(root, "split_x.json"), text)
+		if _, err := datasets.List(context.Background(), datasets.Request{Format: "coop", Root: root, Split: "train"}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", text, err, want)
+		}
+	}
+	root := folder(t, "a.png")
+	if _, err := datasets.List(context.Background(), datasets.Request{Format: "coop", Root: root, Split: "train"}); err == nil || !strings.Contains(err.Error(), "there are 0") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := datasets.List(context.Background(), datasets.Request{Format: "coop", Root: root}); err == nil {
+		t.Error("no split is taken for one")
+	}
+}
+
+// TestClassFolders: a class's folder is the one its pictures alone are in.
+func TestClassFolders(t *testing.T) {
+	file := map[string][][3]any{"train": {{"a/1.png", 0, "cat"}, {"b/1.png", 1, "dog"}, {"c/1.png", 2, "fox"}, {"c/2.png", 4, "owl"}}, "val": {{"b/2.png", 1, "dog"}, {"d/1.png", 0, "cat"}}, "test": {}}
+	text, err := json.Marshal(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := folder(t, "a/1.png", "b/1.png", "c/1.png", "c/2.png")
+	put(t, filepath.Join(root, "split_x.json"), string(text))
+	l, err := datasets.List(context.Background(), datasets.Request{Format: "coop", Root: root, Split: "train"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []datasets.Class{{Folder: "cat", Name: "cat"}, {Folder: "b", Name: "dog"}, {Folder: "fox", Name: "fox"}, {Folder: "class 3", Name: "class 3"}, {Folder: "owl", Name: "owl"}}
+	if !slices.Equal(l.Classes, want) {
+		t.Errorf("%v, want %v", l.Classes, want)
+	}
+}
