@@ -1,0 +1,53 @@
+package builtin
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+
+	"regft/datasets"
+	"regft/stages"
+)
+
+// classesOf reads classes.txt of an artifact. Pictures without labels have an empty one.
+func classesOf(ctx context.Context, a stages.Artifact) ([]datasets.Class, error) {
+	text, err := a.ReadFile(ctx, datasets.ClassesFile)
+	if err != nil || len(bytes.TrimSpace(text)) == 0 {
+		return nil, err
+	}
+	classes, err := datasets.ParseClasses(datasets.Lines(string(text)))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s of a %s artifact: %w", datasets.ClassesFile, a.Kind, err)
+	}
+	return classes, nil
+}
+
+// sameClasses refuses two artifacts whose class lists differ, naming the first difference.
+func sameClasses(ctx context.Context, nameA string, a stages.Artifact, nameB string, b stages.Artifact) error {
+	ca, err := classesOf(ctx, a)
+	if err != nil {
+		return fmt.Errorf("%s: %w", nameA, err)
+	}
+	cb, err := classesOf(ctx, b)
+	if err != nil {
+		return fmt.Errorf("%s: %w", nameB, err)
+	}
+	for i := range min(len(ca), len(cb)) {
+		if !sameClass(ca[i], cb[i]) {
+			return fmt.Errorf("the class lists of %s and %s do not match: label %d is %q in the first and %q in the second",
+				nameA, nameB, i, ca[i].Folder, cb[i].Folder)
+		}
+	}
+	if len(ca) != len(cb) {
+		return fmt.Errorf("the class lists of %s and %s do not match: %d and %d classes", nameA, nameB, len(ca), len(cb))
+	}
+	return nil
+}
+
+// sameClass tells whether two lines of class lists mean one class: lists that people wrote name folders, names or
+// both, with _ for a space.
+func sameClass(a, b datasets.Class) bool {
+	spaced := func(s string) string { return strings.ReplaceAll(s, "_", " ") }
+	return a.Folder == b.Folder || spaced(a.Name) == spaced(b.Name)
+}

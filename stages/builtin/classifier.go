@@ -1,0 +1,208 @@
+package builtin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"regft/compute"
+	"regft/datasets"
+	"regft/models/clip"
+	"regft/models/merge"
+	"regft/models/nn"
+	"regft/models/safetensors"
+	"regft/stages"
+)
+
+// The files of a classifier: a Hugging Face CLIP folder in two shards, so that every classifier of one source shares
+// the first by digest, and the head beside it.
+const (
+	textShard  = "model-00001-of-00002.safetensors" // text tower and logit_scale
+	imageShard = "model-00002-of-00002.safetensors"
+	shardIndex = "model.safetensors.index.json"
+	recipeFile = "merge.json" // an ensemble: its parents' own files lie below from/ and to/
+)
+
+// ownFiles are the files in which two classifiers of one source differ.
+var ownFiles = []string{imageShard, clip.HeadFile}
+
+// A recipe says how an ensemble's weights are merged.
+type recipe struct {
+	Method string  `json:"method"`
+	Alpha  float64 `json:"alpha"`
+}
+
+// A classifier is one read into memory: image tower and head, merged if it is an ensemble.
+type classifier struct {
+	Config     clip.Config
+	Pixels     clip.Preprocessor
+	Classes    []datasets.Class
+	Parameters nn.Arrays
+}
+
+func openClassifier(ctx context.Context, backend compute.Backend, a stages.Artifact) (*classifier, error) {
+	classes, err := classesOf(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	parameters, c, err := readClassifier(ctx, backend, a, "")
+	if err != nil {
+		return nil, err
+	}
+	return &classifier{Config: c.Config, Pixels: c.Pixels, Classes: classes, Parameters: parameters}, nil
+}
+
+// readClassifier reads the classifier whose files lie below prefix of a, merging what is a recipe.
+func readClassifier(ctx context.Context, backend compute.Backend, a stages.Artifact, prefix string) (nn.Arrays, *clip.Checkpoint, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	if _, ok := a.Manifest.Lookup(prefix + recipeFile); ok {
+		return mergeRecipe(ctx, backend, a, prefix)
+	}
+	files := layered{filesOf(ctx, a, prefix), filesOf(ctx, a, "")}
+	c, err := clip.Open(backend, files)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading a classifier: %w", err)
+	}
+	defer c.Close()
+	parameters, err := c.Classifier(files)
+	return parameters, c, err
+}
+
+func mergeRecipe(ctx context.Context, backend compute.Backend, a stages.Artifact, prefix string) (nn.Arrays, *clip.Checkpoint, error) {
+	text, err := a.ReadFile(ctx, prefix+recipeFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	var r recipe
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, nil, fmt.Errorf("reading the recipe of an ensemble: %w", err)
+	}
+	from, c, err := readClassifier(ctx, backend, a, prefix+"from/")
+	if err != nil {
+		return nil, nil, err
+	}
+	to, _, err := readClassifier(ctx, backend, a, prefix+"to/")
+	if err != nil {
+		return nil, nil, err
+	}
+	merged, err := merge.Linear(from, to, r.Alpha)
+	return merged, c, err
+}
+
+// layered looks names up in its first files, then in the second: an ensemble's parents share what is not their own.
+type layered struct{ own, shared *artifactFiles }
+
+func (l layered) Names() []string {
+	names := slices.Concat(l.own.Names(), l.shared.Names())
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (l layered) Path(name string) (string, error) {
+	if slices.Contains(l.own.Names(), name) {
+		return l.own.Path(name)
+	}
+	return l.shared.Path(name)
+}
+
+// writeOwn writes what a classifier has of its own, the image tower's shard and the head, into folder dir.
+func writeOwn(dir string, tower map[string]safetensors.Source, parameters nn.Arrays) error {
+	if err := writeTensors(filepath.Join(dir, imageShard), tower); err != nil {
+		return err
+	}
+	return writeTensors(filepath.Join(dir, clip.HeadFile), map[string]safetensors.Source{
+		"weight": source(parameters[clip.HeadWeight]), "bias": source(parameters[clip.HeadBias]),
+	})
+}
+
+func writeTensors(path string, tensors map[string]safetensors.Source) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer f.Close()
+	if err := safetensors.Write(f, tensors); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
+
+func source(a nn.Array) safetensors.Source {
+	return safetensors.FromFloat32s(a.Values, a.Shape...).Source()
+}
+
+// imageTower are the tensors of the image tower among parameters.
+func imageTower(parameters nn.Arrays) map[string]safetensors.Source {
+	tower := map[string]safetensors.Source{}
+	for name, a := range parameters {
+		if clip.IsImageTower(name) {
+			tower[name] = source(a)
+		}
+	}
+	return tower
+}
+
+// keepShared hands on the files of a that a classifier derived from it does not change, but for those named.
+func keepShared(env *stages.Env, a stages.Artifact, but ...string) {
+	for _, f := range a.Manifest.Files {
+		if !slices.Contains(slices.Concat(ownFiles, but, []string{recipeFile}), f.Name) && !strings.Contains(f.Name, "/") {
+			env.Host.Output("", f)
+		}
+	}
+}
+
+// writeIndex says which shard holds which tensor, in transformers' form.
+func writeIndex(env *stages.Env, text, image []string, bytesTotal int) error {
+	index := map[string]any{"metadata": map[string]any{"total_size": bytesTotal}}
+	where := map[string]string{}
+	for _, name := range text {
+		where[name] = textShard
+	}
+	for _, name := range image {
+		where[name] = imageShard
+	}
+	index["weight_map"] = where
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(index); err != nil {
+		return fmt.Errorf("writing %s: %w", shardIndex, err)
+	}
+	return env.WriteFile(shardIndex, b.Bytes())
+}
+
+// A recipe is published merged, as a folder that transformers loads.
+var _ = stages.RegisterPublisher(stages.Classifier, publishClassifier)
+
+func publishClassifier(ctx context.Context, a stages.Artifact, dir string) error {
+	for _, f := range a.Manifest.Files {
+		if f.Name == recipeFile || strings.Contains(f.Name, "/") {
+			continue
+		}
+		if err := a.CopyFile(ctx, f.Name, filepath.Join(dir, f.Name)); err != nil {
+			return err
+		}
+	}
+	if _, isRecipe := a.Manifest.Lookup(recipeFile); !isRecipe {
+		return nil
+	}
+	backend, err := compute.New("")
+	if err != nil {
+		return err
+	}
+	parameters, _, err := readClassifier(ctx, backend, a, "")
+	if err != nil {
+		return err
+	}
+	return writeOwn(dir, imageTower(parameters), parameters)
+}

@@ -1,0 +1,123 @@
+package builtin
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"regft/cache"
+	"regft/datasets"
+	_ "regft/datasets/readers" // registers the formats
+	"regft/stages"
+)
+
+var _ = stages.Register[Dataset](stages.Type{
+	Name: "dataset", Version: 1, Out: stages.Images,
+	Doc: "Lists pictures of the user's, where they are.",
+})
+
+// Dataset is a folder of pictures in one of the published layouts.
+type Dataset struct {
+	Format  string            `yaml:"format" enum:"imagefolder,coop,imagenet,imagenet_v2,imagenet_r,imagenet_a,imagenet_sketch,objectnet,webdataset,caltech101,dtd,eurosat,fgvcaircraft,food101,flowers102,oxfordpets,stanfordcars,sun397,ucf101" doc:"how the folder is laid out"`
+	Path    stages.Path       `yaml:"path" doc:"the folder"`
+	Split   string            `yaml:"split" default:"" enum:",train,val,test" doc:"which part"`
+	Skip    int               `yaml:"skip" default:"0" min:"0" unit:"pictures" doc:"leaves out the first n of each class in the order of (the spec's seed, class)"`
+	Shots   *int              `yaml:"shots" min:"1" unit:"pictures" doc:"takes the first n of the rest of each class in the order of (seed, class); without it, all"`
+	Seed    stages.Seed       `yaml:"seed" doc:"of shots; the spec's where left out"`
+	Classes stages.ListOrFile `yaml:"classes" optional:"true" doc:"the classes in the order of their labels; without them, the folder's own"`
+
+	specSeed stages.Seed
+}
+
+// MetricNames says that the stage counts its pictures.
+func (*Dataset) MetricNames() []string { return []string{"images"} }
+
+// SetSpecSeed takes the seed of skip.
+func (d *Dataset) SetSpecSeed(s stages.Seed) { d.specSeed = s }
+
+// Draws says that only shots use the seed.
+func (d *Dataset) Draws() bool { return d.Shots != nil }
+
+// KeyLines adds the seed that skip draws from.
+func (d *Dataset) KeyLines() []string {
+	if d.Skip == 0 {
+		return nil
+	}
+	return []string{"skip_seed " + strconv.FormatUint(uint64(d.specSeed), 10)}
+}
+
+// NotBuilt names the formats that plan only.
+func (d *Dataset) NotBuilt() string {
+	if !slices.Contains(datasets.Formats(), d.Format) || d.Format == "webdataset" {
+		return "format: " + d.Format
+	}
+	return ""
+}
+
+// list finds the pictures.
+func (d *Dataset) list(ctx context.Context) (*datasets.Listing, error) {
+	r := datasets.Request{Format: d.Format, Root: string(d.Path), Split: d.Split, Skip: d.Skip, SkipSeed: uint64(d.specSeed), Seed: uint64(d.Seed)}
+	if d.Shots != nil {
+		r.Shots = *d.Shots
+	}
+	if !d.Classes.IsZero() {
+		var err error
+		if r.Classes, err = readClasses(d.Classes); err != nil {
+			return nil, err
+		}
+	}
+	return datasets.List(ctx, r)
+}
+
+// Sources are the pictures, and which is of what class. Of the folder's other content nothing enters the key.
+func (d *Dataset) Sources(ctx context.Context) ([]stages.Source, error) {
+	if d.NotBuilt() != "" {
+		return []stages.Source{{Param: "path", Value: d.Path}}, nil
+	}
+	l, err := d.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var labels []any
+	files := make([]string, len(l.Samples))
+	for i, s := range l.Samples {
+		files[i] = s.Name
+		labels = append(labels, s.Name, s.Label)
+	}
+	slices.Sort(files)
+	listing := stages.CanonicalJSON(map[string]any{"classes": classPairs(l.Classes), "labels": labels})
+	return []stages.Source{
+		{Param: "path", Root: l.Root, Files: files},
+		{Param: "listing", Value: cache.SumBytes([]byte(listing)).String()},
+	}, nil
+}
+
+// Run lists the pictures as an artifact; they stay where they are.
+func (d *Dataset) Run(ctx context.Context, env *stages.Env) error {
+	l, err := d.list(ctx)
+	if err != nil {
+		return err
+	}
+	for _, w := range l.Warnings {
+		env.Log.Warn().Str("path", l.Root).Msg(w)
+	}
+	found, err := env.Source("path")
+	if err != nil {
+		return err
+	}
+	set := &imageSet{classes: l.Classes}
+	for _, s := range l.Samples {
+		f, ok := found.Manifest.Lookup(s.Name)
+		if !ok {
+			return fmt.Errorf("%s: %s came after the plan was made: run again", l.Root, s.Name)
+		}
+		set.images = append(set.images, image{datasets.Row{Label: s.Label, Class: s.Class, Origin: "dataset"}, f})
+	}
+	env.Host.Metric("images", float64(len(set.images)))
+	seed := uint64(0)
+	if d.Draws() {
+		seed = uint64(d.Seed)
+	}
+	return set.write(env, "", seed)
+}

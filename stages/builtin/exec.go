@@ -1,0 +1,101 @@
+package builtin
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"regft/stages"
+
+	"gopkg.in/yaml.v3"
+)
+
+var _ = stages.Register[Exec](stages.Type{
+	Name: "exec", Version: 1, Out: stages.Files,
+	Doc: "Runs a program of yours in a private folder that holds what it declares.",
+})
+
+// Exec runs a command; what it reads and writes is declared, so that it is cached like every other stage.
+type Exec struct {
+	Command []string            `yaml:"command" doc:"program and arguments; no shell unless you name one"`
+	Reads   []stages.Input      `yaml:"inputs" in:"any" shape:"map" path:"true" optional:"true" doc:"name → path, or artifact in ${…}: found at inputs/NAME, read-only"`
+	Writes  map[string]ExecFile `yaml:"outputs" optional:"true" doc:"name → path in the folder, or {path, kind}: a file or a folder"`
+	Env     []string            `yaml:"env" optional:"true" key:"-" doc:"environment variables passed through; all others but PATH, HOME and LANG are scrubbed"`
+	Metrics string              `yaml:"metrics" default:"" doc:"a flat JSON object that the program writes: its metrics"`
+}
+
+// ExecFile is one output of a program.
+type ExecFile struct {
+	Path string
+	Kind stages.Kind
+}
+
+// TypeName is what errors call it.
+func (ExecFile) TypeName() string { return "a path, or {path, kind}" }
+
+// KeyValue is its form in a key.
+func (f ExecFile) KeyValue() any {
+	return map[string]any{"path": f.Path, "kind": string(f.Kind)}
+}
+
+var execKinds = []stages.Kind{stages.Files, stages.Images, stages.Classifier, stages.Features, stages.Scores}
+
+// UnmarshalYAML reads a path, or a mapping with a kind.
+func (f *ExecFile) UnmarshalYAML(n *yaml.Node) error {
+	f.Kind = stages.Files
+	if n.Kind == yaml.ScalarNode {
+		f.Path = n.Value
+		return nil
+	}
+	m := struct {
+		Path string      `yaml:"path"`
+		Kind stages.Kind `yaml:"kind"`
+	}{Kind: stages.Files}
+	if err := strict(n, &m, "path", "kind"); err != nil {
+		return err
+	}
+	if !slices.Contains(execKinds, m.Kind) {
+		return fmt.Errorf("unknown kind %q: want one of %v", m.Kind, execKinds)
+	}
+	f.Path, f.Kind = m.Path, m.Kind
+	return nil
+}
+
+// Outputs are those declared, by name.
+func (e *Exec) Outputs() []stages.Output {
+	if len(e.Writes) == 0 {
+		return []stages.Output{{Kind: stages.Files}}
+	}
+	var out []stages.Output
+	for _, name := range sortedKeys(e.Writes) {
+		out = append(out, stages.Output{Name: name, Kind: e.Writes[name].Kind})
+	}
+	return out
+}
+
+// MetricNames says that the program's metrics are its own; without a file there are none.
+func (e *Exec) MetricNames() []string {
+	if e.Metrics == "" {
+		return []string{}
+	}
+	return nil
+}
+
+// Validate wants a command, and outputs inside the folder.
+func (e *Exec) Validate() error {
+	if len(e.Command) == 0 {
+		return errors.New("command: want a program and its arguments, got an empty list")
+	}
+	for _, name := range sortedKeys(e.Writes) {
+		if p := e.Writes[name].Path; !filepath.IsLocal(p) || path.Clean(p) == "." || p == "inputs" || strings.HasPrefix(p, "inputs/") {
+			return fmt.Errorf("outputs.%s: %q must be a path inside the program's folder and outside inputs/", name, p)
+		}
+	}
+	if e.Metrics != "" && !filepath.IsLocal(e.Metrics) {
+		return fmt.Errorf("metrics: %q must be a path inside the program's folder", e.Metrics)
+	}
+	return nil
+}

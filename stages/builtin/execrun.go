@@ -1,0 +1,311 @@
+package builtin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"regft/cache"
+	"regft/stages"
+)
+
+// onlyFile is where an output that is one file has it, so that a folder with one file stays a folder.
+const onlyFile = "@file/"
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// Sources are the paths among the inputs.
+func (e *Exec) Sources(ctx context.Context) ([]stages.Source, error) {
+	var out []stages.Source
+	for i, in := range e.Reads {
+		if in.Path == "" {
+			continue
+		}
+		s := stages.Source{Param: e.sourceName(i), Root: in.Path}
+		info, err := os.Stat(in.Path)
+		if err != nil {
+			return nil, fmt.Errorf("input %s: %w", in.Key, err)
+		}
+		if info.IsDir() {
+			if s.Files, err = tree(ctx, in.Path); err != nil {
+				return nil, fmt.Errorf("input %s: %w", in.Key, err)
+			}
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// sourceName is unlike that of any other input, also where several stand under one name.
+func (e *Exec) sourceName(i int) string {
+	return fmt.Sprintf("inputs.%s.%d", e.Reads[i].Key, e.positions()[i])
+}
+
+// positions numbers the inputs below each name.
+func (e *Exec) positions() []int {
+	seen, out := map[string]int{}, make([]int, len(e.Reads))
+	for i, in := range e.Reads {
+		out[i] = seen[in.Key]
+		seen[in.Key]++
+	}
+	return out
+}
+
+// tree lists the files below dir; an empty folder lists as none, not as nil.
+func tree(ctx context.Context, dir string) ([]string, error) {
+	names := []string{}
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err := errors.Join(err, ctx.Err()); err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(dir, p)
+		names = append(names, filepath.ToSlash(rel))
+		return err
+	})
+	return names, err
+}
+
+// Run gives the command its inputs, runs it, and takes its outputs.
+func (e *Exec) Run(ctx context.Context, env *stages.Env) error {
+	work := filepath.Join(env.Dir, "work")
+	if err := e.place(ctx, env, work); err != nil {
+		return err
+	}
+	defer setWritable(filepath.Join(work, "inputs"), true)
+	if err := e.command(ctx, env, work); err != nil {
+		return err
+	}
+	if err := e.collect(ctx, env, work); err != nil {
+		return err
+	}
+	return e.measure(env, work)
+}
+
+// place writes the inputs in their published layout.
+func (e *Exec) place(ctx context.Context, env *stages.Env, work string) error {
+	inputs := filepath.Join(work, "inputs")
+	if err := os.MkdirAll(inputs, 0o777); err != nil {
+		return fmt.Errorf("making the command's folder: %w", err)
+	}
+	total, at := map[string]int{}, e.positions()
+	for _, in := range e.Reads {
+		total[in.Key]++
+	}
+	for i, in := range e.Reads {
+		path := filepath.Join(inputs, in.Key)
+		if n := total[in.Key]; n > 1 || len(in.Coords) > 0 {
+			path = filepath.Join(path, fmt.Sprintf("%0*d", max(4, len(fmt.Sprint(n-1))), at[i]))
+		}
+		if err := e.placeOne(ctx, env, i, path); err != nil {
+			return fmt.Errorf("input %s: %w", in.Key, err)
+		}
+	}
+	setWritable(inputs, false)
+	return nil
+}
+
+func (e *Exec) placeOne(ctx context.Context, env *stages.Env, i int, path string) error {
+	in := e.Reads[i]
+	if in.Path == "" {
+		return publishInput(ctx, in, path)
+	}
+	a, err := env.Source(e.sourceName(i))
+	if err != nil {
+		return err
+	}
+	if info, err := os.Stat(in.Path); err == nil && !info.IsDir() {
+		return a.CopyFile(ctx, a.Manifest.Files[0].Name, path)
+	}
+	return stages.Publish(ctx, a, path)
+}
+
+// publishInput writes an artifact: one file as that file, everything else as a folder.
+func publishInput(ctx context.Context, in stages.Input, path string) error {
+	for i, a := range in.Parts {
+		if len(in.Parts) > 1 {
+			if err := stages.Publish(ctx, a, filepath.Join(path, fmt.Sprintf("%04d", i))); err != nil {
+				return err
+			}
+			continue
+		}
+		if name, ok := singleFile(a); ok {
+			return a.CopyFile(ctx, name, path)
+		}
+		return stages.Publish(ctx, a, path)
+	}
+	return nil
+}
+
+func singleFile(a stages.Artifact) (string, bool) {
+	fs := a.Manifest.Files
+	if a.Kind != stages.Files || len(fs) != 1 || !strings.HasPrefix(fs[0].Name, onlyFile) {
+		return "", false
+	}
+	return fs[0].Name, true
+}
+
+var _ = stages.RegisterPublisher(stages.Files, func(ctx context.Context, a stages.Artifact, dir string) error {
+	for _, f := range a.Manifest.Files {
+		name := strings.TrimPrefix(f.Name, onlyFile)
+		if err := a.CopyFile(ctx, f.Name, filepath.Join(dir, filepath.FromSlash(name))); err != nil {
+			return err
+		}
+	}
+	return nil
+})
+
+// setWritable changes the permissions of a tree: a command must not change what it reads, and the engine must be able
+// to remove it. What cannot be changed is left: the removal would say so.
+func setWritable(dir string, writable bool) {
+	var paths []string
+	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		mode := fs.FileMode(0o444)
+		if d != nil && d.IsDir() {
+			mode = 0o555
+		}
+		if writable {
+			mode |= 0o200
+			_ = os.Chmod(p, mode)
+			return nil
+		}
+		paths = append(paths, p)
+		if mode == 0o444 {
+			_ = os.Chmod(p, mode)
+		}
+		return nil
+	})
+	for _, p := range slices.Backward(paths) {
+		if info, err := os.Lstat(p); err == nil && info.IsDir() {
+			_ = os.Chmod(p, 0o555)
+		}
+	}
+}
+
+// command runs the program with a scrubbed environment. A cancelled context kills it and what it started.
+func (e *Exec) command(ctx context.Context, env *stages.Env, work string) error {
+	cmd := exec.CommandContext(ctx, e.Command[0], e.Command[1:]...)
+	tail := &tailWriter{limit: 4096}
+	cmd.Dir, cmd.Stdout = work, io.MultiWriter(env.LogText, tail)
+	cmd.Stderr, cmd.WaitDelay = cmd.Stdout, 500*time.Millisecond
+	for _, name := range append([]string{"PATH", "HOME", "LANG"}, e.Env...) {
+		if v, ok := os.LookupEnv(name); ok {
+			cmd.Env = append(cmd.Env, name+"="+v)
+		}
+	}
+	killGroup(cmd)
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("command %s: %w", e.Command[0], ctx.Err())
+		}
+		return fmt.Errorf("command %s: %w%s", e.Command[0], err, tail.quoted())
+	}
+	return nil
+}
+
+// tailWriter keeps the end of what is written.
+type tailWriter struct {
+	limit int
+	kept  []byte
+}
+
+func (t *tailWriter) Write(p []byte) (int, error) {
+	t.kept = append(t.kept, p...)
+	if over := len(t.kept) - t.limit; over > 0 {
+		t.kept = slices.Clone(t.kept[over:])
+	}
+	return len(p), nil
+}
+
+// quoted is the last ten lines, for an error.
+func (t *tailWriter) quoted() string {
+	lines := strings.Split(strings.TrimRight(string(t.kept), "\n"), "\n")
+	if len(lines) > 10 {
+		lines = lines[len(lines)-10:]
+	}
+	if len(lines) == 1 && lines[0] == "" {
+		return "; it printed nothing"
+	}
+	return "; its last lines:\n    " + strings.Join(lines, "\n    ")
+}
+
+// collect takes the declared outputs out of the folder.
+func (e *Exec) collect(ctx context.Context, env *stages.Env, work string) error {
+	for _, o := range e.Outputs() {
+		if o.Name == "" {
+			continue
+		}
+		path := filepath.Join(work, filepath.FromSlash(e.Writes[o.Name].Path))
+		info, err := os.Stat(path)
+		if err != nil {
+			return fmt.Errorf("the command ended well and left no output %s: %w", o.Name, err)
+		}
+		if err := collectOne(ctx, env, o, path, info.IsDir()); err != nil {
+			return fmt.Errorf("output %s: %w", o.Name, err)
+		}
+	}
+	return nil
+}
+
+func collectOne(ctx context.Context, env *stages.Env, o stages.Output, path string, folder bool) error {
+	if o.Kind == stages.Images {
+		return collectImages(ctx, env, o.Name, path)
+	}
+	if !folder {
+		f, err := env.Host.Put(ctx, path)
+		if err != nil {
+			return err
+		}
+		f.Name = filepath.Base(path)
+		if o.Kind == stages.Files {
+			f.Name = onlyFile + f.Name
+		}
+		env.Host.Output(o.Name, f)
+		return nil
+	}
+	names, err := tree(ctx, path)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		f, err := env.Host.Put(ctx, filepath.Join(path, filepath.FromSlash(name)))
+		if err != nil {
+			return err
+		}
+		env.Host.Output(o.Name, cache.File{Name: name, Digest: f.Digest, Size: f.Size})
+	}
+	return nil
+}
+
+// measure reads the program's metrics.
+func (e *Exec) measure(env *stages.Env, work string) error {
+	if e.Metrics == "" {
+		return nil
+	}
+	text, err := os.ReadFile(filepath.Join(work, e.Metrics))
+	if err != nil {
+		return fmt.Errorf("the command ended well and left no metrics: %w", err)
+	}
+	var m map[string]any
+	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&m); err != nil {
+		return fmt.Errorf("metrics file %s: want a JSON object of numbers: %w", e.Metrics, err)
+	}
+	for _, name := range sortedKeys(m) {
+		x, ok := cache.DecodeFloat(m[name])
+		if !ok {
+			return fmt.Errorf("metrics file %s: %s is %v, want a number", e.Metrics, name, m[name])
+		}
+		env.Host.Metric(name, x)
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package builtin
+
+import (
+	"errors"
+	"fmt"
+
+	"regft/stages"
+
+	"gopkg.in/yaml.v3"
+)
+
+var _ = stages.Register[Filter](stages.Type{
+	Name: "filter", Version: 1, Out: stages.Images,
+	Doc: "Keeps the best pictures of a set, by CLIP's score or confidence or by order.",
+})
+
+// Filter keeps a part of a set of pictures.
+type Filter struct {
+	declared
+	Data       stages.Input  `yaml:"data" in:"images" doc:"the pictures to choose from"`
+	By         string        `yaml:"by" default:"" enum:",clip_score,clip_confidence,duplicate" doc:"what ranks pictures; without it, the dataset's order"`
+	Classifier *stages.Input `yaml:"classifier" in:"classifier" doc:"scores the pictures for clip_score and clip_confidence"`
+	Keep       Keep          `yaml:"keep" cel:"image" doc:"{per_class: n}, {fraction: f}, or CEL over image.score, image.rank (0 to 1), image.correct and image.class"`
+}
+
+// MetricNames says that the stage counts what it kept.
+func (*Filter) MetricNames() []string { return []string{"images"} }
+
+// Validate wants a classifier where CLIP ranks.
+func (f *Filter) Validate() error {
+	if (f.By == "clip_score" || f.By == "clip_confidence") && f.Classifier == nil {
+		return fmt.Errorf("by: %s needs a classifier", f.By)
+	}
+	return nil
+}
+
+// Keep says which pictures stay: a number of each class, a fraction, or a condition.
+type Keep struct {
+	PerClass int
+	Fraction float64
+	Cond     stages.Expr
+}
+
+// TypeName is what errors call it.
+func (Keep) TypeName() string { return "{per_class: n}, {fraction: f}, or CEL over image" }
+
+// SetExpr takes a condition.
+func (k *Keep) SetExpr(e stages.Expr) { k.Cond = e }
+
+// KeyValue is its form in a key.
+func (k Keep) KeyValue() any {
+	switch {
+	case k.PerClass > 0:
+		return map[string]any{"per_class": k.PerClass}
+	case k.Fraction > 0:
+		return map[string]any{"fraction": k.Fraction}
+	}
+	return k.Cond.Text
+}
+
+// UnmarshalYAML reads the forms that are not CEL.
+func (k *Keep) UnmarshalYAML(n *yaml.Node) error {
+	var m struct {
+		PerClass int     `yaml:"per_class"`
+		Fraction float64 `yaml:"fraction"`
+	}
+	if err := strict(n, &m, "per_class", "fraction"); err != nil {
+		return err
+	}
+	if (m.PerClass > 0) == (m.Fraction > 0) || m.Fraction > 1 {
+		return errors.New("want one of per_class (1 or more) and fraction (over 0, at most 1)")
+	}
+	k.PerClass, k.Fraction = m.PerClass, m.Fraction
+	return nil
+}

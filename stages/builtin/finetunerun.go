@@ -1,0 +1,267 @@
+package builtin
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"iter"
+	"path/filepath"
+
+	"regft/compute"
+	"regft/datasets/pil"
+	"regft/datasets/preprocess"
+	"regft/models/nn"
+	"regft/models/rng"
+	"regft/stages"
+	"regft/train"
+)
+
+// MetricNames are of the last step; validate_top1 is there with validate.
+func (f *FineTune) MetricNames() []string { return []string{"steps", "loss", "validate_top1"} }
+
+// A tuning is one run of FineTune.
+type tuning struct {
+	*FineTune
+	env        *stages.Env
+	backend    compute.Backend
+	start      *classifier
+	pictures   *pictureSet
+	pixels     preprocess.CLIP
+	program    *train.Program
+	trainer    *train.Trainer
+	checkpoint string // where the state is kept
+	last       train.Record
+	accuracy   float64 // on the validation pictures
+}
+
+// Run trains, from the last checkpoint of a run that was killed.
+func (f *FineTune) Run(ctx context.Context, env *stages.Env) error {
+	t, err := f.prepare(ctx, env)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	for epoch := t.step() / t.perEpoch(); epoch < f.Epochs; epoch++ {
+		if err := t.epoch(ctx, epoch); err != nil {
+			return err
+		}
+		if err := t.validate(ctx, epoch); err != nil {
+			return fmt.Errorf("validating after epoch %d: %w", epoch+1, err)
+		}
+	}
+	return t.finish(env)
+}
+
+func (f *FineTune) prepare(ctx context.Context, env *stages.Env) (*tuning, error) {
+	a, data := f.Classifier.Artifact(), f.Data.Artifact()
+	if err := sameClasses(ctx, "classifier", a, "data", data); err != nil {
+		return nil, err
+	}
+	t := &tuning{FineTune: f, env: env}
+	var err error
+	if t.pictures, err = openPictures(ctx, env, data); err != nil {
+		return nil, fmt.Errorf("data: %w", err)
+	}
+	if err := f.checkLastBatch(len(t.pictures.Labels)); err != nil {
+		return nil, err
+	}
+	if t.backend, err = backendOf(env); err != nil {
+		return nil, err
+	}
+	if t.start, err = openClassifier(ctx, t.backend, a); err != nil {
+		return nil, err
+	}
+	t.pixels = preprocessing(t.start.Pixels)
+	if t.program, err = t.shareProgram(ctx); err != nil {
+		return nil, err
+	}
+	return t, t.begin()
+}
+
+// checkLastBatch refuses a last batch of one picture, which has no variance.
+func (f *FineTune) checkLastBatch(n int) error {
+	if n%f.BatchSize != 1 && f.BatchSize != 1 || f.VCReg == (VCReg{}) {
+		return nil
+	}
+	return fmt.Errorf("%d pictures in batches of %d leave a last batch of one, which has no variance for vc_reg: "+
+		"set batch_size to %d, or change the number of pictures", n, f.BatchSize, f.BatchSize+1)
+}
+
+// shareProgram prepares the step that all trainings of this shape compile once.
+func (t *tuning) shareProgram(ctx context.Context) (*train.Program, error) {
+	classes := len(t.start.Classes)
+	key := fmt.Sprintf("train %s %d %+v", t.Train, classes, t.start.Config)
+	v, err := t.env.Shared.Get(ctx, key, func(context.Context) (any, int64, error) {
+		p, err := train.NewProgram(t.backend, t.start.Config, classes, train.Part(t.Train))
+		return p, 0, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return v.(*train.Program), nil
+}
+
+func (t *tuning) perEpoch() int { return (len(t.pictures.Labels) + t.BatchSize - 1) / t.BatchSize }
+
+func (t *tuning) options() train.Options {
+	return train.Options{
+		Steps: t.Epochs * t.perEpoch(), LearningRate: t.LearningRate, WarmupSteps: t.WarmupSteps, Schedule: train.Schedule(t.Schedule),
+		WeightDecay: t.WeightDecay, LabelSmoothing: t.LabelSmoothing, LambdaCE: t.LambdaCE,
+		Variance: t.VCReg.Variance, Covariance: t.VCReg.Covariance, ClipGradNorm: t.ClipGradNorm,
+	}
+}
+
+// begin starts at the classifier, or at a checkpoint that was left.
+func (t *tuning) begin() error {
+	if o := t.options(); o.WarmupSteps >= o.Steps {
+		t.env.Log.Warn().Int("warmup_steps", o.WarmupSteps).Int("steps", o.Steps).Msg("warm-up outlasts training: the learning rate never reaches learning_rate")
+	}
+	dir, err := t.env.Host.Partial(false)
+	if err != nil {
+		return err
+	}
+	t.checkpoint = filepath.Join(dir, "state.safetensors")
+	state, err := train.ReadState(t.checkpoint)
+	if err == nil {
+		if t.trainer, err = train.Resume(t.program, t.options(), state); err == nil {
+			t.env.Log.Info().Int("step", state.Step).Msg("going on from a checkpoint")
+			t.last.Step = state.Step - 1
+			return nil
+		}
+	}
+	t.last.Step = -1
+	t.trainer, err = train.NewTrainer(t.program, t.options(), t.start.Parameters)
+	return err
+}
+
+// step is the next step.
+func (t *tuning) step() int { return t.last.Step + 1 }
+
+// epoch trains on what is left of one epoch.
+func (t *tuning) epoch(ctx context.Context, epoch int) error {
+	order := t.order(epoch)[(t.step()-epoch*t.perEpoch())*t.BatchSize:]
+	transform := func(im *pil.Image, i int, out []float32) error {
+		if t.Augment == "none" {
+			return t.pixels.Evaluate(im, out)
+		}
+		return t.pixels.Train(im, preprocess.RegFT, uint64(t.Seed), epoch, i, out)
+	}
+	return t.trainer.Run(ctx, t.batches(ctx, order, transform), t.stepped)
+}
+
+// order is that of an epoch: torch.randperm from one generator, carried from epoch to epoch.
+func (t *tuning) order(epoch int) []int {
+	if !t.Shuffle {
+		return t.pictures.all()
+	}
+	g := rng.New(uint64(t.Seed))
+	for range epoch {
+		g.Randperm(len(t.pictures.Labels))
+	}
+	return g.Randperm(len(t.pictures.Labels))
+}
+
+func (t *tuning) batches(ctx context.Context, order []int, transform func(*pil.Image, int, []float32) error) iter.Seq2[train.Batch, error] {
+	return func(yield func(train.Batch, error) bool) {
+		for b, err := range t.pictures.loader.Batches(ctx, order, t.BatchSize, t.pixels.Values(), transform) {
+			if err != nil {
+				yield(train.Batch{}, err)
+				return
+			}
+			labels := make([]int32, len(b.Pictures))
+			for k, i := range b.Pictures {
+				labels[k] = int32(t.pictures.Labels[i])
+			}
+			if !yield(train.Batch{Pixels: b.Values, Labels: labels}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// stepped records a step, and keeps the state every checkpoint_every steps.
+func (t *tuning) stepped(r train.Record) error {
+	t.last = r
+	t.env.Host.Series(r.Step, map[string]float64{
+		"loss": float64(r.Loss), "cross_entropy": float64(r.CrossEntropy), "variance": float64(r.Variance), "covariance": float64(r.Covariance),
+		"learning_rate": r.LearningRate, "grad_norm": float64(r.GradNorm), "feature_variance": float64(r.FeatureVariance),
+	})
+	t.env.Host.Progress(r.Step+1, t.options().Steps, "steps")
+	if (r.Step+1)%t.CheckpointEvery != 0 {
+		return nil
+	}
+	state, err := t.trainer.State()
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := state.Write(&b); err != nil {
+		return err
+	}
+	return replaceFile(t.checkpoint, b.Bytes())
+}
+
+// validate measures accuracy after an epoch.
+func (t *tuning) validate(ctx context.Context, epoch int) error {
+	if t.Validation == nil {
+		return nil
+	}
+	if err := sameClasses(ctx, "classifier", t.Classifier.Artifact(), "validate", t.Validation.Artifact()); err != nil {
+		return err
+	}
+	pictures, err := openPictures(ctx, t.env, t.Validation.Artifact())
+	if err != nil {
+		return err
+	}
+	e, err := newEncoding(ctx, t.env, t.backend, &classifier{Config: t.start.Config, Pixels: t.start.Pixels, Classes: t.start.Classes}, validationBatch)
+	if err != nil {
+		return err
+	}
+	e.weights = t.trainer.Weights()
+	features, err := e.features(ctx, pictures, func(int) {})
+	if err != nil {
+		return err
+	}
+	logits, err := e.logits(ctx, t.backend, features)
+	if err != nil {
+		return err
+	}
+	t.accuracy = measure(logits, pictures.Labels, len(t.start.Classes))["top1"]
+	t.env.Host.Series(t.last.Step, map[string]float64{"validate_top1": t.accuracy})
+	t.env.Log.Info().Int("epoch", epoch+1).Float64("validate_top1", t.accuracy).Msg("epoch done")
+	return nil
+}
+
+// validationBatch is how many pictures are classified at once after an epoch.
+const validationBatch = 32
+
+// finish writes the classifier: what was trained, and the rest of the one that training began with.
+func (t *tuning) finish(env *stages.Env) error {
+	parameters, err := t.trainer.Parameters()
+	if err != nil {
+		return err
+	}
+	all := nn.Arrays{}
+	for name, a := range t.start.Parameters {
+		all[name] = a
+	}
+	for name, a := range parameters {
+		all[name] = a
+	}
+	dir, err := env.OutputDir("")
+	if err != nil {
+		return err
+	}
+	if err := writeOwn(dir, imageTower(all), all); err != nil {
+		return err
+	}
+	keepShared(env, t.Classifier.Artifact())
+	env.Host.Metric("steps", float64(t.step()))
+	env.Host.Metric("loss", float64(t.last.Loss))
+	if t.Validation != nil {
+		env.Host.Metric("validate_top1", t.accuracy)
+	}
+	return nil
+}
+
+func (t *tuning) close() error { return t.trainer.Close() }

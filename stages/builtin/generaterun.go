@@ -1,0 +1,211 @@
+package builtin
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	goimage "image"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"regft/compute"
+	"regft/datasets"
+	"regft/datasets/picture"
+	"regft/datasets/pil"
+	"regft/datasets/prompts"
+	"regft/models/checkpoint"
+	"regft/models/sd"
+	"regft/stages"
+)
+
+// Sources are the checkpoint and the class names.
+func (g *Generate) Sources(context.Context) ([]stages.Source, error) {
+	s, err := checkpointSource("checkpoint", string(g.Checkpoint), checkpoint.NeededDiffusion)
+	if err != nil {
+		return nil, err
+	}
+	out := []stages.Source{s}
+	if g.Prompts == nil {
+		v, err := readVocabulary(g.Classes, g.Styles, g.Dataset)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v.source(g.Prompt == ""))
+	}
+	return out, nil
+}
+
+// Run draws the pictures that earlier runs did not leave, and lists them all.
+func (g *Generate) Run(ctx context.Context, env *stages.Env) error {
+	set, err := g.plan()
+	if err != nil {
+		return err
+	}
+	// Partial work is kept: the same pictures belong to sets of other sizes.
+	dir, err := env.Host.Partial(true)
+	if err != nil {
+		return err
+	}
+	if err := g.draw(ctx, env, set, dir); err != nil {
+		return err
+	}
+	for i := range set.images {
+		f, err := env.Host.Put(ctx, partialPicture(dir, i))
+		if err != nil {
+			return err
+		}
+		f.Name = "picture.png"
+		set.images[i].blob = f
+	}
+	env.Host.Metric("images", float64(len(set.images)))
+	return set.write(env, "", uint64(g.Seed))
+}
+
+// plan lists the pictures to be: class by class in turn, i = round · classes + class; or one for each prompt.
+func (g *Generate) plan() (*imageSet, error) {
+	set := &imageSet{}
+	for i, prompt := range g.Prompts {
+		set.images = append(set.images, g.image(i, datasets.Row{Label: datasets.Unlabelled}, prompt, i))
+	}
+	if g.Prompts != nil {
+		return set, nil
+	}
+	v, err := readVocabulary(g.Classes, g.Styles, g.Dataset)
+	if err != nil {
+		return nil, err
+	}
+	if g.Prompt != "" {
+		v.Template = g.Prompt
+	}
+	set.classes = v.Classes
+	for i := range g.ImagesPerClass * len(v.Classes) {
+		label := i % len(v.Classes)
+		row := datasets.Row{Label: label, Class: v.Classes[label].Name}
+		set.images = append(set.images, g.image(i, row, prompts.Fill(v.Template, row.Class), 0))
+	}
+	return set, nil
+}
+
+func (g *Generate) image(i int, row datasets.Row, prompt string, id int) image {
+	row.Origin = "generate"
+	row.Generation = &datasets.Generation{Prompt: prompt, PromptID: id, Seed: uint64(g.Seed) + uint64(i)}
+	return image{Row: row}
+}
+
+func partialPicture(dir string, i int) string { return filepath.Join(dir, fmt.Sprintf("%06d.png", i)) }
+
+// draw makes the pictures that dir lacks.
+func (g *Generate) draw(ctx context.Context, env *stages.Env, set *imageSet, dir string) error {
+	var missing []sd.Picture
+	for i, p := range set.images {
+		if _, err := os.Stat(partialPicture(dir, i)); err != nil {
+			missing = append(missing, sd.Picture{Index: i, Prompt: p.Prompt})
+		}
+	}
+	done := len(set.images) - len(missing)
+	env.Host.Progress(done, len(set.images), "pictures")
+	if len(missing) == 0 {
+		return nil
+	}
+	pipeline, err := g.open(ctx, env)
+	if err != nil {
+		return err
+	}
+	defer pipeline.Close()
+	for im, err := range pipeline.Generate(ctx, g.settings(), missing, sd.Batching{Size: g.BatchSize, Parallel: env.Cores}) {
+		if err != nil {
+			return err
+		}
+		if err := g.save(im.Pixels, partialPicture(dir, im.Index)); err != nil {
+			return fmt.Errorf("saving picture %d: %w", im.Index, err)
+		}
+		done++
+		env.Host.Progress(done, len(set.images), "pictures")
+	}
+	return nil
+}
+
+func (g *Generate) open(ctx context.Context, env *stages.Env) (*sd.Pipeline, error) {
+	a, err := env.Source("checkpoint")
+	if err != nil {
+		return nil, err
+	}
+	backend, err := backendOf(env)
+	if err != nil {
+		return nil, err
+	}
+	files := filesOf(ctx, a, "")
+	tok, err := openTokenizer(filesOf(ctx, a, "tokenizer/"))
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint %s: %w", g.Checkpoint, err)
+	}
+	p, err := sd.Open(backend, files, tok)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint %s: %w", g.Checkpoint, err)
+	}
+	return p, nil
+}
+
+func (g *Generate) settings() sd.Settings {
+	s := sd.Settings{Seed: uint64(g.Seed), Steps: g.Steps, Scheduler: g.Scheduler, GuidanceScale: g.GuidanceScale, NegativePrompt: g.NegativePrompt}
+	if g.Width != nil {
+		s.Width = *g.Width
+	}
+	if g.Height != nil {
+		s.Height = *g.Height
+	}
+	return s
+}
+
+// save writes a picture whole or not at all: a run killed here draws it again.
+func (g *Generate) save(pixels *goimage.NRGBA, path string) error {
+	im := pil.New(pixels.Rect.Dx(), pixels.Rect.Dy())
+	for y := range im.Height {
+		row := im.Row(y)
+		for x := range im.Width {
+			copy(row[3*x:3*x+3], pixels.Pix[pixels.PixOffset(x, y):])
+		}
+	}
+	if g.Size != nil {
+		var err error
+		if im, err = im.Resize(shorterEdge(im.Width, im.Height, *g.Size), shorterEdge(im.Height, im.Width, *g.Size), pil.Bicubic); err != nil {
+			return err
+		}
+	}
+	var b bytes.Buffer
+	if err := picture.EncodePNG(&b, im); err != nil {
+		return err
+	}
+	return replaceFile(path, b.Bytes())
+}
+
+// shorterEdge is the new length of an edge where the shorter of both becomes size.
+func shorterEdge(edge, other, size int) int {
+	if edge <= other {
+		return size
+	}
+	return size * edge / other
+}
+
+// replaceFile writes a file so that it is there whole or not at all.
+func replaceFile(path string, content []byte) error {
+	temporary := strings.TrimSuffix(path, filepath.Ext(path)) + ".tmp"
+	if err := os.WriteFile(temporary, content, 0o666); err != nil {
+		return err
+	}
+	return os.Rename(temporary, path)
+}
+
+// backendOf is the backend that all stages of a run share.
+func backendOf(env *stages.Env) (compute.Backend, error) {
+	v, err := env.Shared.Get(context.Background(), "backend", func(context.Context) (any, int64, error) {
+		b, err := compute.New("")
+		return b, 0, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	env.Host.Numerics(compute.Numerics(""))
+	return v.(compute.Backend), nil
+}

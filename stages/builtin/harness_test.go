@@ -1,0 +1,172 @@
+package builtin_test
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"regft/cache"
+	"regft/stages"
+	_ "regft/stages/builtin"
+
+	"github.com/rs/zerolog"
+	"gopkg.in/yaml.v3"
+)
+
+// A lab runs single stages over a store of its own.
+type lab struct {
+	t      *testing.T
+	store  *cache.Dir
+	shared *stages.Shared
+}
+
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	store, err := cache.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &lab{t, store, stages.NewShared(1 << 30)}
+}
+
+// outcome is what a stage left.
+type outcome struct {
+	artifacts map[string]stages.Artifact
+	metrics   map[string]any
+	chosen    *int
+	series    []map[string]float64
+}
+
+// blobs is the store as artifacts see it.
+type blobs struct{ *cache.Dir }
+
+func (b blobs) Open(ctx context.Context, d cache.Digest) (io.ReadCloser, error) {
+	r, _, err := b.Dir.Open(ctx, d)
+	return r, err
+}
+
+// run runs a stage and fails the test on an error.
+func (l *lab) run(name, params string, inputs map[string][]stages.Input) outcome {
+	l.t.Helper()
+	out, err := l.try(name, params, inputs)
+	if err != nil {
+		l.t.Fatalf("%s: %v", name, err)
+	}
+	return out
+}
+
+// try runs stage type name with parameters in YAML; inputs are put where its parameters take them.
+func (l *lab) try(name, params string, inputs map[string][]stages.Input) (outcome, error) {
+	l.t.Helper()
+	ty, ok := stages.Lookup(name)
+	if !ok {
+		l.t.Fatalf("no stage type %q", name)
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal([]byte(params), &doc); err != nil {
+		l.t.Fatal(err)
+	}
+	node := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+	if len(doc.Content) > 0 {
+		node = doc.Content[0]
+	}
+	for param := range inputs { // inputs count as given
+		node.Content = append(node.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: param}, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "stages.x"})
+	}
+	wd, _ := os.Getwd()
+	r, problems := ty.Decode(node, stages.Context{Dir: wd})
+	for _, p := range problems {
+		return outcome{}, p
+	}
+	for param, in := range inputs {
+		f, _ := ty.Field(param)
+		ty.SetInputs(r, f, in)
+	}
+	return l.execute(ty, r)
+}
+
+func (l *lab) execute(ty stages.Type, r stages.Runner) (outcome, error) {
+	ctx := context.Background()
+	h := &host{lab: l, out: outcome{artifacts: map[string]stages.Artifact{}, metrics: map[string]any{}}, files: map[string][]cache.File{}}
+	env := &stages.Env{Dir: l.t.TempDir(), Cores: 2, Log: zerolog.Nop(), LogText: io.Discard, Shared: l.shared, Host: h, Sources: map[string]stages.Artifact{}}
+	if s, ok := r.(stages.Sourcer); ok {
+		sources, err := s.Sources(ctx)
+		if err != nil {
+			return outcome{}, err
+		}
+		for _, s := range sources {
+			if s.Root != "" {
+				env.Sources[s.Param] = l.link(s)
+			}
+		}
+	}
+	if err := r.Run(ctx, env); err != nil {
+		return h.out, err
+	}
+	for _, o := range ty.Outputs(r) {
+		h.out.artifacts[o.Name] = l.collect(env, h, o)
+	}
+	return h.out, nil
+}
+
+func (l *lab) link(s stages.Source) stages.Artifact {
+	names := s.Files
+	if names == nil {
+		names = []string{"."}
+	}
+	var files []cache.File
+	for _, name := range names {
+		d, size, err := l.store.Link(context.Background(), filepath.Join(s.Root, name))
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		if s.Files == nil {
+			name = filepath.Base(s.Root)
+		}
+		files = append(files, cache.File{Name: name, Digest: d, Size: size})
+	}
+	return l.artifact(stages.Files, files, nil)
+}
+
+func (l *lab) artifact(k stages.Kind, files []cache.File, metrics map[string]any) stages.Artifact {
+	m, err := cache.NewManifest(files)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return stages.NewArtifact(k, m, metrics, blobs{l.store})
+}
+
+func (l *lab) collect(env *stages.Env, h *host, o stages.Output) stages.Artifact {
+	dir, err := env.OutputDir(o.Name)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	m, err := l.store.PutFolder(context.Background(), dir)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return l.artifact(o.Kind, append(m.Files, h.files[o.Name]...), h.out.metrics)
+}
+
+// host is stages.Host of one stage.
+type host struct {
+	lab   *lab
+	out   outcome
+	files map[string][]cache.File
+}
+
+func (h *host) Put(ctx context.Context, path string) (cache.File, error) {
+	d, size, err := h.lab.store.PutFile(ctx, path)
+	return cache.File{Name: filepath.Base(path), Digest: d, Size: size}, err
+}
+func (h *host) Output(out string, f cache.File)         { h.files[out] = append(h.files[out], f) }
+func (h *host) Metric(name string, v any)               { h.out.metrics[name] = v }
+func (h *host) Choose(i int)                            { h.out.chosen = &i }
+func (h *host) Progress(int, int, string)               {}
+func (h *host) Partial(bool) (string, error)            { return h.lab.t.TempDir(), nil }
+func (h *host) Numerics(string)                         {}
+func (h *host) Series(_ int, values map[string]float64) { h.out.series = append(h.out.series, values) }
+func one(a stages.Artifact) []stages.Input              { return []stages.Input{{Parts: []stages.Artifact{a}}} }
+func only(o outcome) stages.Artifact                    { return o.artifacts[""] }

@@ -1,0 +1,88 @@
+package builtin
+
+import "math"
+
+// eceBins is the number of bins of the expected calibration error (Guo et al., arXiv 1706.04599).
+const eceBins = 15
+
+// measure computes every metric of logits [n, classes] against labels [n]; fractions are from 0 to 1.
+//
+//	top1, top5       fraction whose label is the first, or among the first five
+//	mean_per_class   mean over the classes present of their top1
+//	nll              mean negative log-likelihood, in nats
+//	ece              expected calibration error, 15 bins of equal width
+func measure(logits []float32, labels []int, classes int) map[string]float64 {
+	var top1, top5, nll float64
+	hits, seen := make([]float64, classes), make([]float64, classes)
+	var bins calibration
+	for i, label := range labels {
+		row := logits[i*classes : (i+1)*classes]
+		rank, confidence, likelihood := place(row, label)
+		seen[label]++
+		if rank == 0 {
+			top1++
+			hits[label]++
+		}
+		if rank < 5 {
+			top5++
+		}
+		nll -= likelihood
+		bins.add(confidence, rank == 0)
+	}
+	n := float64(len(labels))
+	return map[string]float64{
+		"top1": top1 / n, "top5": top5 / n, "mean_per_class": meanOver(hits, seen), "nll": nll / n, "ece": bins.error(),
+	}
+}
+
+// place is the label's rank among a picture's logits, equal ones in the order of labels; the largest probability; and
+// the label's log-likelihood.
+func place(row []float32, label int) (rank int, confidence, likelihood float64) {
+	top := math.Inf(-1)
+	for k, x := range row {
+		top = max(top, float64(x))
+		if x > row[label] || x == row[label] && k < label || x != x {
+			rank++
+		}
+	}
+	sum := 0.0
+	for _, x := range row {
+		sum += math.Exp(float64(x) - top)
+	}
+	return rank, 1 / sum, float64(row[label]) - top - math.Log(sum)
+}
+
+func meanOver(hits, seen []float64) float64 {
+	sum, present := 0.0, 0.0
+	for k := range seen {
+		if seen[k] > 0 {
+			sum += hits[k] / seen[k]
+			present++
+		}
+	}
+	return sum / present
+}
+
+type calibration struct{ count, confidence, hits [eceBins]float64 }
+
+func (c *calibration) add(confidence float64, hit bool) {
+	bin := min(int(math.Ceil(confidence*eceBins))-1, eceBins-1)
+	if !(bin >= 0) {
+		bin = 0
+	}
+	c.count[bin]++
+	c.confidence[bin] += confidence
+	if hit {
+		c.hits[bin]++
+	}
+}
+
+// error is the mean difference of confidence and accuracy, weighted by the pictures of each bin.
+func (c *calibration) error() float64 {
+	sum, n := 0.0, 0.0
+	for b := range c.count {
+		sum += math.Abs(c.confidence[b] - c.hits[b])
+		n += c.count[b]
+	}
+	return sum / n
+}

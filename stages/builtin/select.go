@@ -1,0 +1,135 @@
+package builtin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"regft/cache"
+	"regft/stages"
+)
+
+var _ = stages.Register[Select](stages.Type{
+	Name: "select", Version: 1, OutAs: "from",
+	Doc: "Chooses the candidate whose scores are best.",
+})
+
+// Select hands on one of its candidates. NaN never wins; ties go to the first.
+type Select struct {
+	From     []stages.Input `yaml:"from" in:"any" doc:"the candidates, by gather"`
+	Scores   []stages.Input `yaml:"scores" in:"scores" doc:"their scores, by gather; a candidate with several counts by their mean"`
+	Maximize *stages.Expr   `yaml:"maximize" cel:"metrics" doc:"what the best has most of"`
+	Minimize *stages.Expr   `yaml:"minimize" cel:"metrics" doc:"what the best has least of"`
+	Pool     []string       `yaml:"pool" optional:"true" key:"-" doc:"replicate axes that choose together, on the mean"`
+}
+
+// Validate wants one goal.
+func (s *Select) Validate() error {
+	if (s.Maximize == nil) == (s.Minimize == nil) {
+		return errors.New("select needs one goal: maximize or minimize, CEL over metrics such as metrics.val.top1")
+	}
+	return nil
+}
+
+// KeyLines say which scores belong to which candidate, by position.
+func (s *Select) KeyLines() []string {
+	return []string{"pairs " + stages.CanonicalJSON(s.pairs())}
+}
+
+// pairs lists, for each candidate, the scores that agree with it on every axis that both have.
+func (s *Select) pairs() [][]int {
+	out := make([][]int, len(s.From))
+	for i, from := range s.From {
+		for j, score := range s.Scores {
+			if agree(from.Coords, score.Coords) {
+				out[i] = append(out[i], j)
+			}
+		}
+	}
+	return out
+}
+
+func agree(a, b []stages.Coord) bool {
+	for _, x := range a {
+		if slices.ContainsFunc(b, func(y stages.Coord) bool { return y.Axis == x.Axis && y.Key != x.Key }) {
+			return false
+		}
+	}
+	return true
+}
+
+// Run chooses, and hands on the files of the chosen.
+func (s *Select) Run(ctx context.Context, env *stages.Env) error {
+	pairs := s.pairs()
+	best, at := math.NaN(), -1
+	for i := range s.From {
+		x, err := s.goal(pairs[i])
+		if err != nil {
+			return fmt.Errorf("candidate %d: %w", i+1, err)
+		}
+		if x > best || at < 0 && !math.IsNaN(x) {
+			best, at = x, i
+		}
+	}
+	if at < 0 {
+		return fmt.Errorf("none of %d candidates has a score that is a number", len(s.From))
+	}
+	env.Host.Choose(at)
+	s.record(env, pairs[at])
+	for _, f := range s.From[at].Artifact().Manifest.Files {
+		env.Host.Output("", f)
+	}
+	return nil
+}
+
+// goal is what is maximized, as the mean over the scores of one candidate.
+func (s *Select) goal(scores []int) (float64, error) {
+	if len(scores) == 0 {
+		return 0, errors.New("it has no scores: from and scores must be gathered over the same axes")
+	}
+	expr, sign := s.Maximize, 1.0
+	if expr == nil {
+		expr, sign = s.Minimize, -1
+	}
+	sum := 0.0
+	for _, j := range scores {
+		v, err := expr.Eval(map[string]any{"metrics": positional(s.Scores[j].Parts)})
+		if err != nil {
+			return 0, err
+		}
+		x, ok := cache.DecodeFloat(v)
+		if !ok {
+			return 0, fmt.Errorf("%s gives %v, want a number", expr.Text, v)
+		}
+		sum += x
+	}
+	return sign * sum / float64(len(scores)), nil
+}
+
+// positional are the metrics of one scored instance, by the position of the data set.
+func positional(parts []stages.Artifact) map[string]any {
+	m := map[string]any{}
+	for i, p := range parts {
+		m[fmt.Sprint(i)] = p.Metrics
+	}
+	return m
+}
+
+// record keeps the metrics of the chosen by position of the data set: the mean where it has several scores.
+func (s *Select) record(env *stages.Env, scores []int) {
+	for i, part := range s.Scores[scores[0]].Parts {
+		mean := map[string]any{}
+		for _, name := range slices.Sorted(maps.Keys(part.Metrics)) {
+			sum := 0.0
+			for _, j := range scores {
+				x, _ := cache.DecodeFloat(s.Scores[j].Parts[i].Metrics[name])
+				sum += x
+			}
+			mean[name] = sum / float64(len(scores))
+		}
+		env.Host.Metric(fmt.Sprint(i), mean)
+	}
+}

@@ -1,0 +1,65 @@
+package builtin
+
+import (
+	"bytes"
+	"fmt"
+
+	"regft/datasets"
+	"regft/datasets/prompts"
+	"regft/stages"
+)
+
+// readClasses reads a list of classes, inline or in a file.
+func readClasses(l stages.ListOrFile) ([]datasets.Class, error) {
+	if l.File != "" {
+		return datasets.ReadClasses(string(l.File))
+	}
+	classes, err := datasets.ParseClasses(l.List)
+	if err != nil {
+		return nil, fmt.Errorf("classes: %w", err)
+	}
+	return classes, nil
+}
+
+// classPairs are classes as they enter a key.
+func classPairs(classes []datasets.Class) [][]string {
+	pairs := make([][]string, len(classes))
+	for i, c := range classes {
+		pairs[i] = []string{c.Folder, c.Name}
+	}
+	return pairs
+}
+
+// A vocabulary is the classes of a stage and the template that describes them.
+type vocabulary struct {
+	Classes  []datasets.Class
+	Template string
+}
+
+// readVocabulary reads classes, or an entry of a prompt_styles.json with its template.
+func readVocabulary(classes stages.ListOrFile, styles stages.Path, entry string) (vocabulary, error) {
+	if styles == "" {
+		list, err := readClasses(classes)
+		return vocabulary{Classes: list}, err
+	}
+	s, err := prompts.ReadStyle(string(styles), entry)
+	return vocabulary{s.Classes, s.Template}, err
+}
+
+// source is what of v enters a key: the template only where it is used.
+func (v vocabulary) source(template bool) stages.Source {
+	value := map[string]any{"classes": classPairs(v.Classes)}
+	if template {
+		value["template"] = v.Template
+	}
+	return stages.Source{Param: "classes", Value: value}
+}
+
+// writeClasses adds classes.txt to the output.
+func writeClasses(env *stages.Env, classes []datasets.Class) error {
+	var b bytes.Buffer
+	if err := datasets.WriteClasses(&b, classes); err != nil {
+		return fmt.Errorf("writing %s: %w", datasets.ClassesFile, err)
+	}
+	return env.WriteFile(datasets.ClassesFile, b.Bytes())
+}
