@@ -4,7 +4,6 @@ import (
 	"math"
 	"os"
 	"slices"
-	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -95,35 +94,6 @@ func TestCropOfExtremeShapes(t *testing.T) {
 	}
 	if r := RegFT.crop(10, 1000, newDraws(0, 0, 0)); r != (pil.Rect{X: 0, Y: 493, Width: 10, Height: 13}) {
 		t.Errorf("tall: %v", r)
-	}
-}
-
-func TestReadConfig(t *testing.T) {
-	for text, want := range map[string]CLIP{
-		`{}`:                            ForSize(224),
-		`{"size": 32, "crop_size": 32}`: ForSize(32),
-		`{"size": {"shortest_edge": 30}, "crop_size": {"height": 28, "width": 28}, "resample": 2, "image_std": [1, 1, 1], "image_mean": [0, 0.5, 0]}`: {
-			Size: 30, Crop: 28, Filter: pil.Bilinear, Std: [3]float32{1, 1, 1}, Mean: [3]float32{0, 0.5, 0}},
-		`{"size": {"height": 40, "width": 40}, "rescale_factor": 0.00392156862745098, "do_resize": true}`: ForSize(40),
-	} {
-		got, err := Read(strings.NewReader(text))
-		if err != nil || got != want {
-			t.Errorf("%s: got %v, %v; want %v", text, got, err, want)
-		}
-	}
-	for text, want := range map[string]string{
-		`{"size": {"height": 40, "width": 30}}`: "30 x 40",
-		`{"size": "big"}`:                       "a size is a number",
-		`{"size": 0}`:                           "at least 1",
-		`{"do_normalize": false}`:               "do_normalize",
-		`{"rescale_factor": 1}`:                 "1/255",
-		`{"image_mean": [1]}`:                   "image_mean",
-		`{"image_std": [1, 0, 1]}`:              "above zero",
-		`{`:                                     "EOF",
-	} {
-		if _, err := Read(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %v, want %q", text, err, want)
-		}
 	}
 }
 
