@@ -32,9 +32,8 @@ func Conv2D(p Params, x *Node, out int, w Window) *Node {
 	if w.fitsWinograd(x) {
 		return winograd(x, weight, bias)
 	}
-	columns := Concatenate(w.views(x), -1)
-	rows := Reshape(TransposeAllAxes(weight, 0, 2, 3, 1), out, w.Kernel*w.Kernel*in)
-	return gnn.Dense(columns, rows, bias, compute.DenseLayoutOutputsInput)
+	rows := Reshape(TransposeAllAxes(weight, 2, 3, 1, 0), w.Kernel*w.Kernel*in, out)
+	return gnn.Dense(Concatenate(w.views(x), -1), rows, bias, compute.DenseLayoutInputOutputs)
 }
 
 // views returns, for each place in the kernel, row by row, the pictures that it passes over.

@@ -72,7 +72,7 @@ func TestGuidedRuns(t *testing.T) {
 		g, p := golden.Open(t, dir), openPipeline(t, dir)
 		for _, scheduler := range r.Schedulers {
 			var got []*image.NRGBA
-			for im, err := range p.Generate(context.Background(), r.settings(scheduler), r.pictures(), sd.Batching{Size: 3, Parallel: 1}) {
+			for im, err := range p.Generate(context.Background(), r.settings(scheduler), r.pictures(), sd.Batching{Size: len(r.Prompts), Parallel: 1}) {
 				if err != nil {
 					t.Fatal(err)
 				}
