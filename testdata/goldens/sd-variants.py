@@ -1,9 +1,7 @@
 """Write goldens of U-Nets and autoencoders with uncommon configs: sd-variants.py OUT_DIR (diffusers 0.42.1, torch 2.15.0).
-sd15-tiny and sd21v-tiny beside them are what `goldens.py sd-more.json OUT_DIR sd` of the reference goldens writes.
-
 
 What published checkpoints set, but no pipeline of the goldens: blocks in any order, lists per block, heads that do not
-divide the channels, other kernels and paddings, latents that do not halve evenly, attention weights as 1x1 convolutions.
+divide the channels, other kernels and paddings, latents that do not halve evenly, attention weights as 1x1 convolutions. sd15-tiny and sd21v-tiny beside them are what `goldens.py sd-more.json OUT_DIR sd` of the reference goldens writes.
 """
 import pathlib
 import sys
