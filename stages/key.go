@@ -15,9 +15,8 @@ import (
 // user's files are the engine's to add. With partial they are the lines of the key of partial work.
 func (t Type) ParamLines(r Runner, partial bool) []string {
 	var lines []string
-	v, def := reflect.ValueOf(r).Elem(), reflect.ValueOf(t.new()).Elem()
-	(&decoder{}).defaults(def, t.fields)
-	for _, f := range t.fields {
+	v, defaults := reflect.ValueOf(r).Elem(), t.defaultTexts()
+	for k, f := range t.fields {
 		if !f.InKey || f.Kinds != nil || f.Type == pathType || f.Type == listType || partial && !f.Partial {
 			continue
 		}
@@ -28,8 +27,7 @@ func (t Type) ParamLines(r Runner, partial bool) []string {
 			}
 			continue
 		}
-		text := canonical(fv, f)
-		if text != canonical(def.FieldByIndex(f.index), f) {
+		if text := canonical(fv, f); text != defaults[k] {
 			lines = append(lines, "param "+f.Name+" "+text)
 		}
 	}
@@ -37,6 +35,16 @@ func (t Type) ParamLines(r Runner, partial bool) []string {
 		lines = append(lines, k.KeyLines()...)
 	}
 	return lines
+}
+
+// canonicalDefaults are the defaults of t's fields, as they would stand in a key.
+func (t Type) canonicalDefaults() []string {
+	v, texts := reflect.ValueOf(t.new()).Elem(), make([]string, len(t.fields))
+	(&decoder{}).defaults(v, t.fields)
+	for k, f := range t.fields {
+		texts[k] = canonical(v.FieldByIndex(f.index), f)
+	}
+	return texts
 }
 
 // Params are the parameters of r by name, as plain values: for records and for people.

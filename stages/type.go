@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"sync"
 )
 
 // A Runner is the struct of parameters of a stage type, decoded and given its inputs: it knows how to run.
@@ -22,6 +23,8 @@ type Type struct {
 	OutAs   string // in place of Out: the parameter whose kind the output has
 	fields  []Field
 	new     func() Runner
+
+	defaultTexts func() []string // canonicalDefaults, once
 }
 
 var types = map[string]Type{}
@@ -37,6 +40,7 @@ func Register[P any, PP interface {
 	}
 	t.fields = mustFields(t.Name, reflect.TypeFor[P]())
 	t.new = func() Runner { return PP(new(P)) }
+	t.defaultTexts = sync.OnceValue(t.canonicalDefaults)
 	types[t.Name] = t
 	return t
 }
