@@ -1,0 +1,181 @@
+package kernels
+
+import "math"
+
+// An Attention is the shape of softmax(scale·Q·Kᵀ + mask)·V by head. Q is [batch, queries, heads, dim], K and V are
+// [batch, keys, heads, dim], the results are as Q, each with strides of its own.
+type Attention struct {
+	Batch, Heads, Queries, Keys int
+	Dim, ValueDim               int // of Q and K, and of V and the result
+	Scale                       float32
+	Causal                      bool // query i sees keys 0 to i + keys − queries
+	Mask                        Mask
+}
+
+// Heads is a tensor [batch, length, heads, dim] in memory: element (b, i, h, d) is
+// Data[b·BatchStride + i·RowStride + h·HeadStride + d].
+type Heads struct {
+	Data                               []float32
+	BatchStride, RowStride, HeadStride int
+}
+
+// at is the matrix of one head.
+func (h Heads) at(batch, head int) []float32 {
+	return h.Data[batch*h.BatchStride+head*h.HeadStride:]
+}
+
+// A Mask is added to the scaled scores: element (b, h, i, j) is Data[b·BatchStride + h·HeadStride + i·RowStride + j]. Strides
+// may be 0. Data nil is no mask.
+type Mask struct {
+	Data                               []float32
+	BatchStride, HeadStride, RowStride int
+}
+
+// Sizes of the blocks of attention: scores of queryBlock queries and keyBlock keys (96 KiB) stay in the L2 cache.
+const (
+	queryBlock = 96
+	keyBlock   = 256
+)
+
+// Forward sets out to the attention of q to k and v, block of keys by block of keys with running maxima and sums, so that
+// scores of all keys are never in memory (Dao et al., "FlashAttention", 2022). logSumExp [batch, heads, queries] receives what
+// Backward needs; nil for none. A query that sees no key gets zeros.
+func (a Attention) Forward(pool Pool, out, q, k, v Heads, logSumExp []float32) {
+	packed := a.packKeys(pool, k)
+	defer packed.release()
+	blocks := ceilDiv(a.Queries, queryBlock)
+	pool.Run(a.Batch*a.Heads*blocks, func(i int) {
+		head, from := i/blocks, i%blocks*queryBlock
+		f := newFlash(a, active, head, from, min(queryBlock, a.Queries-from))
+		defer f.release()
+		f.run(q, packed, v)
+		f.store(out, logSumExp)
+	})
+}
+
+// packKeys packs Kᵀ of every head.
+func (a Attention) packKeys(pool Pool, k Heads) *packedHeads {
+	p := &packedHeads{keys: a.Keys, dim: a.Dim}
+	p.stride = ceilDiv(a.Keys, nr) * nr * a.Dim
+	p.scratch = newScratch(a.Batch * a.Heads * p.stride)
+	groups := ceilDiv(a.Keys, keyBlock)
+	pool.Run(a.Batch*a.Heads*groups, func(i int) {
+		head, first := i/groups, i%groups*keyBlock
+		src := k.at(head/a.Heads, head%a.Heads)
+		for j := first; j < min(first+keyBlock, a.Keys); j += nr {
+			dst := p.scratch.data[head*p.stride+j*a.Dim:][:nr*a.Dim]
+			packPanel(active, dst, src[j*k.RowStride:], 1, k.RowStride, a.Dim, min(nr, a.Keys-j))
+		}
+	})
+	return p
+}
+
+// packedHeads is Kᵀ of every head in panels of nr keys.
+type packedHeads struct {
+	keys, dim, stride int
+	scratch           scratch
+}
+
+func (p *packedHeads) release() { p.scratch.release() }
+
+// block is Kᵀ [dim, keys] of one head from key first on.
+func (p *packedHeads) block(head, first, keys int) bBlock {
+	return bBlock{data: p.scratch.data[head*p.stride+first*p.dim:], cols: keys, panel: nr * p.dim, stride: nr}
+}
+
+// flash is the work on one block of queries of one head.
+type flash struct {
+	Attention
+	set                  *instructionSet
+	head                 int // of batch·heads
+	from, rows           int // of the queries
+	scores, sums, tail   scratch
+	maxima, denominators []float32
+}
+
+func newFlash(a Attention, set *instructionSet, head, from, rows int) *flash {
+	f := &flash{Attention: a, set: set, head: head, from: from, rows: rows,
+		scores: newScratch(rows * keyBlock), sums: newScratch(rows * a.ValueDim), tail: newScratch(keyBlock * nr),
+		maxima: make([]float32, rows), denominators: make([]float32, rows)}
+	clear(f.sums.data)
+	for i := range f.maxima {
+		f.maxima[i] = float32(math.Inf(-1))
+	}
+	return f
+}
+
+func (f *flash) release() {
+	f.scores.release()
+	f.sums.release()
+	f.tail.release()
+}
+
+func (f *flash) run(q Heads, keys *packedHeads, v Heads) {
+	batch, head := f.head/f.Heads, f.head%f.Heads
+	query := aBlock{data: q.at(batch, head)[f.from*q.RowStride:], rows: f.rows, k: f.Dim, panel: mr * q.RowStride, rs: q.RowStride, cs: 1}
+	value := v.at(batch, head)
+	for first := 0; first < f.lastKey(f.from+f.rows-1); first += keyBlock {
+		n := min(keyBlock, f.Keys-first)
+		f.set.multiply(query, keys.block(f.head, first, n), f.scores.data, keyBlock, f.Scale, false)
+		for i := range f.rows {
+			f.softmaxRow(i, first, f.scores.data[i*keyBlock:][:n])
+		}
+		p := aBlock{data: f.scores.data, rows: f.rows, k: n, panel: mr * keyBlock, rs: keyBlock, cs: 1}
+		b := inPlace(f.set, value[first*v.RowStride:], v.RowStride, n, f.ValueDim, f.tail.data)
+		f.set.multiply(p, b, f.sums.data, f.ValueDim, 1, true)
+	}
+}
+
+// lastKey is how many keys query i sees.
+func (a *Attention) lastKey(i int) int {
+	if !a.Causal {
+		return a.Keys
+	}
+	return min(a.Keys, max(0, i+1+a.Keys-a.Queries))
+}
+
+// softmaxRow turns the scores of row i for the keys from first on into weights relative to the row's new maximum, and scales
+// what the row has summed so far to it.
+func (f *flash) softmaxRow(i, first int, scores []float32) {
+	f.addMask(f.set, scores, f.head, f.from+i, first)
+	m := max(f.maxima[i], f.set.maximum(scores))
+	if math.IsInf(float64(m), -1) {
+		clear(scores)
+		return
+	}
+	if m > f.maxima[i] || m != m {
+		correction := float32(math.Exp(float64(f.maxima[i] - m)))
+		f.denominators[i] *= correction
+		sums := f.sums.data[i*f.ValueDim:][:f.ValueDim]
+		f.set.binaryScalar[Mul](sums, sums, correction)
+		f.maxima[i] = m
+	}
+	f.denominators[i] += f.set.expSub(scores, scores, m)
+}
+
+// addMask adds the mask to the scores of query i of a head for the keys from first on; keys in the future get −Inf.
+func (a *Attention) addMask(set *instructionSet, scores []float32, head, i, first int) {
+	if a.Mask.Data != nil {
+		at := head/a.Heads*a.Mask.BatchStride + head%a.Heads*a.Mask.HeadStride + i*a.Mask.RowStride + first
+		set.binary[Add](scores, scores, a.Mask.Data[at:][:len(scores)])
+	}
+	for j := max(0, a.lastKey(i)-first); j < len(scores); j++ {
+		scores[j] = float32(math.Inf(-1))
+	}
+}
+
+// store divides by the denominators.
+func (f *flash) store(out Heads, logSumExp []float32) {
+	dst := out.at(f.head/f.Heads, f.head%f.Heads)
+	for i := range f.rows {
+		row := dst[(f.from+i)*out.RowStride:][:f.ValueDim]
+		if f.denominators[i] == 0 {
+			clear(row)
+		} else {
+			f.set.binaryScalar[Mul](row, f.sums.data[i*f.ValueDim:][:f.ValueDim], 1/f.denominators[i])
+		}
+		if logSumExp != nil {
+			logSumExp[f.head*f.Queries+f.from+i] = f.maxima[i] + float32(math.Log(float64(f.denominators[i])))
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package kernels
+
+// inputGradient is the convolution that takes dy to dx: strides become dilations of the image, the kernel is turned around,
+// inputs and outputs change places.
+func (c Conv) inputGradient() Conv {
+	g := Conv{
+		Batch: c.Batch, Height: c.OutHeight(), Width: c.OutWidth(), Channels: c.OutChannels,
+		KernelHeight: c.KernelHeight, KernelWidth: c.KernelWidth, OutChannels: c.Channels, Groups: c.Groups,
+		Stride: c.InputDilation, Dilation: c.Dilation, InputDilation: c.Stride,
+	}
+	g.Padding[0] = gradientPadding(c.Height, g.Height, c.KernelHeight, 0, c)
+	g.Padding[1] = gradientPadding(c.Width, g.Width, c.KernelWidth, 1, c)
+	return g
+}
+
+// gradientPadding makes the gradient's convolution begin where the first pixel met the last tap, and give size pixels.
+func gradientPadding(size, out, kernel, axis int, c Conv) [2]int {
+	before := (kernel-1)*c.Dilation[axis] - c.Padding[axis][0]
+	reach := (size-1)*c.InputDilation[axis] + 1 + (kernel-1)*c.Dilation[axis] // what the result needs of the padded dy
+	return [2]int{before, reach - before - ((out-1)*c.Stride[axis] + 1)}
+}
+
+// PackWeightsTurned prepares weights for InputGradient.
+func (c Conv) PackWeightsTurned(pool Pool, weights []float32) *Packed {
+	in, out := c.groupIn(), c.groupOut()
+	turned := newScratch(c.taps() * out * c.Channels)
+	defer turned.release()
+	for tap := range c.taps() {
+		from, to := weights[tap*in*c.OutChannels:], turned.data[(c.taps()-1-tap)*out*c.Channels:]
+		for g := range c.Groups {
+			transposeTilesInto(to[g*in:], c.Channels, from[g*out:], c.OutChannels, in, out)
+		}
+	}
+	return c.inputGradient().PackWeights(pool, turned.data)
+}
+
+// transposeTilesInto sets dst [cols, rows] to the transposed src [rows, cols].
+func transposeTilesInto(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	for i := 0; i < rows; i += transposeTile {
+		for j := 0; j < cols; j += transposeTile {
+			transposeBlock(dst[j*dstStride+i:], dstStride, src[i*srcStride+j:], srcStride,
+				min(transposeTile, rows-i), min(transposeTile, cols-j))
+		}
+	}
+}
+
+// InputGradient sets dx [batch, height, width, channels] to the gradient of the convolution with respect to its image, from
+// dy [batch, outHeight, outWidth, outChannels] and weights that PackWeightsTurned prepared.
+func (c Conv) InputGradient(pool Pool, dx, dy []float32, weights *Packed) {
+	c.inputGradient().Forward(pool, dx, dy, weights, Epilogue{})
+}
+
+// Sizes of the blocks of a weight gradient: of the patch matrix's columns, which are dw's rows, and of the pixels in one sum.
+const (
+	gradientRows   = 96
+	gradientPixels = 256
+)
+
+// WeightGradient sets dw [kernelHeight, kernelWidth, channels/groups, outChannels] to the gradient of the convolution with
+// respect to its weights, from x and dy: the transposed patch matrix times dy, summed over the pixels in order.
+func (c Conv) WeightGradient(pool Pool, dw, dy, x []float32) {
+	rows := c.taps() * c.groupIn()
+	blocks := ceilDiv(rows, gradientRows)
+	pool.Run(c.Groups*blocks, func(i int) {
+		group, k0 := i/blocks, i%blocks*gradientRows
+		c.weightGradientRows(active, dw, dy, x, group, k0, min(gradientRows, rows-k0))
+	})
+}
+
+// weightGradientRows computes the rows k0 to k0+kc of dw of one group.
+func (c Conv) weightGradientRows(set *instructionSet, dw, dy, x []float32, group, k0, kc int) {
+	width, first := c.groupOut(), group*c.groupOut()
+	out := dw[k0*c.OutChannels+first:]
+	block := newScratch(gradientPixels * kc)
+	defer block.release()
+	tail := newScratch(gradientPixels * nr)
+	defer tail.release()
+	pixels := c.pixels()
+	if pixels == 0 {
+		clearRows(out, c.OutChannels, kc, width)
+	}
+	for i0 := 0; i0 < pixels; i0 += gradientPixels {
+		n := min(gradientPixels, pixels-i0)
+		p := c.newPatches(set, x, group, i0, n)
+		p.gather(block.data, k0, kc)
+		a := aBlock{data: block.data, rows: kc, k: n, panel: mr, rs: 1, cs: kc}
+		b := inPlace(set, dy[i0*c.OutChannels+first:], c.OutChannels, n, width, tail.data)
+		set.multiply(a, b, out, c.OutChannels, 1, i0 > 0)
+	}
+}
+
+// inPlace is the block b [k, cols] with contiguous rows read where it is; only columns that do not fill a panel are copied,
+// to tail.
+func inPlace(set *instructionSet, b []float32, stride, k, cols int, tail []float32) bBlock {
+	block := bBlock{data: b, cols: cols, panel: nr, stride: stride}
+	if rest := cols % nr; rest != 0 {
+		packPanel(set, tail, b[cols-rest:], stride, 1, k, rest)
+		block.tail = tail
+	}
+	return block
+}

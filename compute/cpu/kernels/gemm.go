@@ -1,0 +1,193 @@
+package kernels
+
+// A View is a batch of matrices in one slice: element (n, i, j) is Data[n·BatchStride + i·RowStride + j·ColStride].
+// A transposed matrix has its sizes and strides exchanged; a BatchStride of 0 repeats one matrix.
+type View struct {
+	Data                              []float32
+	Batch, Rows, Cols                 int
+	BatchStride, RowStride, ColStride int
+}
+
+// Matrix is the view of one contiguous row-major matrix [rows, cols].
+func Matrix(data []float32, rows, cols int) View {
+	return Matrices(data, 1, rows, cols)
+}
+
+// Matrices is the view of contiguous row-major matrices [batch, rows, cols].
+func Matrices(data []float32, batch, rows, cols int) View {
+	return View{Data: data, Batch: batch, Rows: rows, Cols: cols, BatchStride: rows * cols, RowStride: cols, ColStride: 1}
+}
+
+// T is the view of the transposed matrices.
+func (v View) T() View {
+	v.Rows, v.Cols = v.Cols, v.Rows
+	v.RowStride, v.ColStride = v.ColStride, v.RowStride
+	return v
+}
+
+// at is Data from element (n, i, j) on.
+func (v View) at(n, i, j int) []float32 {
+	return v.Data[n*v.BatchStride+i*v.RowStride+j*v.ColStride:]
+}
+
+// Sizes of the blocks of a matrix product (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication",
+// 2008): a panel of B of kcLimit rows and nr columns stays in the L1 cache (20 of 32 KiB), a block of A of mcLimit rows
+// and kcLimit columns in L2 (120 of 512 KiB). They are the same for any pool.
+const (
+	kcLimit = 320
+	mcLimit = 96
+)
+
+// Gemm computes C = act(alpha·A·B + beta·C + bias) + residual for every matrix of the batch: A is [batch, m, k],
+// B [batch, k, n], C [batch, m, n] with a ColStride of 1; A and B may have any strides. C overlaps neither A nor B.
+// With beta 0 what C held is not read. Sums over k run in order, in blocks of a size that depends on k alone.
+func Gemm(pool Pool, alpha float32, a, b View, beta float32, c View, e Epilogue) {
+	packed := newPacked(b)
+	defer packed.release()
+	packed.pack(pool, b)
+	GemmPacked(pool, alpha, a, packed, beta, c, e)
+}
+
+// GemmPacked is Gemm with a B that PackB prepared.
+func GemmPacked(pool Pool, alpha float32, a View, b *Packed, beta float32, c View, e Epilogue) {
+	if a.Rows != c.Rows || b.n != c.Cols || a.Cols != b.k || c.ColStride != 1 {
+		panic("kernels: the sizes of a matrix product do not match")
+	}
+	mc := evenly(c.Rows, mcLimit, mr)
+	nc := columnBlock(c, mc, pool.Workers())
+	mBlocks, nBlocks := ceilDiv(c.Rows, mc), ceilDiv(c.Cols, nc)
+	pool.Run(c.Batch*mBlocks*nBlocks, func(i int) {
+		batch, i0, j0 := i/(mBlocks*nBlocks), i%mBlocks*mc, i/mBlocks%nBlocks*nc
+		t := gemmTask{set: active, a: a, b: b, c: c, e: e, alpha: alpha, beta: beta, batch: batch}
+		t.run(i0, min(mc, c.Rows-i0), j0, min(nc, c.Cols-j0))
+	})
+}
+
+// columnBlock is how many columns of C one task computes: all, unless that leaves workers without work. The size does
+// not touch the results, whose sums run over k alone.
+func columnBlock(c View, mc, workers int) int {
+	rowTasks := c.Batch * max(1, ceilDiv(c.Rows, mc))
+	if workers == 1 || rowTasks >= 8*workers {
+		return max(nr, c.Cols)
+	}
+	parts := ceilDiv(8*workers, rowTasks)
+	return max(nr, ceilDiv(ceilDiv(c.Cols, parts), nr)*nr)
+}
+
+// A gemmTask computes blocks of C of one matrix of the batch.
+type gemmTask struct {
+	set         *instructionSet
+	a, c        View
+	b           *Packed
+	e           Epilogue
+	alpha, beta float32
+	batch       int
+}
+
+// run computes the block of C at (i0, j0) of rows × cols.
+func (t *gemmTask) run(i0, rows, j0, cols int) {
+	accumulate := t.scaleC(i0, rows, j0, cols)
+	for k0 := 0; k0 < t.b.k; k0 += t.b.kc {
+		kc := min(t.b.kc, t.b.k-k0)
+		block := newABlock(t.a, t.batch, i0, rows, k0, kc)
+		t.set.multiply(block, t.b.block(t.batch, k0, kc, j0, cols), t.c.at(t.batch, i0, j0), t.c.RowStride, t.alpha, accumulate)
+		block.release()
+		accumulate = true
+	}
+	if t.b.k == 0 && !accumulate {
+		clearRows(t.c.at(t.batch, i0, j0), t.c.RowStride, rows, cols)
+	}
+	t.e.apply(t.set, t.c, t.batch, i0, rows, j0, cols)
+}
+
+// scaleC multiplies the block of C by beta and tells whether the product is added to it.
+func (t *gemmTask) scaleC(i0, rows, j0, cols int) bool {
+	if t.beta == 0 || t.beta == 1 {
+		return t.beta == 1
+	}
+	for i := range rows {
+		row := t.c.at(t.batch, i0+i, j0)[:cols]
+		t.set.binaryScalar[Mul](row, row, t.beta)
+	}
+	return true
+}
+
+func clearRows(c []float32, stride, rows, cols int) {
+	for i := range rows {
+		clear(c[i*stride:][:cols])
+	}
+}
+
+// An aBlock is a block of A [rows, k]: element (i, p) is data[i/mr·panel + i%mr·rs + p·cs].
+type aBlock struct {
+	data          []float32
+	rows, k       int
+	panel, rs, cs int
+	scratch       scratch
+}
+
+// newABlock is the block of A at (i0, k0): in place where A's rows are contiguous, else copied.
+func newABlock(a View, batch, i0, rows, k0, kc int) aBlock {
+	block := aBlock{rows: rows, k: kc}
+	if a.ColStride == 1 {
+		block.data, block.panel, block.rs, block.cs = a.at(batch, i0, k0), mr*a.RowStride, a.RowStride, 1
+		return block
+	}
+	block.panel, block.rs, block.cs = mr*kc, 1, mr
+	block.scratch = newScratch(ceilDiv(rows, mr) * mr * kc)
+	block.data = block.scratch.data
+	packA(block.data, a.at(batch, i0, k0), a.RowStride, a.ColStride, rows, kc)
+	return block
+}
+
+func (b *aBlock) release() { b.scratch.release() }
+
+// packA copies a [rows, kc] into panels of mr rows, each [kc, mr].
+func packA(dst, a []float32, rowStride, colStride, rows, kc int) {
+	for i := 0; i < rows; i += mr {
+		panel := dst[i*kc:]
+		n := min(mr, rows-i)
+		for p := range kc {
+			src := a[i*rowStride+p*colStride:]
+			for r := range n {
+				panel[p*mr+r] = src[r*rowStride]
+			}
+		}
+	}
+}
+
+// multiply computes C = alpha·A·B, or C += alpha·A·B, of a block of A and a block of B.
+func (s *instructionSet) multiply(a aBlock, b bBlock, c []float32, ldc int, alpha float32, accumulate bool) {
+	var edge scratch
+	if b.cols%nr != 0 {
+		edge = newScratch(mr * nr)
+		defer edge.release()
+	}
+	for j := 0; j < b.cols; j += nr {
+		panel, stride := b.panelAt(j)
+		for i := 0; i < a.rows; i += mr {
+			rows := min(mr, a.rows-i)
+			aPanel := a.data[i/mr*a.panel:]
+			if cols := b.cols - j; cols >= nr {
+				s.tile(rows, a.k, aPanel, a.rs, a.cs, panel, stride, c[i*ldc+j:], ldc, alpha, accumulate)
+			} else {
+				s.tile(rows, a.k, aPanel, a.rs, a.cs, panel, stride, edge.data, nr, alpha, false)
+				storeEdge(c[i*ldc+j:], ldc, edge.data, rows, cols, accumulate)
+			}
+		}
+	}
+}
+
+// storeEdge stores the first cols columns of a tile in C, or adds them.
+func storeEdge(c []float32, ldc int, tile []float32, rows, cols int, accumulate bool) {
+	for i := range rows {
+		row, src := c[i*ldc:][:cols], tile[i*nr:][:cols]
+		if !accumulate {
+			copy(row, src)
+			continue
+		}
+		for j, v := range src {
+			row[j] += v
+		}
+	}
+}
