@@ -1,8 +1,343 @@
 package specs
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
 
-// Expand gives every point and every instance that s asks for. Warnings are in the expansion too.
+	"regft/specs/expr"
+	"regft/stages"
+)
+
+// Expand gives every point and every instance that s asks for, or what is wrong with it; a context that ends gives
+// the error of the context. Warnings are in the expansion too.
 func (s *Spec) Expand(ctx context.Context) (*Expansion, Diagnostics) {
-	return nil, Diagnostics{{Severity: Error, File: s.Path, Summary: "not built yet"}}
+	p := s.program
+	if p.expansion != nil {
+		return p.expansion, p.expansion.Warnings
+	}
+	e := p.expand(ctx)
+	out := p.out.Sorted()
+	if err := ctx.Err(); err != nil {
+		return nil, Diagnostics{{Severity: Error, File: s.Path, Summary: "cancelled: " + err.Error()}}
+	}
+	if out.HasErrors() {
+		return nil, out
+	}
+	e.Warnings = out
+	p.expansion = e
+	return e, out
+}
+
+// An expansion is a spec while its points and instances are made.
+type expansion struct {
+	*program
+	ctx     context.Context
+	ids     [][]int32 // the points, by the ids of their values
+	layouts map[axisSet]*layout
+	pairs   map[[2]axisSet][][]int32
+	chosen  map[*code][]string
+}
+
+// expand makes points and instances. Where there are no points for a mistake, the stages are checked as far as they
+// mention no axis.
+func (p *program) expand(ctx context.Context) *Expansion {
+	x := &expansion{program: p, ctx: ctx, layouts: map[axisSet]*layout{}, pairs: map[[2]axisSet][][]int32{}, chosen: map[*code][]string{}}
+	broken := p.whereBad || slices.ContainsFunc(p.spec.Axes, func(a *Axis) bool { return a.bad })
+	if !broken {
+		ids, err := p.points(ctx)
+		broken = err != nil || len(ids) == 0
+		x.ids = ids
+		if !broken {
+			p.checkComparisons(false)
+			x.checkLate()
+		}
+	}
+	if broken {
+		x.ids = nil
+	}
+	e := &Expansion{Spec: p.spec, Points: x.points()}
+	for _, s := range x.order() {
+		x.depend(s)
+		switch {
+		case ctx.Err() != nil:
+			return e
+		case s.Type.Name == "":
+		case s.bad || broken:
+			x.glance(s, broken)
+		default:
+			e.Instances = append(e.Instances, x.instantiate(s)...)
+		}
+	}
+	if !broken {
+		x.finish(e)
+	}
+	return e
+}
+
+// points gives the points their values.
+func (x *expansion) points() []Point {
+	n := len(x.spec.Axes)
+	all := make([]*Value, n*len(x.ids))
+	out := make([]Point, len(x.ids))
+	for i, ids := range x.ids {
+		out[i] = all[i*n : (i+1)*n : (i+1)*n]
+		for a, id := range ids {
+			if id != noValue {
+				out[i][a] = x.spec.Axes[a].values[id]
+			}
+		}
+	}
+	return out
+}
+
+// checkLate reports fields that no value of a computed axis has, and a baseline that it never takes.
+func (x *expansion) checkLate() {
+	for _, l := range x.late {
+		if _, problem := x.fieldValues(l.ref, l.axis, l.path); problem != nil {
+			x.problem(l.node, l.offset, problem)
+		}
+	}
+	for _, a := range x.spec.Axes {
+		if a.baseKey != "" && a.base < 0 {
+			n := lookup(lookup(lookup(x.tree.Root, "sweep"), "baseline"), a.Name)
+			d := x.tree.At(n, "axis %s never has the value %s", a.Name, a.baseKey)
+			d.Severity = Warning
+			d.Nearest = expr.Nearest(a.baseKey, a.keys())
+			x.report(d)
+		}
+	}
+}
+
+// glance decodes the parameters of a stage that cannot have instances, for what is wrong with them too.
+func (x *expansion) glance(s *Stage, broken bool) {
+	if s.with == nil {
+		return
+	}
+	f := x.newFrame()
+	if !broken && len(x.ids) > 0 {
+		f.ids = x.ids[0]
+	}
+	x.variant(s, f, broken)
+}
+
+// instantiate makes the instances of s; those of what it takes are there.
+func (x *expansion) instantiate(s *Stage) []*Instance {
+	mentioned := axisSet(0)
+	s.codes(func(c *code) { mentioned |= c.axes })
+	s.expansion = x
+	s.layout = x.layout(s.over)
+	x.describe(s.layout)
+	variants := make([]*variant, len(x.layout(mentioned).first))
+	m := &maker{expansion: x, stage: s, frame: x.newFrame(), coords: map[coordKey][]stages.Coord{}}
+	for g, first := range s.layout.first {
+		if g&0x3ff == 0 && x.ctx.Err() != nil {
+			return nil
+		}
+		m.group, m.point = int32(g), first
+		m.frame.ids = x.ids[first]
+		v := &variants[x.layout(mentioned).of[first]]
+		if *v == nil {
+			*v = x.variant(s, m.frame, false)
+		}
+		if (*v).bad {
+			s.bad = true
+			continue
+		}
+		if i := m.instance(*v); i != nil {
+			s.instances = append(s.instances, i)
+		}
+	}
+	if s.bad {
+		return nil
+	}
+	return s.instances
+}
+
+// A maker makes the instances of one stage.
+type maker struct {
+	*expansion
+	stage  *Stage
+	frame  *frame
+	group  int32
+	point  int32
+	coords map[coordKey][]stages.Coord
+}
+
+type coordKey struct {
+	instance *Instance
+	axes     axisSet
+}
+
+// errInstance ends an instance after a report.
+var errInstance = errors.New("reported")
+
+func (m *maker) instance(v *variant) *Instance {
+	s := m.stage
+	i := &Instance{Stage: s, Coords: m.stage.layout.coords[m.group], Point: m.stage.layout.points[m.group], Runner: v.runner, variant: v, kind: s.Type.Out, group: m.group}
+	if len(v.inputs) > 0 || len(v.exprs) > 0 {
+		i.Runner = s.Type.Clone(v.runner)
+	}
+	for _, in := range v.inputs {
+		if m.fill(i, in) != nil {
+			s.bad = true
+			return nil
+		}
+	}
+	if !m.name(i) || !m.goals(i, v) {
+		s.bad = true
+		return nil
+	}
+	i.When, i.Assert = m.when(i), m.assert(i)
+	return i
+}
+
+// fill resolves a parameter that takes artifacts.
+func (m *maker) fill(i *Instance, in input) error {
+	f := in.param.field
+	var inputs []stages.Input
+	from := len(i.Refs)
+	for _, e := range in.entries {
+		if e.stage == nil {
+			inputs = append(inputs, stages.Input{Key: e.slot.key, Path: e.path})
+			i.Refs = append(i.Refs, Ref{})
+			continue
+		}
+		producers, axes := m.producers(e.stage, f)
+		if axes != 0 && !f.List() {
+			d := m.tree.At(e.slot.node, "%s takes one artifact, and stage %s is gathered over %s here", f.Name, e.stage.Name, m.axesText(axes))
+			d.Expected = f.TypeName()
+			m.report(d)
+			return errInstance
+		}
+		for _, producer := range producers {
+			ref, err := m.output(producer, e, f)
+			if err != nil {
+				return err
+			}
+			i.Refs = append(i.Refs, ref)
+			inputs = append(inputs, stages.Input{Key: e.slot.key, Coords: m.coordsOf(producer, axes)})
+		}
+	}
+	if f.Name == m.stage.Type.OutAs && len(i.Refs) > from && i.Refs[from].Instance != nil {
+		i.kind = i.Refs[from].Instance.outputKind(i.Refs[from].Output)
+		m.candidates(i, i.Refs[from:], inputs)
+	}
+	m.stage.Type.SetInputs(i.Runner, f, inputs)
+	return nil
+}
+
+// producers are the instances of t that the instance at hand takes for parameter f, and the axes that they are gathered
+// over.
+func (m *maker) producers(t *Stage, f stages.Field) ([]*Instance, axisSet) {
+	pool := axisSet(0)
+	if f.Pool != "" {
+		pool = m.stage.pool
+	}
+	axes := t.over & (m.stage.gather | pool)
+	if axes == 0 {
+		return t.instances[t.layout.of[m.point] : t.layout.of[m.point]+1], 0
+	}
+	outer := m.layout(m.stage.over &^ pool)
+	groups := m.within(outer, t.layout)[outer.of[m.point]]
+	out := make([]*Instance, len(groups))
+	for k, g := range groups {
+		out[k] = t.instances[g]
+	}
+	return out, axes
+}
+
+// coordsOf are the coordinates of an input on the axes that it is gathered over: gathered ones first, then pooled.
+func (m *maker) coordsOf(producer *Instance, axes axisSet) []stages.Coord {
+	if axes == 0 {
+		return nil
+	}
+	key := coordKey{producer, axes}
+	if c, done := m.coords[key]; done {
+		return c
+	}
+	var out []stages.Coord
+	for _, part := range []axisSet{axes & m.stage.gather, axes &^ m.stage.gather} {
+		for k, a := range producer.Stage.over.list() {
+			if part.has(a) {
+				out = append(out, producer.Coords[k])
+			}
+		}
+	}
+	m.coords[key] = out
+	return out
+}
+
+// output finds what e takes of an instance, and checks its kind.
+func (m *maker) output(producer *Instance, e entry, f stages.Field) (Ref, error) {
+	outputs := producer.variant.outputs
+	at := slices.IndexFunc(outputs, func(o stages.Output) bool { return o.Name == e.output })
+	if e.output == "" && len(outputs) == 1 {
+		at = 0
+	}
+	if at < 0 {
+		m.report(m.noOutput(producer, e))
+		return Ref{}, errInstance
+	}
+	kind := outputs[at].Kind
+	if kind == "" {
+		kind = producer.kind
+	}
+	if kind != "" && !f.Takes(kind) {
+		d := m.tree.At(e.slot.node, "%s takes %s, and stage %s gives %s", f.Name, f.TypeName(), producer.Stage.Name, kind)
+		d.Note = fmt.Sprintf("stage %s is a %s", producer.Stage.Name, producer.Stage.Type.Name)
+		m.report(d)
+		return Ref{}, errInstance
+	}
+	return Ref{Instance: producer, Output: outputs[at].Name}, nil
+}
+
+func (m *maker) noOutput(producer *Instance, e entry) Diagnostic {
+	var names []string
+	for _, o := range producer.variant.outputs {
+		if o.Name != "" {
+			names = append(names, o.Name)
+		}
+	}
+	t := producer.Stage
+	d := m.tree.At(e.slot.node, "stage %s has no output %q", t.Name, e.output)
+	switch {
+	case e.output == "":
+		d.Summary = fmt.Sprintf("stage %s has several outputs", t.Name)
+		d.Expected = fmt.Sprintf("stages.%s.%s", t.Name, names[0])
+		d.Note = "its outputs are " + listNames(names)[len("one of "):]
+	case len(names) == 0:
+		d.Expected = "stages." + t.Name
+		d.Note = "it has one output, without a name"
+	default:
+		d.Nearest, d.Expected = expr.Nearest(e.output, names), listNames(names)
+	}
+	return d
+}
+
+// outputKind is the kind of output name.
+func (i *Instance) outputKind(name string) stages.Kind {
+	for _, o := range i.variant.outputs {
+		if o.Name == name && o.Kind != "" {
+			return o.Kind
+		}
+	}
+	return i.kind
+}
+
+// candidates notes what a stage that chooses may choose.
+func (m *maker) candidates(i *Instance, refs []Ref, inputs []stages.Input) {
+	if _, chooses := m.stage.chooser(); !chooses {
+		return
+	}
+	for k := range inputs {
+		values := map[string]any{}
+		for _, c := range inputs[k].Coords {
+			if m.stage.gather.has(m.axis(c.Axis).index) {
+				values[c.Axis] = refs[k].Instance.Point[c.Axis]
+			}
+		}
+		i.Candidates = append(i.Candidates, values)
+	}
 }

@@ -1,7 +1,264 @@
 package specs
 
-// Load reads the spec at path with what it includes, applies sets (PATH=YAML each), and checks everything that can be
-// checked without expanding it. A spec that is not nil goes with errors too where enough of it is whole.
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"regft/specs/expr"
+	"regft/specs/source"
+	"regft/stages"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Load reads the spec at path with what it includes, applies sets (PATH=YAML each), and checks all that can be checked
+// without the points. Where it finds errors it looks for those that only an expansion shows as well, so that all come
+// in one go; the spec is nil then.
 func Load(path string, sets []string) (*Spec, Diagnostics) {
-	return nil, Diagnostics{{Severity: Error, File: path, Summary: "not built yet"}}
+	tree, problems := source.Load(path, sets)
+	if tree == nil {
+		return nil, problems
+	}
+	p, err := newProgram(tree)
+	if err != nil {
+		return nil, Diagnostics{{Severity: Error, File: path, Summary: err.Error()}}
+	}
+	p.out = problems
+	p.read()
+	out := p.out.Sorted()
+	if !out.HasErrors() {
+		return p.spec, out
+	}
+	p.expand(context.Background())
+	return nil, p.out.Sorted()
+}
+
+// A program is a spec while it is checked and expanded.
+type program struct {
+	tree *source.Tree
+	env  *expr.Env
+	spec *Spec
+	out  Diagnostics
+	said map[Diagnostic]bool
+	told map[place]bool // evaluations that failed, by place: one report each
+
+	vars      *yaml.Node
+	varValues map[*yaml.Node]*varValue
+	varPath   []string // vars that are being evaluated
+	files     map[string]*readFile
+
+	axesNode    *yaml.Node
+	baseline    axisSet
+	hasBaseline bool
+	included    [][]choice
+	where       *yaml.Node
+	filters     []*filter
+	whereBad    bool
+	ties        []axisSet // axes that a condition, an included point or a computed axis mentions together
+	comparisons []comparison
+	late        []lateField
+
+	named     map[string]bool // stages that stages[E] named in the evaluation at hand
+	outcomeOf func(stage string, kind string, path []string) (any, error)
+	expansion *Expansion
+}
+
+type place struct {
+	node   *yaml.Node
+	offset int
+}
+
+func newProgram(tree *source.Tree) (*program, error) {
+	p := &program{tree: tree, told: map[place]bool{}, said: map[Diagnostic]bool{}, varValues: map[*yaml.Node]*varValue{}, files: map[string]*readFile{}, vars: &yaml.Node{Kind: yaml.MappingNode}}
+	name := strings.TrimSuffix(filepath.Base(tree.Name), filepath.Ext(tree.Name))
+	p.spec = &Spec{Path: tree.Name, Dir: tree.Dir, Name: name, program: p}
+	var err error
+	p.env, err = expr.NewEnv(expr.Functions{File: p.file, Stage: p.stageNamed, Outcome: p.outcomeNamed})
+	return p, err
+}
+
+// report adds a diagnostic, once: what is wrong at one point is often wrong at all.
+func (p *program) report(d Diagnostic) {
+	if !p.said[d] {
+		p.said[d] = true
+		p.out = append(p.out, d)
+	}
+}
+
+func (p *program) errorAt(n *yaml.Node, format string, args ...any) {
+	p.report(p.tree.At(n, format, args...))
+}
+
+// problem reports a mistake in CEL that begins at character offset of n's value.
+func (p *program) problem(n *yaml.Node, offset int, problem *expr.Problem) {
+	d := p.tree.Within(n, offset+problem.Start, offset+problem.End, "%s", problem.Summary)
+	d.Expected, d.Nearest, d.Note = problem.Expected, problem.Nearest, problem.Note
+	p.report(d)
+}
+
+// once reports what fails at a place, the first time only: it would fail at every point.
+func (p *program) once(n *yaml.Node, offset int, report func()) {
+	if at := (place{n, offset}); !p.told[at] {
+		p.told[at] = true
+		report()
+	}
+}
+
+// A section is a key of the spec, or of a part of it, and what reads it.
+type section struct {
+	name string
+	read func(*yaml.Node)
+}
+
+// sections reads the keys of mapping n by the readers, in the readers' order.
+func (p *program) sections(n *yaml.Node, what string, readers []section) {
+	var known []string
+	for _, s := range readers {
+		known = append(known, s.name)
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if key := n.Content[i]; !slices.Contains(known, key.Value) {
+			d := p.tree.At(key, "%s has no key %q", what, key.Value)
+			d.Nearest, d.Expected = expr.Nearest(key.Value, known), listNames(known)
+			p.report(d)
+		}
+	}
+	for _, s := range readers {
+		if v := lookup(n, s.name); v != nil && v.Tag != "!!null" {
+			s.read(v)
+		}
+	}
+}
+
+// read reads the whole spec.
+func (p *program) read() {
+	root := p.tree.Root
+	p.sections(root, "a spec", []section{
+		{"version", p.readVersion},
+		{"name", p.readName},
+		{"seed", p.readSeed},
+		{"vars", func(n *yaml.Node) { p.vars = n; p.checkVars() }},
+		{"sweep", p.readSweep},
+		{"stages", p.readStages},
+		{"tables", p.readTables},
+		{"ablate", p.readStudies},
+	})
+	if s := lookup(root, "stages"); s == nil || len(s.Content) == 0 && s.Kind == yaml.MappingNode || s.Tag == "!!null" {
+		at := root
+		if s != nil {
+			at = s
+		}
+		d := p.tree.At(at, "the spec has no stages")
+		d.Expected = "stages: {NAME: {uses: TYPE, with: {…}}, …}"
+		p.report(d)
+	}
+	p.checkComparisons(true)
+	p.spec.Files = p.tree.Files
+	for _, f := range p.files {
+		p.spec.Files = append(p.spec.Files, f.path)
+	}
+	slices.Sort(p.spec.Files)
+	p.spec.Resolved, _ = yaml.Marshal(p.tree.Root) // a tree that was parsed can be written
+}
+
+func (p *program) readVersion(n *yaml.Node) {
+	if n.Value != "1" {
+		d := p.tree.At(n, "version %s of the spec language is not known", n.Value)
+		d.Expected = "version: 1"
+		p.report(d)
+	}
+}
+
+func (p *program) readName(n *yaml.Node) {
+	if n.Kind != yaml.ScalarNode || n.Value == "" || strings.ContainsAny(n.Value, "/\\\n") || strings.HasPrefix(n.Value, ".") || strings.Contains(n.Value, "${") {
+		d := p.tree.At(n, "name must do for a folder")
+		d.Expected = "a text without / that does not begin with a dot"
+		p.report(d)
+		return
+	}
+	p.spec.Name = n.Value
+}
+
+func (p *program) readSeed(n *yaml.Node) {
+	v, err := strconv.ParseUint(n.Value, 10, 64)
+	if err != nil || n.Tag != "!!int" {
+		p.errorAt(n, "seed is a whole number, not negative")
+		return
+	}
+	p.spec.Seed = stages.Seed(v)
+}
+
+func (p *program) readSweep(n *yaml.Node) {
+	if !p.wantMapping(n, "sweep", "{axes: {…}, where: CEL, …}") {
+		return
+	}
+	p.axesNode = n
+	p.sections(n, "sweep", []section{
+		{"axes", func(n *yaml.Node) { p.axesNode = n; p.readAxes(n) }},
+		{"include", p.readIncluded},
+		{"baseline", p.readBaseline},
+		{"where", p.readWhere},
+		{"exclude", p.readExclude},
+	})
+	for _, a := range p.spec.Axes {
+		if a.reads != 0 {
+			p.ties = append(p.ties, a.reads|setOf(a.index))
+		}
+	}
+	for _, choices := range p.included {
+		var axes axisSet
+		for _, c := range choices {
+			axes |= setOf(c.axis.index)
+		}
+		p.ties = append(p.ties, axes)
+	}
+}
+
+// wantMapping reports whether n is a mapping, and if not, that it should be.
+func (p *program) wantMapping(n *yaml.Node, what, form string) bool {
+	if n.Kind == yaml.MappingNode {
+		return true
+	}
+	d := p.tree.At(n, "%s is a mapping", what)
+	d.Expected = form
+	p.report(d)
+	return false
+}
+
+// checkName reports whether n may name something.
+func (p *program) checkName(n *yaml.Node, what string) bool {
+	if isName(n.Value) {
+		return true
+	}
+	d := p.tree.At(n, "%q cannot name %s", n.Value, what)
+	d.Expected = "letters, digits, _ and -, beginning with a letter or _"
+	p.report(d)
+	return false
+}
+
+// lookup is the value of key in mapping n, nil where there is none.
+func lookup(n *yaml.Node, key string) *yaml.Node {
+	if n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// keys are the keys of mapping n.
+func keys(n *yaml.Node) []string {
+	var out []string
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i < len(n.Content); i += 2 {
+			out = append(out, n.Content[i].Value)
+		}
+	}
+	return out
 }

@@ -11,6 +11,8 @@ import (
 
 	"regft/specs/source"
 	"regft/stages"
+
+	"gopkg.in/yaml.v3"
 )
 
 // A Spec is a checked spec file.
@@ -25,14 +27,28 @@ type Spec struct {
 	Studies  []*Study
 	Resolved []byte   // the merged spec as YAML, for the record of a run
 	Files    []string // absolute: every spec and file() that was read
+
+	program *program
 }
 
 // An Axis is one dimension of the sweep.
 type Axis struct {
 	Name       string
 	Replicates bool // tables fold it
-	Computed   bool
+	Computed   bool // given by one ${…}
 	Place      Place
+
+	index    int
+	node     *yaml.Node // its definition
+	template *template
+	values   []*Value // all that it has anywhere, included points too
+	ids      map[string]int32
+	own      []int32 // its values in the product, where they are the same at all points:
+	known    bool
+	reads    axisSet // axes that it is computed from
+	base     int32   // the baseline's value …
+	baseKey  string  // … and its key, for an axis whose values are not known before the points
+	bad      bool    // a mistake in it was reported
 }
 
 // A Stage is one entry of stages:.
@@ -45,13 +61,30 @@ type Stage struct {
 	Timeout   time.Duration    // 0: none
 	Retry     int              // further attempts
 	Place     Place
+
+	key, node   *yaml.Node
+	with        *yaml.Node
+	params      []*param
+	gather      axisSet
+	gatherNodes []*yaml.Node
+	pool        axisSet // axes that its scores are gathered over too
+	when        *code
+	assert      *code
+	over        axisSet
+	inputs      []*Stage // stages that it takes something of, or reads a result of
+	bad         bool     // a mistake in it was reported: it has no instances
+	layout      *layout  // of its instances
+	instances   []*Instance
+	taken       bool // some stage takes it
+	expansion   *expansion
 }
 
 // An Expansion is everything that the spec asks for.
 type Expansion struct {
 	Spec      *Spec
 	Points    []Point
-	Instances []*Instance // producers first; in plan order: stage by stage as in the file where that allows, each in point order
+	Instances []*Instance       // producers first; in plan order: stage by stage as in the file where that allows, each in point order
+	Cells     map[string][]Cell // of each table
 	Warnings  Diagnostics
 }
 
@@ -62,6 +95,9 @@ type Point []*Value
 type Value struct {
 	Key  string
 	JSON any // as in results.jsonl: a number, the key of a named value, an object
+
+	val   any
+	named bool
 }
 
 // An Instance is a stage and one value for each axis that it depends on.
@@ -82,6 +118,12 @@ type Instance struct {
 	Candidates []map[string]any
 	// Oracle: a select saw the very data that this reports.
 	Oracle bool
+
+	variant *variant
+	group   int32       // of the points, in Stage.layout
+	kind    stages.Kind // of outputs that do not say theirs
+	metrics []string    // the names of its metrics below Parts; nil: any
+	seen    []*Instance // the data that it was chosen by, itself or what it was made from
 }
 
 // A Ref is where an input comes from: an instance, or a path (Instance is nil).

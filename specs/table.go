@@ -1,15 +1,30 @@
 package specs
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"regft/specs/expr"
+	"regft/stages"
+
+	"gopkg.in/yaml.v3"
+)
+
 // A Table arranges the results of one stage in rows and columns.
 type Table struct {
 	Name    string
 	Of      string // the stage
 	Rows    []string
 	Columns []string
-	Values  []Heading
-	Average []Heading
-	Bold    string // "max", "min" or ""
+	Values  []Heading // over metrics, chosen and what is static
+	Average []Heading // over what is static: which columns to average; nil Text: all
+	Bold    string    // "max", "min" or ""
 	Place   Place
+
+	stage *Stage
+	where *code
+	bad   bool
 }
 
 // A Heading is a named expression of a table. Its name is "" where the table has only one value and gives no name.
@@ -17,15 +32,235 @@ type Heading struct {
 	Name  string
 	Text  string
 	Place Place
+	code  *code
+}
+
+// A Cell is one place in a table: the instances that fold into it, one for each replicate.
+type Cell struct {
+	Row, Column []stages.Coord
+	Instances   []*Instance
 }
 
 // A Study says which points to compare.
 type Study struct {
 	Name     string
-	Of       string
-	Around   string // "baseline"
-	Vary     string // "one"
-	Compare  string // an axis
-	PairedBy []string
+	Of       string   // the stage
+	Around   string   // "baseline", or ""
+	Vary     string   // "one", or ""
+	Compare  string   // an axis, or ""
+	PairedBy []string // axes
 	Place    Place
+
+	stage *Stage
+	where *code
+	bad   bool
+}
+
+// readTables reads tables:.
+func (p *program) readTables(n *yaml.Node) {
+	if !p.wantMapping(n, "tables", "{NAME: {of: STAGE, rows: [AXIS], …}}") {
+		return
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, node := n.Content[i], n.Content[i+1]
+		t := &Table{Name: key.Value, Place: p.tree.Place(key)}
+		if !p.wantMapping(node, "table "+t.Name, "{of: STAGE, rows: [AXIS], columns: [AXIS], value: CEL}") {
+			continue
+		}
+		p.spec.Tables = append(p.spec.Tables, t)
+		p.readTable(t, key, node)
+	}
+}
+
+func (p *program) readTable(t *Table, key, node *yaml.Node) {
+	t.Of, t.stage = p.of(key, node, "table "+t.Name)
+	t.bad = t.stage == nil
+	of := scope{what: "a table", axes: len(p.spec.Axes), own: t.stage, chosen: true}
+	static := scope{what: "an average", axes: len(p.spec.Axes)}
+	p.sections(node, "a table", []section{
+		{"of", func(*yaml.Node) {}},
+		{"rows", func(n *yaml.Node) { t.Rows = p.axesOf(n, &t.bad) }},
+		{"columns", func(n *yaml.Node) { t.Columns = p.axesOf(n, &t.bad) }},
+		{"where", func(n *yaml.Node) {
+			t.where = p.dynamic(n, scope{what: "where of a table", axes: len(p.spec.Axes)})
+			t.bad = t.bad || t.where == nil
+		}},
+		{"value", func(n *yaml.Node) {
+			if t.stage != nil {
+				t.Values = p.headings(n, of, &t.bad)
+			}
+		}},
+		{"average", func(n *yaml.Node) { t.Average = p.averages(n, static, &t.bad) }},
+		{"bold", func(n *yaml.Node) {
+			if t.Bold = n.Value; t.Bold != "max" && t.Bold != "min" {
+				d := p.tree.At(n, "bold is %q", n.Value)
+				d.Expected = "max or min"
+				p.report(d)
+			}
+		}},
+	})
+	for _, a := range t.Columns {
+		if slices.Contains(t.Rows, a) {
+			p.errorAt(lookup(node, "columns"), "axis %s is in rows and in columns", a)
+			t.bad = true
+		}
+	}
+	if lookup(node, "value") == nil {
+		d := p.tree.At(key, "table %s has no value", t.Name)
+		d.Expected = "value: CEL, as in metrics.test.top1"
+		p.report(d)
+	}
+}
+
+// of is the stage that a table or study is about.
+func (p *program) of(key, node *yaml.Node, what string) (string, *Stage) {
+	n := lookup(node, "of")
+	if n == nil {
+		d := p.tree.At(key, "%s does not say of which stage it is", what)
+		d.Expected = "of: STAGE, " + listNames(p.stageNames())
+		p.report(d)
+		return "", nil
+	}
+	name := strings.TrimPrefix(n.Value, "stages.")
+	s := p.stage(name)
+	if s == nil || n.Kind != yaml.ScalarNode {
+		d := p.tree.At(n, "there is no stage %q", n.Value)
+		d.Nearest, d.Expected = expr.Nearest(name, p.stageNames()), listNames(p.stageNames())
+		p.report(d)
+	}
+	return name, s
+}
+
+// axesOf reads a list of axes.
+func (p *program) axesOf(n *yaml.Node, bad *bool) []string {
+	items := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		items = n.Content
+	}
+	var out []string
+	for _, item := range items {
+		switch {
+		case item.Kind != yaml.ScalarNode || p.axis(item.Value) == nil:
+			p.noAxis(item)
+			*bad = true
+		case slices.Contains(out, item.Value):
+			p.errorAt(item, "axis %s is here twice", item.Value)
+			*bad = true
+		default:
+			out = append(out, item.Value)
+		}
+	}
+	return out
+}
+
+// headings reads CEL, or {HEADING: CEL, …}.
+func (p *program) headings(n *yaml.Node, s scope, bad *bool) []Heading {
+	one := func(name string, n *yaml.Node) Heading {
+		h := Heading{Name: name, Text: n.Value, Place: p.tree.Place(n)}
+		if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+			d := p.tree.At(n, "this is no expression")
+			d.Expected = "CEL, or {HEADING: CEL, …}"
+			p.report(d)
+			*bad = true
+			return h
+		}
+		text, offset := bare(n)
+		h.code = p.compile(n, offset, text, s)
+		*bad = *bad || h.code == nil
+		return h
+	}
+	if n.Kind != yaml.MappingNode {
+		return []Heading{one("", n)}
+	}
+	var out []Heading
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		out = append(out, one(n.Content[i].Value, n.Content[i+1]))
+	}
+	return out
+}
+
+// averages reads {HEADING: CEL or true, …}.
+func (p *program) averages(n *yaml.Node, s scope, bad *bool) []Heading {
+	if !p.wantMapping(n, "average", "{HEADING: CEL or true, …}") {
+		*bad = true
+		return nil
+	}
+	out := p.headings(n, s, bad)
+	for _, h := range out {
+		if h.code != nil && !p.wantBool(h.code) {
+			*bad = true
+		}
+	}
+	return out
+}
+
+// readStudies reads ablate:.
+func (p *program) readStudies(n *yaml.Node) {
+	if !p.wantMapping(n, "ablate", "{NAME: {of: STAGE, around: baseline, vary: one}}") {
+		return
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, node := n.Content[i], n.Content[i+1]
+		s := &Study{Name: key.Value, Place: p.tree.Place(key)}
+		if !p.wantMapping(node, "study "+s.Name, "{of: STAGE, around: baseline, vary: one} or {of: STAGE, compare: AXIS, paired_by: [AXIS]}") {
+			continue
+		}
+		p.spec.Studies = append(p.spec.Studies, s)
+		p.readStudy(s, key, node)
+	}
+}
+
+func (p *program) readStudy(s *Study, key, node *yaml.Node) {
+	s.Of, s.stage = p.of(key, node, "study "+s.Name)
+	s.bad = s.stage == nil
+	p.sections(node, "a study", []section{
+		{"of", func(*yaml.Node) {}},
+		{"around", func(n *yaml.Node) {
+			s.Around = p.word(n, "around", "baseline")
+			if !p.hasBaseline {
+				p.errorAt(n, "study %s needs sweep.baseline", s.Name)
+			}
+		}},
+		{"vary", func(n *yaml.Node) { s.Vary = p.word(n, "vary", "one") }},
+		{"compare", func(n *yaml.Node) {
+			if axes := p.axesOf(n, &s.bad); len(axes) == 1 {
+				s.Compare = axes[0]
+			} else if !s.bad {
+				p.errorAt(n, "compare takes one axis")
+			}
+		}},
+		{"paired_by", func(n *yaml.Node) { s.PairedBy = p.axesOf(n, &s.bad) }},
+		{"where", func(n *yaml.Node) {
+			s.where = p.dynamic(n, scope{what: "where of a study", axes: len(p.spec.Axes)})
+			s.bad = s.bad || s.where == nil
+		}},
+	})
+	if (lookup(node, "around") == nil) == (lookup(node, "compare") == nil) {
+		d := p.tree.At(key, "study %s says one of two things", s.Name)
+		d.Expected = "around: baseline with vary: one, or compare: AXIS"
+		p.report(d)
+	}
+}
+
+// word reads a value that can only be want.
+func (p *program) word(n *yaml.Node, what, want string) string {
+	if n.Value != want {
+		d := p.tree.At(n, "%s is %q", what, n.Value)
+		d.Expected = want
+		p.report(d)
+	}
+	return want
+}
+
+// Value evaluates the heading for an instance of the table's stage.
+func (h Heading) Value(i *Instance, o Outcome) (any, error) {
+	evaluating.Lock()
+	defer evaluating.Unlock()
+	x := i.Stage.expansion
+	f := &frame{p: x.program, ids: x.ids[i.Stage.layout.first[i.group]]}
+	v, err := h.code.evalWith(f, func(n *outcomeName) (any, error) { return readOutcome(o, n.kind, n.path, n.name) })
+	if err != nil {
+		return nil, fmt.Errorf("%s: evaluating %q: %w", h.Place, h.Text, err)
+	}
+	return expr.Plain(v), nil
 }

@@ -55,7 +55,7 @@ type ExprSetter interface{ SetExpr(Expr) }
 // SetExpr fills CEL parameter f of r.
 func (t Type) SetExpr(r Runner, f Field, e Expr) {
 	v := reflect.ValueOf(r).Elem().FieldByIndex(f.index)
-	if v.Kind() == reflect.Pointer && v.IsNil() {
+	if v.Kind() == reflect.Pointer { // a new one: clones of r share the old
 		v.Set(reflect.New(v.Type().Elem()))
 	}
 	if v.Kind() != reflect.Pointer {

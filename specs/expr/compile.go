@@ -3,6 +3,7 @@ package expr
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/google/cel-go/cel"
@@ -24,23 +25,37 @@ type Env struct{ base *cel.Env }
 
 // Functions are what expressions may call beside CEL's own.
 type Functions struct {
-	File  func(path string) (any, error)    // file("…"): the parsed content
-	Stage func(args ...any) (Handle, error) // stages[E], stages[E].OUTPUT
+	File    func(path string) (any, error)    // file("…"): the parsed content
+	Stage   func(args ...any) (Handle, error) // stages[E], stages[E].OUTPUT
+	Outcome func(args ...any) (any, error)    // stages[E].metrics.…
 }
 
-// StageCall is the function that Binding.Call names for Functions.Stage.
-const StageCall = "@stage"
+// The functions that Binding.Call may name: Functions.Stage and Functions.Outcome.
+const (
+	StageCall   = "@stage"
+	OutcomeCall = "@outcome"
+)
+
+// maxSteps is how many steps a reference that OutcomeCall stands for may have.
+const maxSteps = 6
 
 // NewEnv is an Env with functions f.
 func NewEnv(f Functions) (*Env, error) {
+	stage := func(args ...any) (any, error) { return f.Stage(args...) }
 	options := append(decimals(), ext.Strings(), ext.Math(),
 		cel.CustomTypeAdapter(adapter{}), cel.CrossTypeNumericComparisons(true), cel.EnableMacroCallTracking(),
 		cel.ParserRecursionLimit(maxDepth), cel.ParserExpressionSizeLimit(maxText),
 		cel.Function("file", cel.Overload("file_string", []*cel.Type{cel.StringType}, cel.DynType,
 			cel.UnaryBinding(func(v ref.Val) ref.Val { return call(f.File, v) }))),
 		cel.Function(StageCall,
-			cel.Overload("stage_name", []*cel.Type{cel.DynType}, ArtifactType, cel.FunctionBinding(stageCall(f.Stage))),
-			cel.Overload("stage_output", []*cel.Type{cel.DynType, cel.StringType}, ArtifactType, cel.FunctionBinding(stageCall(f.Stage)))))
+			cel.Overload("stage_name", []*cel.Type{cel.DynType}, ArtifactType, cel.FunctionBinding(variadic(stage))),
+			cel.Overload("stage_output", []*cel.Type{cel.DynType, cel.StringType}, ArtifactType, cel.FunctionBinding(variadic(stage)))))
+	var outcomes []cel.FunctionOpt
+	for n := 2; n <= maxSteps; n++ {
+		outcomes = append(outcomes, cel.Overload(fmt.Sprint("outcome_", n), slices.Repeat([]*cel.Type{cel.DynType}, n), cel.DynType,
+			cel.FunctionBinding(variadic(func(args ...any) (any, error) { return f.Outcome(args...) }))))
+	}
+	options = append(options, cel.Function(OutcomeCall, outcomes...))
 	base, err := cel.NewCustomEnv(options...)
 	if err != nil {
 		return nil, fmt.Errorf("setting up CEL: %w", err)
@@ -56,7 +71,7 @@ func call(f func(string) (any, error), v ref.Val) ref.Val {
 	return ToCEL(out)
 }
 
-func stageCall(f func(args ...any) (Handle, error)) func(args ...ref.Val) ref.Val {
+func variadic(f func(args ...any) (any, error)) func(args ...ref.Val) ref.Val {
 	return func(args ...ref.Val) ref.Val {
 		var in []any
 		for _, a := range args {
@@ -66,11 +81,11 @@ func stageCall(f func(args ...any) (Handle, error)) func(args ...ref.Val) ref.Va
 			}
 			in = append(in, v)
 		}
-		h, err := f(in...)
+		out, err := f(in...)
 		if err != nil {
 			return types.WrapErr(err)
 		}
-		return handleValue{h}
+		return ToCEL(out)
 	}
 }
 

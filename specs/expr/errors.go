@@ -107,16 +107,15 @@ func typeProblems(e *Env, res *resolution, issues *cel.Issues) []*Problem {
 
 // overloadText says which types an operator or function does not take.
 func overloadText(function, signature string) string {
-	name, args, isMethod := opName(function), signature, false
+	name, args := opName(function), signature
 	if before, after, ok := strings.Cut(signature, ".("); ok {
-		args, isMethod = strings.Trim(after, ")"), true
+		args = strings.Trim(after, ")")
 		return fmt.Sprintf("%s() does not go with %s", name, plainTypes(before+", "+args))
 	}
 	args = strings.Trim(args, "()")
 	if strings.HasPrefix(function, "_") || strings.HasPrefix(function, "@") || function == "!_" || function == "-_" {
 		return fmt.Sprintf("%s does not go with %s", name, plainTypes(args))
 	}
-	_ = isMethod
 	return fmt.Sprintf("%s() does not take %s", name, plainTypes(args))
 }
 

@@ -23,8 +23,9 @@ func (p *Problem) Error() string { return p.Summary }
 
 // A Reference is a chain of names, a.b["c"][E], that starts at a variable.
 type Reference struct {
-	Root string
-	Segs []Segment
+	Root     string
+	Segs     []Segment
+	Presence bool // in has(…): what is not there is no mistake
 	Span
 }
 
@@ -79,10 +80,12 @@ func IsName(s string) bool {
 
 // A Binding says what a reference stands for.
 type Binding struct {
-	Used int       // how many steps it takes in
-	Name string    // of the variable that takes their place, with its type …
-	Type *cel.Type // …
-	Call string    // … or the function of the steps that does
+	Used  int       // how many steps it takes in
+	Name  string    // of the variable that takes their place, with its type …
+	Type  *cel.Type // …
+	Call  string    // … or the function of the steps that does
+	Fold  bool      // Value stands there in the canonical form
+	Value any
 }
 
 // A Resolver knows the names that an expression may use.
@@ -110,6 +113,7 @@ type resolution struct {
 	problems []*Problem
 	nextID   int64
 	pairs    [][2]ast.Expr // operands that are compared
+	fold     bool          // for the canonical form: nothing but names changes
 }
 
 func (r *resolution) id() int64 { r.nextID++; return r.nextID }
@@ -154,6 +158,9 @@ func (r *resolution) call(e ast.Expr) {
 	}
 	for _, arg := range c.Args() {
 		r.walk(arg)
+	}
+	if r.fold {
+		return
 	}
 	switch c.FunctionName() {
 	case operators.Equals, operators.NotEquals, operators.In:
@@ -247,6 +254,8 @@ func (r *resolution) segment(n ast.Expr, from int) Segment {
 // reference resolves the chain of nodes, and puts what it stands for in their place.
 func (r *resolution) reference(nodes []ast.Expr) {
 	ref := r.describe(nodes)
+	last := nodes[len(nodes)-1]
+	ref.Presence = last.Kind() == ast.SelectKind && last.AsSelect().IsTestOnly()
 	for _, n := range nodes[1:] {
 		if n.Kind() == ast.CallKind {
 			r.walk(n.AsCall().Args()[1])
@@ -260,9 +269,12 @@ func (r *resolution) reference(nodes []ast.Expr) {
 	at := nodes[b.Used]
 	presence := at.Kind() == ast.SelectKind && at.AsSelect().IsTestOnly()
 	var stand ast.Expr
-	if b.Call != "" {
+	switch {
+	case b.Call != "":
 		stand = r.callOf(b.Call, nodes[1:b.Used+1])
-	} else {
+	case b.Fold && r.fold:
+		stand = r.literal(b.Value)
+	default:
 		r.vars[b.Name] = b.Type
 		stand = r.fac.NewIdent(r.id(), b.Name)
 	}

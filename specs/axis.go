@@ -1,0 +1,272 @@
+package specs
+
+import (
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+
+	"regft/specs/expr"
+
+	"gopkg.in/yaml.v3"
+)
+
+// maxAxes is how many axes a sweep may have: an axisSet holds so many.
+const maxAxes = 64
+
+// maxValues is how many values one axis may have.
+const maxValues = 1_000_000
+
+// readAxes reads sweep.axes, and with each axis what baseline and included points say of it.
+func (p *program) readAxes(n *yaml.Node) {
+	if !p.wantMapping(n, "axes", "{AXIS: [VALUE, …], …}") {
+		return
+	}
+	if len(n.Content)/2 > maxAxes {
+		p.errorAt(n.Content[2*maxAxes], "a sweep has at most %d axes", maxAxes)
+		return
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		a := &Axis{Name: key.Value, Place: p.tree.Place(key), index: i / 2, node: n.Content[i+1], ids: map[string]int32{}, base: -2}
+		p.spec.Axes = append(p.spec.Axes, a)
+		if !p.checkName(key, "an axis") {
+			a.bad = true
+		}
+	}
+	for _, a := range p.spec.Axes {
+		p.readAxis(a)
+	}
+}
+
+func (p *program) readAxis(a *Axis) {
+	node := a.node
+	if node.Kind == yaml.MappingNode && len(node.Content) == 2 && node.Content[0].Value == "replicates" {
+		a.Replicates, node = true, node.Content[1]
+		a.node = node
+	}
+	a.Computed = node.Kind == yaml.ScalarNode && strings.HasPrefix(node.Value, "${")
+	if node.Kind == yaml.ScalarNode && !strings.Contains(node.Value, "${") {
+		d := p.tree.At(node, "axis %s has no list of values", a.Name)
+		d.Expected = axisForms
+		p.report(d)
+		a.bad = true
+		return
+	}
+	a.template = p.template(node, scope{what: "the definition of an axis", axes: a.index})
+	if a.template == nil {
+		a.bad = true
+		return
+	}
+	a.reads = a.template.axes
+	a.known = a.reads == 0
+	if a.known {
+		own, ok := p.axisValues(a, p.newFrame())
+		a.own, a.bad = own, !ok
+		if ok && len(own) == 0 {
+			p.errorAt(node, "axis %s has no value", a.Name)
+			a.bad = true
+		}
+	}
+}
+
+const axisForms = "a list, {from, to, step}, {NAME: VALUE, …}, {replicates: […]} or ${…} that gives one of these"
+
+// axisValues are the ids of a's values at f.
+func (p *program) axisValues(a *Axis, f *frame) (ids []int32, ok bool) {
+	v, _, ok := a.template.value(f)
+	if !ok {
+		return nil, false
+	}
+	if m, isMap := v.(*expr.Map); isMap && len(m.Keys) == 1 && m.Keys[0] == "replicates" {
+		a.Replicates = true
+		v = m.Values["replicates"]
+	}
+	add := func(i int, key string, v any, named bool) bool {
+		id, problem := a.intern(key, v, named)
+		if problem == "" && slices.Contains(ids, id) && len(ids) < 1000 {
+			problem = fmt.Sprintf("axis %s has two values with the key %s", a.Name, key)
+		}
+		if problem != "" {
+			at := a.element(i)
+			p.once(at, 0, func() { p.errorAt(at, "%s", problem) })
+			return false
+		}
+		ids = append(ids, id)
+		return true
+	}
+	switch x := v.(type) {
+	case nil:
+		return []int32{noValue}, true
+	case []any:
+		for i, e := range x {
+			ok = add(i, keyOf(e), e, false) && ok
+		}
+	case *expr.Map:
+		if isRange(x) {
+			return p.rangeValues(a, x)
+		}
+		for i, k := range x.Keys {
+			ok = add(2*i, k, x.Values[k], true) && ok
+		}
+	default:
+		p.once(a.node, 0, func() {
+			d := p.tree.At(a.node, "axis %s is %s", a.Name, expr.Format(v))
+			d.Expected = axisForms
+			p.report(d)
+		})
+		return nil, false
+	}
+	return ids, ok
+}
+
+// element is the node of a's i-th value, as far as the definition lists them.
+func (a *Axis) element(i int) *yaml.Node {
+	if a.node.Kind != yaml.ScalarNode && i < len(a.node.Content) {
+		return a.node.Content[i]
+	}
+	return a.node
+}
+
+// intern gives the id of the value with key, made if there is none. A problem is in words.
+func (a *Axis) intern(key string, v any, named bool) (id int32, problem string) {
+	if id, has := a.ids[key]; has {
+		if !expr.Equal(a.values[id].val, v) {
+			return 0, fmt.Sprintf("axis %s has two values with the key %s", a.Name, key)
+		}
+		return id, ""
+	}
+	if m, isMap := v.(*expr.Map); isMap {
+		for _, reserved := range []string{"key", "value"} {
+			if _, has := m.Values[reserved]; has {
+				return 0, fmt.Sprintf("a value of axis %s has a field %q: sweep.%s.%s means something else", a.Name, reserved, a.Name, reserved)
+			}
+		}
+	}
+	if len(a.values) >= maxValues {
+		return 0, fmt.Sprintf("axis %s has more than %d values", a.Name, maxValues)
+	}
+	id = int32(len(a.values))
+	value := &Value{Key: key, JSON: expr.Plain(v), val: v, named: named}
+	if named {
+		value.JSON = key
+	}
+	a.values = append(a.values, value)
+	a.ids[key] = id
+	if a.baseKey != "" && key == a.baseKey {
+		a.base = id
+	}
+	return id, ""
+}
+
+// keyOf is the key of a value without a name.
+func keyOf(v any) string {
+	m, isMap := v.(*expr.Map)
+	if !isMap {
+		return expr.Format(v)
+	}
+	var parts []string
+	for _, k := range m.Keys {
+		parts = append(parts, k+"="+expr.Format(m.Values[k]))
+	}
+	return strings.Join(parts, ",")
+}
+
+// isRange reports whether m means a range: it has from and to or step, and nothing else.
+func isRange(m *expr.Map) bool {
+	n := 0
+	for _, k := range m.Keys {
+		if k != "from" && k != "to" && k != "step" {
+			return false
+		}
+		n++
+	}
+	return n >= 2
+}
+
+// rangeValues are the decimals from from to to, both included.
+func (p *program) rangeValues(a *Axis, m *expr.Map) (ids []int32, ok bool) {
+	fail := func(format string, args ...any) ([]int32, bool) {
+		p.once(a.node, 0, func() {
+			d := p.tree.At(a.node, format, args...)
+			d.Expected = "{from: NUMBER, to: NUMBER, step: NUMBER}"
+			p.report(d)
+		})
+		return nil, false
+	}
+	var from, to, step big.Rat
+	for name, r := range map[string]*big.Rat{"from": &from, "to": &to, "step": &step} {
+		v, has := m.Values[name]
+		if !has {
+			return fail("the range of axis %s lacks %s", a.Name, name)
+		}
+		if _, isText := v.(string); isText || v == nil {
+			return fail("%s of axis %s is %s, not a number", name, a.Name, expr.Format(v))
+		}
+		if _, isNumber := r.SetString(expr.Format(v)); !isNumber {
+			return fail("%s of axis %s is %s, not a number", name, a.Name, expr.Format(v))
+		}
+	}
+	if step.Sign() == 0 {
+		return fail("the step of axis %s is zero", a.Name)
+	}
+	count := new(big.Rat).Quo(new(big.Rat).Sub(&to, &from), &step)
+	if count.Sign() < 0 {
+		return fail("axis %s never gets from %s to %s by steps of %s", a.Name, decimal(&from), decimal(&to), decimal(&step))
+	}
+	if !count.IsInt() {
+		whole := new(big.Rat).SetInt(new(big.Int).Quo(count.Num(), count.Denom()))
+		last := new(big.Rat).Add(&from, whole.Mul(whole, &step))
+		return fail("axis %s does not reach %s by steps of %s: it would end at %s", a.Name, decimal(&to), decimal(&step), decimal(last))
+	}
+	if count.Cmp(big.NewRat(maxValues, 1)) > 0 {
+		return fail("axis %s has more than %d values", a.Name, maxValues)
+	}
+	for i := range count.Num().Int64() + 1 {
+		x := new(big.Rat).Add(&from, new(big.Rat).Mul(big.NewRat(i, 1), &step))
+		f, _ := x.Float64()
+		v := expr.Number(expr.Round(f))
+		id, problem := a.intern(keyOf(v), v, false)
+		if problem != "" {
+			return fail("%s", problem)
+		}
+		ids = append(ids, id)
+	}
+	return ids, true
+}
+
+func decimal(r *big.Rat) string {
+	f, _ := r.Float64()
+	return expr.Format(expr.Number(expr.Round(f)))
+}
+
+// axis finds an axis by name.
+func (p *program) axis(name string) *Axis {
+	for _, a := range p.spec.Axes {
+		if a.Name == name {
+			return a
+		}
+	}
+	return nil
+}
+
+func (p *program) axisNames() []string {
+	var out []string
+	for _, a := range p.spec.Axes {
+		out = append(out, a.Name)
+	}
+	return out
+}
+
+func (a *Axis) keys() []string {
+	var out []string
+	for _, v := range a.values {
+		out = append(out, v.Key)
+	}
+	return out
+}
+
+// named reports whether values of a have names of their own.
+func (a *Axis) named() bool {
+	return slices.ContainsFunc(a.values, func(v *Value) bool { return v.named })
+}

@@ -1,0 +1,161 @@
+package specs
+
+import (
+	"fmt"
+	"slices"
+
+	"regft/stages"
+)
+
+// cells are the places of a table that have a point.
+func (x *expansion) cells(t *Table) []Cell {
+	if t.bad || t.stage.bad {
+		return nil
+	}
+	x.checkValues(t)
+	named := x.setOf(t.Rows) | x.setOf(t.Columns)
+	places := x.layout(named)
+	index := map[int32]int{}
+	var out []Cell
+	var first []int32 // a point of each cell
+	for _, p := range x.selected(t.stage, named, t.where) {
+		g := places.of[p]
+		k, has := index[g]
+		if !has {
+			k = len(out)
+			index[g] = k
+			out = append(out, Cell{Row: x.coordsAt(p, t.Rows), Column: x.coordsAt(p, t.Columns)})
+			first = append(first, p)
+		}
+		instance := t.stage.instances[t.stage.layout.of[p]]
+		if slices.Contains(out[k].Instances, instance) {
+			continue
+		}
+		if axis := x.difference(t, named, first[k], p); axis != nil {
+			x.ambiguous(t, axis, first[k], p)
+			return nil
+		}
+		out[k].Instances = append(out[k].Instances, instance)
+	}
+	return out
+}
+
+func (x *expansion) setOf(names []string) axisSet {
+	var s axisSet
+	for _, n := range names {
+		s |= setOf(x.axis(n).index)
+	}
+	return s
+}
+
+// selected lists the points of a table or study: those at which the axes that it does not name, and of depends on,
+// stand at their baseline, and where holds. There is one for each combination of the axes that count.
+func (x *expansion) selected(of *Stage, named axisSet, where *code) []int32 {
+	axes := of.over | named
+	if where != nil {
+		axes |= where.axes
+	}
+	fixed := x.baseline & of.over &^ named
+	f := x.newFrame()
+	var out []int32
+	for _, p := range x.layout(axes).first {
+		f.ids = x.ids[p]
+		at := true
+		for _, a := range fixed.list() {
+			at = at && f.ids[a] == x.spec.Axes[a].base
+		}
+		if at && where != nil {
+			v, ok := where.eval(f)
+			at = ok && v == true
+		}
+		if at {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// difference is an axis that makes points a and b differ in one cell, nil where only replicates do.
+func (x *expansion) difference(t *Table, named axisSet, a, b int32) *Axis {
+	for _, k := range (t.stage.over &^ named).list() {
+		if axis := x.spec.Axes[k]; !axis.Replicates && x.ids[a][k] != x.ids[b][k] {
+			return axis
+		}
+	}
+	return nil
+}
+
+func (x *expansion) ambiguous(t *Table, axis *Axis, a, b int32) {
+	key := func(p int32) string {
+		if id := x.ids[p][axis.index]; id != noValue {
+			return axis.values[id].Key
+		}
+		return "null"
+	}
+	n := lookup(lookup(x.tree.Root, "tables"), t.Name)
+	d := x.tree.At(n, "a cell of table %s would hold %s=%s and %s=%s", t.Name, axis.Name, key(a), axis.Name, key(b))
+	d.Expected = fmt.Sprintf("%s in rows, columns or where, or a baseline for it", axis.Name)
+	d.Note = "only replicates fold into a mean"
+	x.report(d)
+}
+
+func (x *expansion) coordsAt(p int32, axes []string) []stages.Coord {
+	var out []stages.Coord
+	for _, name := range axes {
+		a := x.axis(name)
+		key := "null"
+		if id := x.ids[p][a.index]; id != noValue {
+			key = a.values[id].Key
+		}
+		out = append(out, stages.Coord{Axis: name, Key: key})
+	}
+	return out
+}
+
+// checkValues reports metrics that the table's stage does not have.
+func (x *expansion) checkValues(t *Table) {
+	seen := map[string]bool{}
+	for _, i := range t.stage.instances {
+		if memo := fmtNames(i.Parts) + "/" + fmtNames(i.metrics); !seen[memo] {
+			seen[memo] = true
+			for _, h := range t.Values {
+				for _, n := range h.code.outcomes {
+					x.checkMetric(h.code, n, i)
+				}
+			}
+		}
+	}
+}
+
+// studied are the instances that a study compares.
+func (x *expansion) studied(s *Study) []*Instance {
+	if s.bad || s.stage.bad {
+		return nil
+	}
+	if s.Around != "" {
+		return x.aroundBaseline(s)
+	}
+	named := x.setOf(append([]string{s.Compare}, s.PairedBy...))
+	var out []*Instance
+	for _, p := range x.selected(s.stage, named, s.where) {
+		out = append(out, s.stage.instances[s.stage.layout.of[p]])
+	}
+	return out
+}
+
+// aroundBaseline are the instances at the baseline and those that differ from it on one axis.
+func (x *expansion) aroundBaseline(s *Study) []*Instance {
+	var out []*Instance
+	for _, p := range x.selected(s.stage, s.stage.over, s.where) {
+		changed := 0
+		for _, a := range (x.baseline & s.stage.over).list() {
+			if x.ids[p][a] != x.spec.Axes[a].base {
+				changed++
+			}
+		}
+		if changed <= 1 {
+			out = append(out, s.stage.instances[s.stage.layout.of[p]])
+		}
+	}
+	return out
+}

@@ -1,0 +1,201 @@
+package specs
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"regft/specs/expr"
+	"regft/stages"
+)
+
+// name gives the names by which i's metrics are read.
+func (m *maker) name(i *Instance) bool {
+	if measurer, ok := i.Runner.(stages.Measurer); ok {
+		i.metrics = measurer.MetricNames()
+	}
+	_, chooses := m.stage.chooser()
+	at := 0
+	for _, b := range m.stage.Type.Inputs(i.Runner) {
+		ref := i.Refs[at]
+		at++
+		switch {
+		case b.Field.Each:
+			i.Parts = append(i.Parts, partName(b, ref))
+		case chooses && b.Field.Name != m.stage.Type.OutAs && b.Field.Takes(stages.Scores) && ref.Instance != nil && b.Index == 0:
+			i.Parts, i.metrics = ref.Instance.Parts, ref.Instance.metrics
+		}
+	}
+	for k, n := range i.Parts {
+		if slices.Contains(i.Parts[:k], n) {
+			in := m.eachNode(i)
+			d := m.tree.At(in.param.node, "metrics of stage %s would have the name %s twice", m.stage.Name, n)
+			d.Note = "metrics are named after the stage of the data, or, where it is gathered, after the axis' key"
+			m.report(d)
+			return false
+		}
+	}
+	return true
+}
+
+// partName is the name of the metrics on one set of data.
+func partName(b stages.Bound, ref Ref) string {
+	switch {
+	case len(b.Coords) == 1:
+		return b.Coords[0].Key
+	case len(b.Coords) > 1:
+		name := ""
+		for k, c := range b.Coords {
+			if k > 0 {
+				name += ","
+			}
+			name += c.Key
+		}
+		return name
+	case ref.Instance == nil:
+		return fmt.Sprint(b.Index)
+	}
+	return ref.Instance.Stage.Name
+}
+
+// eachNode is the input whose artifacts are evaluated one by one, or the first.
+func (m *maker) eachNode(i *Instance) input {
+	for _, in := range i.variant.inputs {
+		if in.param.field.Each {
+			return in
+		}
+	}
+	return i.variant.inputs[0]
+}
+
+// goals compiles the CEL that i evaluates while it runs.
+func (m *maker) goals(i *Instance, v *variant) bool {
+	for k := range v.exprs {
+		e, ok := m.expr(m.stage, &v.exprs[k], i.Parts, i.metrics)
+		if !ok {
+			return false
+		}
+		m.stage.Type.SetExpr(i.Runner, v.exprs[k].param.field, e)
+	}
+	return true
+}
+
+// evaluating makes conditions take turns: an evaluation uses the program's frame.
+var evaluating sync.Mutex
+
+// when is the condition under which i runs.
+func (m *maker) when(i *Instance) *Condition {
+	c := m.stage.when
+	if c == nil {
+		return nil
+	}
+	return m.bindCondition(c, nil)
+}
+
+// assert is the condition on i's own results.
+func (m *maker) assert(i *Instance) *Condition {
+	c := m.stage.assert
+	if c == nil {
+		return nil
+	}
+	return m.bindCondition(c, i)
+}
+
+// bindCondition gives c the instances whose results it reads at the point at hand: own, or those of other stages.
+func (m *maker) bindCondition(c *code, own *Instance) *Condition {
+	x, ids := m.expansion, m.frame.ids
+	out := &Condition{Text: c.program.Text, Place: m.tree.Place(c.node)}
+	at := map[*Stage]*Instance{}
+	refer := func(s *Stage) *Instance {
+		i := own
+		if i == nil {
+			i = s.instances[s.layout.of[m.point]]
+		}
+		if at[s] == nil {
+			at[s] = i
+			out.Refs = append(out.Refs, i)
+		}
+		return i
+	}
+	for _, n := range c.outcomes {
+		m.checkMetric(c, n, refer(n.stage))
+	}
+	if c.computed {
+		for _, name := range m.namedAt(c) {
+			refer(m.program.stage(name))
+		}
+	}
+	out.Eval = func(outcome func(*Instance) Outcome) (bool, error) {
+		evaluating.Lock()
+		defer evaluating.Unlock()
+		x.outcomeOf = func(stage, kind string, path []string) (any, error) {
+			return readOutcome(outcome(at[x.stage(stage)]), kind, path, "stages."+stage)
+		}
+		return c.holds(&frame{p: x.program, ids: ids}, outcome, func(n *outcomeName) *Instance { return at[n.stage] }, out.Refs)
+	}
+	return out
+}
+
+// holds evaluates c with the outcomes of instances. What was skipped makes it false.
+func (c *code) holds(f *frame, outcome func(*Instance) Outcome, of func(*outcomeName) *Instance, refs []*Instance) (bool, error) {
+	for _, r := range refs {
+		if outcome(r).Skipped {
+			return false, nil
+		}
+	}
+	v, err := c.evalWith(f, func(n *outcomeName) (any, error) {
+		return readOutcome(outcome(of(n)), n.kind, n.path, n.name)
+	})
+	if err != nil {
+		return false, fmt.Errorf("%s: evaluating %q: %w", c.p.tree.Place(c.node), c.program.Text, err)
+	}
+	yes, isBool := v.(bool)
+	if !isBool {
+		return false, fmt.Errorf("%s: %q gives %s, not true or false", c.p.tree.Place(c.node), c.program.Text, expr.Format(v))
+	}
+	return yes, nil
+}
+
+func readOutcome(o Outcome, kind string, path []string, name string) (any, error) {
+	if kind == "chosen" {
+		return read(o.Chosen, path, name)
+	}
+	return read(o.Metrics, path, name)
+}
+
+// namedAt lists the stages that stages[E] in c names at the point at hand.
+func (m *maker) namedAt(c *code) []string {
+	m.named = map[string]bool{}
+	_, _ = c.try(m.frame) // its results are not known yet
+	var out []string
+	for _, s := range m.spec.Stages {
+		if m.named[s.Name] {
+			out = append(out, s.Name)
+		}
+	}
+	return out
+}
+
+// checkMetric reports a metric that i does not have.
+func (p *program) checkMetric(c *code, n *outcomeName, i *Instance) {
+	if n.kind != "metrics" {
+		return
+	}
+	names, path, what := i.metrics, n.path, n.stage.Name
+	if i.Parts != nil && len(path) > 0 {
+		if !slices.Contains(i.Parts, path[0]) {
+			p.noMetric(c, n, what, path[0], i.Parts)
+			return
+		}
+		path = path[1:]
+	}
+	if len(path) > 0 && names != nil && !slices.Contains(names, path[0]) {
+		p.noMetric(c, n, what, path[0], names)
+	}
+}
+
+func (p *program) noMetric(c *code, n *outcomeName, stage, got string, names []string) {
+	d := p.tree.Within(c.node, c.offset+n.Start, c.offset+n.End, "stage %s has no metric %q", stage, got)
+	d.Nearest, d.Expected = expr.Nearest(got, names), listNames(names)
+	p.report(d)
+}

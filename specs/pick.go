@@ -1,0 +1,226 @@
+package specs
+
+import (
+	"fmt"
+
+	"regft/specs/expr"
+
+	"gopkg.in/yaml.v3"
+)
+
+// A choice is one value given for an axis, in baseline or an included point.
+type choice struct {
+	axis *Axis
+	node *yaml.Node
+	val  any
+}
+
+// choices reads {AXIS: VALUE, …}.
+func (p *program) choices(n *yaml.Node, what string) (out []choice, ok bool) {
+	if !p.wantMapping(n, what, "{AXIS: KEY, …}") {
+		return nil, false
+	}
+	ok = true
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		a := p.axis(n.Content[i].Value)
+		if a == nil {
+			p.noAxis(n.Content[i])
+			ok = false
+			continue
+		}
+		t := p.template(n.Content[i+1], scope{what: what})
+		if t == nil {
+			ok = false
+			continue
+		}
+		v, _, good := t.value(p.newFrame())
+		ok = ok && good && !a.bad
+		out = append(out, choice{a, n.Content[i+1], v})
+	}
+	return out, ok
+}
+
+// noAxis reports a name that is no axis.
+func (p *program) noAxis(n *yaml.Node) {
+	d := p.tree.At(n, "there is no axis %q", n.Value)
+	d.Nearest = expr.Nearest(n.Value, p.axisNames())
+	if names := p.axisNames(); len(names) > 0 {
+		d.Expected = listNames(names)
+	}
+	p.report(d)
+}
+
+// readBaseline reads sweep.baseline.
+func (p *program) readBaseline(n *yaml.Node) {
+	p.hasBaseline = true
+	choices, _ := p.choices(n, "the baseline")
+	for _, c := range choices {
+		if c.axis.bad {
+			continue
+		}
+		p.baseline |= setOf(c.axis.index)
+		if !c.axis.known {
+			c.axis.baseKey = keyOf(c.val)
+			continue
+		}
+		id, found := c.axis.ids[keyOf(c.val)]
+		if !found {
+			p.noValueOf(c)
+			continue
+		}
+		c.axis.base = id
+	}
+}
+
+// noValueOf reports a value that an axis does not have.
+func (p *program) noValueOf(c choice) {
+	d := p.tree.At(c.node, "axis %s has no value %s", c.axis.Name, keyOf(c.val))
+	d.Nearest = expr.Nearest(keyOf(c.val), c.axis.keys())
+	d.Expected = listNames(c.axis.keys())
+	p.report(d)
+}
+
+// readIncluded reads sweep.include: points beside the product.
+func (p *program) readIncluded(n *yaml.Node) {
+	if n.Kind != yaml.SequenceNode {
+		d := p.tree.At(n, "include is a list of points")
+		d.Expected = "[{AXIS: KEY, …}, …]"
+		p.report(d)
+		return
+	}
+	for _, item := range n.Content {
+		choices, ok := p.choices(item, "an included point")
+		for _, c := range choices {
+			if c.axis.known && !c.axis.bad {
+				_, found := p.pick(c)
+				ok = ok && found
+			}
+		}
+		if ok {
+			p.included = append(p.included, choices)
+		}
+	}
+}
+
+// pick is the id of the value that c chooses, a new one where the axis is a plain list.
+func (p *program) pick(c choice) (id int32, ok bool) {
+	key := keyOf(c.val)
+	if id, has := c.axis.ids[key]; has {
+		return id, true
+	}
+	_, isMap := c.val.(*expr.Map)
+	if c.axis.named() && !isMap {
+		p.noValueOf(c)
+		return 0, false
+	}
+	id, problem := c.axis.intern(key, c.val, false)
+	if problem != "" {
+		p.errorAt(c.node, "%s", problem)
+		return 0, false
+	}
+	return id, true
+}
+
+// A comparison of an axis with constants, checked when its values are known.
+type comparison struct {
+	node      *yaml.Node
+	offset    int
+	ref       expr.Reference
+	constants []expr.Constant
+	axis      *Axis
+	path      []string
+	key       bool
+}
+
+// Compare implements expr.Resolver.
+func (r *resolver) Compare(ref expr.Reference, constants []expr.Constant) *expr.Problem {
+	if r.scope.frame != nil || ref.Root != "sweep" || len(ref.Segs) == 0 || ref.Segs[len(ref.Segs)-1].Dynamic {
+		return nil
+	}
+	a := r.p.axis(ref.Segs[0].Name)
+	if a == nil || a.bad || r.scope.axes == 0 {
+		return nil
+	}
+	c := comparison{node: r.node, offset: r.offset, ref: ref, constants: constants, axis: a, path: named(ref, 1)}
+	if len(c.path) > 0 && (c.path[0] == "key" || c.path[0] == "value") {
+		c.key, c.path = c.path[0] == "key", c.path[1:]
+	}
+	r.p.comparisons = append(r.p.comparisons, c)
+	return nil
+}
+
+// checkComparisons reports comparisons with constants that no value has; with warnings only where the values follow
+// from something that may change.
+func (p *program) checkComparisons(known bool) {
+	for _, c := range p.comparisons {
+		if c.axis.known != known || c.axis.bad {
+			continue
+		}
+		for _, k := range c.constants {
+			if k.Value != nil && !c.holds(k.Value) {
+				p.report(p.noConstant(c, k))
+			}
+		}
+	}
+}
+
+// holds reports whether some value of the axis equals v.
+func (c comparison) holds(v any) bool {
+	for _, value := range c.axis.values {
+		if c.key && expr.Equal(value.Key, v) {
+			return true
+		}
+		if at, has := dig(value.val, c.path); !c.key && has && expr.Equal(at, v) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *program) noConstant(c comparison, k expr.Constant) Diagnostic {
+	name := c.ref.Path(len(c.ref.Segs))
+	d := p.tree.Within(c.node, c.offset+k.Start, c.offset+k.End, "%s is never %s", name, quoted(k.Value))
+	text, isText := k.Value.(string)
+	_, isKey := c.axis.ids[text]
+	switch {
+	case isText && len(c.path) == 0 && !c.key && c.axis.named():
+		d.Note = fmt.Sprintf("sweep.%s is the value; its name is sweep.%s.key", c.axis.Name, c.axis.Name)
+		d.Expected = fmt.Sprintf("sweep.%s.key compared with %s", c.axis.Name, listNames(c.axis.keys()))
+		if isKey {
+			d.Expected = fmt.Sprintf("sweep.%s.key == %q", c.axis.Name, text)
+		}
+		d.Nearest = expr.Nearest(text, c.axis.keys())
+	default:
+		d.Nearest = expr.Nearest(expr.Format(k.Value), c.values())
+		d.Expected = listNames(c.values())
+	}
+	if c.axis.Computed || !c.axis.known || p.tree.Touched("sweep", "axes", c.axis.Name) {
+		d.Severity = Warning
+	}
+	return d
+}
+
+// values are what c's reference may be, as text.
+func (c comparison) values() []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, v := range c.axis.values {
+		text := v.Key
+		if !c.key {
+			at, _ := dig(v.val, c.path)
+			text = expr.Format(at)
+		}
+		if !seen[text] {
+			seen[text] = true
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
+func quoted(v any) string {
+	if s, isText := v.(string); isText {
+		return fmt.Sprintf("%q", s)
+	}
+	return expr.Format(v)
+}

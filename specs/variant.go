@@ -1,0 +1,372 @@
+package specs
+
+import (
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"regft/specs/expr"
+	"regft/stages"
+
+	"gopkg.in/yaml.v3"
+)
+
+// A variant is a stage's parameters at one combination of the axes that they mention: what all its instances there share.
+type variant struct {
+	runner  stages.Runner
+	outputs []stages.Output
+	inputs  []input // parameters that take artifacts, in the order of the type's fields
+	exprs   []goal
+	bad     bool
+}
+
+// An input is a parameter that takes artifacts, and what it takes.
+type input struct {
+	param   *param
+	entries []entry
+}
+
+// An entry is one artifact, or as many as it is gathered from; or a path.
+type entry struct {
+	slot   *slot
+	stage  *Stage
+	output string
+	path   string
+}
+
+// A goal is a parameter that is CEL over what a stage knows while it runs.
+type goal struct {
+	param *param
+	text  string
+	code  *code // nil: text is compiled
+	frame *frame
+	made  map[string]stages.Expr // by the names of the metrics' parts
+}
+
+// A builder makes the mapping that a stage's parameters are decoded from.
+type builder struct {
+	*program
+	frame   *frame
+	partial bool // only what mentions no axis: there are no points
+	origin  map[*yaml.Node]*yaml.Node
+	skipped map[string]bool // parameters that are given, though not known
+	variant *variant
+}
+
+// variant evaluates and decodes the parameters of s at f.
+func (p *program) variant(s *Stage, f *frame, partial bool) *variant {
+	b := &builder{program: p, frame: f, partial: partial, origin: map[*yaml.Node]*yaml.Node{}, skipped: map[string]bool{}, variant: &variant{}}
+	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+	b.origin[n] = s.key
+	for _, pr := range s.params {
+		v, given, ok := b.param(pr)
+		if !ok {
+			b.skipped[pr.field.Name] = true
+			b.variant.bad = true
+		}
+		if given && ok {
+			n.Content = append(n.Content, pr.key, v)
+		}
+	}
+	b.decode(s, n)
+	return b.variant
+}
+
+func (b *builder) decode(s *Stage, n *yaml.Node) {
+	v := b.variant
+	runner, problems := s.Type.Decode(n, stages.Context{Dir: b.spec.Dir, Seed: b.spec.Seed})
+	for _, problem := range problems {
+		if b.skipped[problem.Param] || v.bad && problem.Node == n && problem.Param == "" {
+			continue // follows from what was reported
+		}
+		b.parameter(s, problem)
+		v.bad = true
+	}
+	v.runner = runner
+	if v.bad {
+		return
+	}
+	v.outputs = s.Type.Outputs(runner)
+	order := func(name string) int {
+		return slices.IndexFunc(s.Type.Fields(), func(f stages.Field) bool { return f.Name == name })
+	}
+	slices.SortStableFunc(v.inputs, func(x, y input) int { return order(x.param.field.Name) - order(y.param.field.Name) })
+}
+
+// parameter reports a problem of decoding at the place that the parameter has in the spec.
+func (b *builder) parameter(s *Stage, problem stages.Problem) {
+	at := problem.Node
+	if from := b.origin[at]; from != nil {
+		at = from
+	}
+	d := b.tree.At(at, "%s", problem.Text)
+	d.Expected = problem.Want
+	if problem.Names != nil {
+		d.Nearest = expr.Nearest(problem.Got, problem.Names)
+		if d.Expected == "" {
+			d.Expected = listNames(problem.Names)
+		}
+	}
+	d.Note = "regft stages " + s.Type.Name + " lists the parameters"
+	b.report(d)
+}
+
+// param is the node of one parameter. ok is false where it is given and not known.
+func (b *builder) param(pr *param) (n *yaml.Node, given, ok bool) {
+	switch {
+	case pr.bad && pr.plain == nil && pr.cel == nil && pr.field.Kinds == nil && pr.field.Type == nil:
+		return pr.node, true, true // unknown: Decode says so
+	case pr.bad:
+		return nil, true, false
+	case pr.plain != nil:
+		if b.unknown(pr.plain.axes) {
+			return nil, true, false
+		}
+		return b.node(pr.plain)
+	case pr.cel != nil:
+		return b.cel(pr)
+	}
+	return b.artifacts(pr)
+}
+
+// unknown reports whether an expression over axes cannot be evaluated, for want of points.
+func (b *builder) unknown(axes axisSet) bool { return b.partial && axes != 0 }
+
+// node is t evaluated, as a node that remembers where it comes from.
+func (b *builder) node(t *template) (n *yaml.Node, given, ok bool) {
+	switch {
+	case t.fixed:
+		return t.node, true, true
+	case t.node.Kind == yaml.SequenceNode:
+		return b.list(t)
+	case t.node.Kind == yaml.MappingNode:
+		return b.mapping(t)
+	}
+	v, given, ok := t.value(b.frame)
+	if !ok || !given {
+		return nil, given, ok
+	}
+	if h, isArtifact := v.(expr.Handle); isArtifact {
+		b.errorAt(t.node, "%s is an artifact, and this parameter takes none", h)
+		return nil, true, false
+	}
+	return b.fromValue(v, t.node), true, true
+}
+
+func (b *builder) list(t *template) (*yaml.Node, bool, bool) {
+	out, all := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}, true
+	b.origin[out] = t.node
+	for _, k := range t.kids {
+		n, given, ok := b.node(k)
+		all = all && ok
+		if given && ok {
+			out.Content = append(out.Content, n)
+		}
+	}
+	return out, true, all
+}
+
+func (b *builder) mapping(t *template) (*yaml.Node, bool, bool) {
+	out, all := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}, true
+	b.origin[out] = t.node
+	for i, k := range t.kids {
+		n, given, ok := b.node(k)
+		all = all && ok
+		if given && ok {
+			out.Content = append(out.Content, t.node.Content[2*i], n)
+		}
+	}
+	return out, true, all
+}
+
+// fromValue writes v as a node that comes from at.
+func (b *builder) fromValue(v any, at *yaml.Node) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Value: expr.Format(v)}
+	switch x := v.(type) {
+	case nil:
+		n.Tag = "!!null"
+	case bool:
+		n.Tag = "!!bool"
+	case int64:
+		n.Tag = "!!int"
+	case float64:
+		n.Tag = "!!float"
+	case []any:
+		*n = yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+		for _, e := range x {
+			n.Content = append(n.Content, b.fromValue(e, at))
+		}
+	case *expr.Map:
+		*n = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+		for _, k := range x.Keys {
+			n.Content = append(n.Content, b.fromValue(k, at), b.fromValue(x.Values[k], at))
+		}
+	default:
+		n.Tag = "!!str"
+	}
+	b.origin[n] = at
+	return n
+}
+
+// placeholder stands for what is filled in after decoding.
+func (b *builder) placeholder(at *yaml.Node) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: at.Value}
+	b.origin[n] = at
+	return n
+}
+
+// artifacts evaluates a parameter that takes artifacts.
+func (b *builder) artifacts(pr *param) (n *yaml.Node, given, ok bool) {
+	in := input{param: pr}
+	for _, sl := range pr.slots {
+		entries, good := b.slot(pr, sl)
+		if !good {
+			return nil, true, false
+		}
+		in.entries = append(in.entries, entries...)
+	}
+	if len(in.entries) == 0 && !pr.list && !pr.field.Map {
+		return nil, false, true
+	}
+	if len(in.entries) == 0 && pr.field.Required {
+		d := b.tree.At(pr.node, "%s has no artifact", pr.field.Name)
+		d.Expected = pr.field.TypeName()
+		b.report(d)
+		return nil, true, false
+	}
+	if len(in.entries) > 1 && !pr.field.List() {
+		d := b.tree.At(pr.node, "%s takes one artifact, this gives %d", pr.field.Name, len(in.entries))
+		b.report(d)
+		return nil, true, false
+	}
+	b.variant.inputs = append(b.variant.inputs, in)
+	return b.placeholder(pr.node), true, true
+}
+
+func (b *builder) slot(pr *param, sl *slot) ([]entry, bool) {
+	if sl.path != nil {
+		if b.unknown(sl.path.axes) {
+			return nil, false
+		}
+		v, given, ok := sl.path.value(b.frame)
+		text, _ := v.(string)
+		if ok && given && text == "" {
+			b.errorAt(sl.node, "%s: an empty path", pr.field.Name)
+			return nil, false
+		}
+		return b.path(sl, expr.Format(v)), ok
+	}
+	if b.unknown(sl.code.axes) {
+		return nil, false
+	}
+	v, ok := sl.code.eval(b.frame)
+	if !ok {
+		return nil, false
+	}
+	values, isList := v.([]any)
+	if !isList {
+		values = []any{v}
+	}
+	var out []entry
+	for _, v := range values {
+		switch x := v.(type) {
+		case nil:
+			continue
+		case expr.Handle:
+			out = append(out, entry{slot: sl, stage: b.stage(x.Stage), output: x.Output})
+			continue
+		case string:
+			if pr.field.Path {
+				out = append(out, b.path(sl, x)...)
+				continue
+			}
+		}
+		d := b.tree.At(sl.node, "%s takes %s, this gives %s", pr.field.Name, pr.field.TypeName(), quoted(v))
+		d.Expected = "stages.NAME"
+		b.report(d)
+		return nil, false
+	}
+	return out, true
+}
+
+func (b *builder) path(sl *slot, path string) []entry {
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(b.spec.Dir, path)
+	}
+	return []entry{{slot: sl, path: filepath.Clean(path)}}
+}
+
+// cel evaluates what is static in a parameter that is CEL by nature.
+func (b *builder) cel(pr *param) (n *yaml.Node, given, ok bool) {
+	c := pr.cel
+	if c.text != nil {
+		if b.unknown(c.text.axes) {
+			return nil, true, false
+		}
+		text, ok := c.text.text(b.frame)
+		if ok {
+			b.goal(pr, text, nil)
+		}
+		return b.placeholder(pr.node), true, ok
+	}
+	if len(c.code.outcomes) > 0 || len(c.code.vars) == 0 {
+		b.goal(pr, c.code.program.Text, c.code)
+		return b.placeholder(pr.node), true, true
+	}
+	if b.unknown(c.code.axes) {
+		return nil, true, false
+	}
+	v, ok := c.code.eval(b.frame)
+	if !ok || v == nil {
+		return nil, false, ok
+	}
+	switch x := v.(type) {
+	case string: // a value that is itself CEL
+		b.goal(pr, x, nil)
+	case *expr.Map, []any:
+		return b.fromValue(v, pr.node), true, true
+	default:
+		b.goal(pr, expr.Format(v), nil)
+	}
+	return b.placeholder(pr.node), true, true
+}
+
+func (b *builder) goal(pr *param, text string, c *code) {
+	f := *b.frame
+	f.ids = slices.Clone(f.ids)
+	b.variant.exprs = append(b.variant.exprs, goal{pr, text, c, &f, map[string]stages.Expr{}})
+}
+
+// expr compiles g for a stage whose scores have parts of these names; nil: its metrics have no names.
+func (p *program) expr(s *Stage, g *goal, parts, metrics []string) (stages.Expr, bool) {
+	memo := strconv.Quote(fmtNames(parts)) + fmtNames(metrics)
+	if e, done := g.made[memo]; done {
+		return e, e.Eval != nil
+	}
+	sc := p.celScope(g.param.field)
+	sc.frame, sc.parts, sc.metrics, sc.judged = g.frame, parts, metrics, sc.root == "metrics"
+	offset := 0
+	if g.code != nil {
+		offset = g.code.offset
+	} else {
+		sc.whole = true
+	}
+	c := p.compile(g.param.node, offset, g.text, sc)
+	if c == nil {
+		g.made[memo] = stages.Expr{}
+		return stages.Expr{}, false
+	}
+	e := stages.Expr{Text: c.canonical, Eval: func(vars map[string]any) (any, error) {
+		return c.evalWith(nil, func(n *outcomeName) (any, error) { return read(vars[n.kind], n.path, n.name) })
+	}}
+	g.made[memo] = e
+	return e, true
+}
+
+func fmtNames(names []string) string {
+	out := ""
+	for _, n := range names {
+		out += strconv.Quote(n)
+	}
+	return out
+}

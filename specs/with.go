@@ -1,0 +1,210 @@
+package specs
+
+import (
+	"strings"
+
+	"regft/specs/expr"
+	"regft/stages"
+
+	"gopkg.in/yaml.v3"
+)
+
+// readWith compiles the parameters of s.
+func (p *program) readWith(s *Stage) {
+	if s.with == nil {
+		s.with = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+	}
+	if !p.wantMapping(s.with, "with", "{PARAMETER: VALUE, …}") {
+		s.bad = true
+		return
+	}
+	for i := 0; i+1 < len(s.with.Content); i += 2 {
+		key, node := s.with.Content[i], s.with.Content[i+1]
+		f, known := s.Type.Field(key.Value)
+		pr := &param{field: f, key: key, node: node}
+		switch {
+		case !known:
+			pr.bad = true // Decode reports it
+			pr.field.Name = key.Value
+		case f.Kinds != nil:
+			p.readArtifacts(s, pr)
+		case f.CEL != "" && node.Kind == yaml.ScalarNode && node.Tag != "!!null":
+			p.readCEL(s, pr)
+		default:
+			pr.plain = p.template(node, scope{what: "a parameter", axes: len(p.spec.Axes)})
+			pr.bad = pr.plain == nil
+		}
+		if known && f.Axes != "" && !pr.bad {
+			p.readPool(s, pr)
+		}
+		s.params = append(s.params, pr)
+	}
+}
+
+// readArtifacts compiles a parameter that takes artifacts.
+func (p *program) readArtifacts(s *Stage, pr *param) {
+	n := pr.node
+	switch {
+	case n.Tag == "!!null":
+		d := p.tree.At(n, "%s: null is no value of it", pr.field.Name)
+		d.Expected = pr.field.TypeName() + ", or nothing at all"
+		p.report(d)
+		pr.bad = true
+	case pr.field.Map && n.Kind == yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			p.readSlot(s, pr, n.Content[i].Value, n.Content[i+1])
+		}
+	case pr.field.Map, n.Kind == yaml.MappingNode, n.Kind == yaml.SequenceNode && !pr.field.List():
+		d := p.tree.At(n, "%s takes %s", pr.field.Name, pr.field.TypeName())
+		d.Expected = "stages.NAME"
+		if pr.field.Map {
+			d.Expected = "{NAME: stages.NAME, …}"
+		}
+		p.report(d)
+		pr.bad = true
+	case n.Kind == yaml.SequenceNode:
+		pr.list = true
+		for _, c := range n.Content {
+			p.readSlot(s, pr, "", c)
+		}
+	default:
+		p.readSlot(s, pr, "", n)
+	}
+}
+
+func (p *program) readSlot(s *Stage, pr *param, key string, n *yaml.Node) {
+	sl := &slot{key: key, node: n}
+	sc := scope{what: "an artifact", axes: len(p.spec.Axes), artifacts: true}
+	switch {
+	case n.Kind != yaml.ScalarNode || n.Tag == "!!null":
+		d := p.tree.At(n, "%s takes %s here", pr.field.Name, pr.field.TypeName())
+		d.Expected = "stages.NAME"
+		p.report(d)
+	case pr.field.Path && !strings.Contains(n.Value, "${"):
+		sl.path = p.template(n, sc)
+	default:
+		text, offset := bare(n)
+		spans, _ := splitText(n.Value)
+		if whole := len(spans) == 1 && spans[0].code; pr.field.Path && !whole {
+			sl.path = p.template(n, scope{what: "a path", axes: len(p.spec.Axes)})
+			break
+		}
+		if sl.code = p.compile(n, offset, text, sc); sl.code != nil && !p.wantArtifact(pr, sl) {
+			sl.code = nil
+		}
+	}
+	if sl.code == nil && sl.path == nil {
+		pr.bad = true
+		return
+	}
+	pr.slots = append(pr.slots, sl)
+}
+
+// wantArtifact reports CEL that cannot give an artifact.
+func (p *program) wantArtifact(pr *param, sl *slot) bool {
+	word := expr.TypeWord(sl.code.program.Type)
+	switch word {
+	case "an artifact", "a value", "a list", "null":
+		return true
+	case "a text":
+		if pr.field.Path {
+			return true
+		}
+	}
+	d := p.tree.At(sl.node, "%s takes %s, this is %s", pr.field.Name, pr.field.TypeName(), word)
+	d.Expected = "stages.NAME"
+	p.report(d)
+	return false
+}
+
+// readPool reads a parameter that lists axes.
+func (p *program) readPool(s *Stage, pr *param) {
+	v, _, ok := pr.plain.value(p.newFrame())
+	names, isList := v.([]any)
+	if !ok || !isList {
+		return // Decode reports it
+	}
+	for i, name := range names {
+		at := pr.node
+		if i < len(at.Content) {
+			at = at.Content[i]
+		}
+		text, _ := name.(string)
+		a := p.axis(text)
+		switch {
+		case a == nil:
+			n := *at
+			n.Value = expr.Format(name)
+			d := p.tree.At(at, "there is no axis %q", n.Value)
+			d.Nearest = expr.Nearest(n.Value, p.axisNames())
+			p.report(d)
+			pr.bad = true
+		case pr.field.Axes == "replicates" && !a.Replicates && !a.bad:
+			d := p.tree.At(at, "axis %s has no replicates", a.Name)
+			d.Expected = a.Name + ": {replicates: […]}"
+			d.Note = "only replicates choose together: other axes are gathered"
+			p.report(d)
+			pr.bad = true
+		case s.gather.has(a.index):
+			p.errorAt(at, "axis %s is gathered and pooled", a.Name)
+			pr.bad = true
+		default:
+			s.pool |= setOf(a.index)
+		}
+	}
+}
+
+// codes calls f for every expression of s that is evaluated when the plan is made: those of its parameters.
+func (s *Stage) codes(f func(*code)) {
+	for _, pr := range s.params {
+		if pr.plain != nil {
+			pr.plain.codes(f)
+		}
+		for _, sl := range pr.slots {
+			if sl.code != nil {
+				f(sl.code)
+			} else {
+				sl.path.codes(f)
+			}
+		}
+		if pr.cel != nil {
+			pr.cel.codes(f)
+		}
+	}
+}
+
+// A celParam is a parameter that is CEL by nature: expression, or text into which ${…} are put.
+type celParam struct {
+	code *code     // where nothing is put in
+	text *template // where something is
+}
+
+func (c *celParam) codes(f func(*code)) {
+	if c.code != nil {
+		f(c.code)
+	} else {
+		c.text.codes(f)
+	}
+}
+
+// readCEL compiles a parameter that is CEL by nature.
+func (p *program) readCEL(s *Stage, pr *param) {
+	n := pr.node
+	spans, unclosed := splitText(n.Value)
+	inserted := unclosed >= 0 || len(spans) > 1 && strings.Contains(n.Value, "${")
+	if inserted {
+		text := p.template(n, scope{what: "a parameter", axes: len(p.spec.Axes)})
+		pr.cel = &celParam{text: text}
+		pr.bad = text == nil
+		return
+	}
+	text, offset := bare(n)
+	c := p.compile(n, offset, text, p.celScope(pr.field))
+	pr.cel = &celParam{code: c}
+	pr.bad = c == nil
+}
+
+// celScope is what CEL of parameter f may mention.
+func (p *program) celScope(f stages.Field) scope {
+	return scope{what: f.Name, axes: len(p.spec.Axes), root: f.CEL, fields: f.Names}
+}
