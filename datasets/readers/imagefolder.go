@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -34,7 +35,7 @@ func (imageFolder) List(ctx context.Context, r datasets.Request) (*datasets.List
 	if stray != nil {
 		l.Warnings = append(l.Warnings, fmt.Sprintf("%d pictures lie beside the class folders and are left out: %s", len(stray), datasets.Names(names(stray))))
 	}
-	if err := listFolders(ctx, t, l, folders, r.Classes); err != nil {
+	if err := listFolders(ctx, t, l, base, nested(t, base, folders, r.Classes), r.Classes); err != nil {
 		return nil, err
 	}
 	l.Skipped = t.skipped
@@ -42,9 +43,10 @@ func (imageFolder) List(ctx context.Context, r datasets.Request) (*datasets.List
 }
 
 // listFolders makes every folder a class and lists its pictures. Folders that are not wanted are no more than named.
-func listFolders(ctx context.Context, t *tree, l *datasets.Listing, folders []string, wanted []datasets.Class) error {
+func listFolders(ctx context.Context, t *tree, l *datasets.Listing, base string, folders []string, wanted []datasets.Class) error {
 	for _, folder := range folders {
-		class := datasets.Class{Folder: path.Base(folder), Name: path.Base(folder)}
+		name := strings.TrimPrefix(folder, base+"/")
+		class := datasets.Class{Folder: name, Name: name}
 		label := len(l.Classes)
 		l.Classes = append(l.Classes, class)
 		if wanted != nil && !slices.ContainsFunc(wanted, func(c datasets.Class) bool { return c.Folder == class.Folder }) {
@@ -62,6 +64,22 @@ func listFolders(ctx context.Context, t *tree, l *datasets.Listing, folders []st
 		}
 	}
 	return nil
+}
+
+// nested puts folders in folders in the place of the outer ones, for classes that have a slash in their name: published generated sets have
+// F-16A/B as B in F-16A.
+func nested(t *tree, base string, folders []string, wanted []datasets.Class) []string {
+	for _, c := range wanted {
+		outer, _, inner := strings.Cut(c.Folder, "/")
+		if !inner || !fs.ValidPath(c.Folder) {
+			continue
+		}
+		if folder, ok := t.firstFolder(path.Join(base, c.Folder)); ok {
+			folders = slices.DeleteFunc(folders, func(f string) bool { return f == path.Join(base, outer) })
+			folders = append(folders, folder)
+		}
+	}
+	return folders
 }
 
 // splitFolder returns the folder, below the root, that holds the class folders.

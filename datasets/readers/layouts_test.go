@@ -74,6 +74,24 @@ func TestImageFolderOfAClassList(t *testing.T) {
 	}
 }
 
+func TestImageFolderOfClassesWithSlashes(t *testing.T) {
+	classes := []datasets.Class{{Folder: "F-16A/B", Name: "F-16A/B"}, {Folder: "F/A-18", Name: "F/A-18"}, {Folder: "Yak-42", Name: "Yak-42"}}
+	for root, split := range map[string]string{folder(t, "F-16A/B/1.png", "F/A-18/1.png", "Yak-42/1.png"): "", folder(t, "train/F-16A/B/1.png", "train/F/A-18/1.png", "train/Yak-42/1.png"): "train"} {
+		l, err := datasets.List(context.Background(), datasets.Request{Format: "imagefolder", Root: root, Split: split, Classes: classes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for label, s := range l.Samples {
+			if s.Label != label || s.Class != classes[label].Name {
+				t.Errorf("%v", s)
+			}
+		}
+		if len(l.Samples) != 3 || l.Warnings != nil {
+			t.Errorf("%v, warnings %q", l.Samples, l.Warnings)
+		}
+	}
+}
+
 func TestImageFolderFollowsLinks(t *testing.T) {
 	real, root := folder(t, "pictures/1.png"), folder(t, "fox/1.png")
 	if err := os.Symlink(filepath.Join(real, "pictures"), filepath.Join(root, "cat")); err != nil {

@@ -31,6 +31,7 @@ type golden struct {
 	} `json:"without_split_file"`
 	SplitFile string            `json:"split_file"`
 	WiSEFT    map[string]string `json:"wise_ft_layout"` // folder that WiSE-FT's users name, to where it is in this copy
+	Projected []int             // of ImageNet's logits i * 7919 mod 1000, what is left for the dataset's classes
 	Cases     []testCase
 
 	folder string
@@ -142,7 +143,29 @@ func (g *golden) run(t *testing.T, cases map[string]Outcome) {
 	for _, c := range g.Cases {
 		t.Run(c.Name, func(t *testing.T) { g.checkCase(t, c, cases) })
 	}
+	g.checkProjection(t, root)
 	g.checkCancelled(t, root)
+}
+
+// checkProjection projects logits of ImageNet's classes onto the dataset's.
+func (g *golden) checkProjection(t *testing.T, root string) {
+	if g.Projected == nil {
+		return
+	}
+	l := list(t, g.Format, root, "test")
+	projection, err := datasets.Projection(l.Classes, datasets.ImageNetClasses())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]int, len(projection))
+	for class, stand := range projection {
+		for _, i := range stand {
+			got[class] = max(got[class], i*7919%1000)
+		}
+	}
+	if !slices.Equal(got, g.Projected) {
+		t.Errorf("projected %v, want %v", got, g.Projected)
+	}
 }
 
 // check compares a split's listing with the golden's, and opens and decodes every picture.
