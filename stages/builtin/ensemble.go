@@ -56,10 +56,10 @@ func (e *Ensemble) NotBuilt() string {
 	return ""
 }
 
-// CopyOf says that the ends of the line are its parents.
+// CopyOf says that the ends of the line are its parents, with Fisher weights too.
 func (e *Ensemble) CopyOf() string {
 	switch {
-	case e.Method != "linear" || e.FisherFrom != nil || e.FisherTo != nil || e.Alpha == nil:
+	case e.Method != "linear" || e.Alpha == nil:
 		return ""
 	case *e.Alpha == 0:
 		return "from"
