@@ -269,6 +269,7 @@ func (t Table) finishColumn(i int) {
 	for _, r := range t.Rows {
 		c := r.Cells[i]
 		all = append(all, c.Values...)
+		all = append(all, c.Mean, c.Deviation)
 		if r.Oracle || len(c.Values) == 0 || math.IsNaN(c.Mean) {
 			continue
 		}

@@ -91,14 +91,20 @@ func (r *pastRun) axes() []report.Axis {
 	_ = yaml.Unmarshal(r.spec, &spec) // the order of columns is all that would be lost
 	var out []report.Axis
 	for i := 0; i+1 < len(spec.Sweep.Axes.Content); i += 2 {
-		out = append(out, report.Axis{Name: spec.Sweep.Axes.Content[i].Value})
-	}
-	for i := range out {
-		out[i].Replicates = slices.ContainsFunc(r.plan.Instances, func(in engine.InstanceRecord) bool {
-			return slices.ContainsFunc(in.Coords, func(c stages.Coord) bool { return c.Axis == out[i].Name && c.Replicate })
-		})
+		name := spec.Sweep.Axes.Content[i].Value
+		out = append(out, report.Axis{Name: name, Replicates: r.replicates(name, spec.Sweep.Axes.Content[i+1])})
 	}
 	return out
+}
+
+// replicates tells whether tables fold an axis: the spec says so, or where the axis is computed, its coordinates do.
+func (r *pastRun) replicates(axis string, values *yaml.Node) bool {
+	if values.Kind == yaml.MappingNode && len(values.Content) > 0 && values.Content[0].Value == "replicates" {
+		return true
+	}
+	return slices.ContainsFunc(r.plan.Instances, func(i engine.InstanceRecord) bool {
+		return slices.ContainsFunc(i.Coords, func(c stages.Coord) bool { return c.Axis == axis && c.Replicate })
+	})
 }
 
 // groups has one group for each stage that measured something, the ones that answer the question first.
