@@ -88,12 +88,12 @@ func crossAttention(p nn.Params, x, context *Node, heads int) *Node {
 
 // attend is softmax(q·kᵀ/√d)·v in each head, [batch, queries, dim].
 func attend(q, k, v *Node, heads int) *Node {
-	split := func(x *Node) *Node {
+	split := func(x *Node) *Node { // [batch, heads, pixels or tokens, dim/heads]
 		d := x.Shape().Dimensions
-		return Reshape(x, d[0], d[1], heads, d[2]/heads)
+		return TransposeAllAxes(Reshape(x, d[0], d[1], heads, d[2]/heads), 0, 2, 1, 3)
 	}
-	y, _ := attention.Core(split(q), split(k), split(v), attention.LayoutBSHD, attention.CoreOptions{})
-	return Reshape(y, q.Shape().Dimensions...)
+	y, _ := attention.Core(split(q), split(k), split(v), attention.LayoutBHSD, attention.CoreOptions{})
+	return Reshape(TransposeAllAxes(y, 0, 2, 1, 3), q.Shape().Dimensions...)
 }
 
 // geglu is the feed-forward layer of the Transformer, of four times its width, gated by half of its first map's
