@@ -18,7 +18,9 @@ func (c Config) TextFeatures(p nn.Params, tokens *Node) *Node {
 // Hidden is the text tower: the state at every token of tokens [batch, seq] after the final norm,
 // [batch, seq, width]. seq is at most Positions.
 func (c TextConfig) Hidden(p nn.Params, tokens *Node) *Node {
-	p = p.At("text_model")
+	if !p.Has("embeddings.token_embedding.weight") { // transformers 5 may save a lone text tower without the prefix
+		p = p.At("text_model")
+	}
 	x := nn.Embedding(p.At("embeddings.token_embedding"), tokens, c.Vocabulary, c.Width)
 	at := p.At("embeddings.position_embedding").Get("weight", c.Positions, c.Width)
 	x = Add(x, InsertAxes(Slice(at, AxisRange(0, tokens.Shape().Dimensions[1])), 0))
