@@ -28,6 +28,9 @@ type StageCounts struct {
 func (p *Plan) Counts() Counts {
 	e := p.Expansion
 	c := Counts{Points: len(e.Points), Stages: map[string]*StageCounts{}, Tables: map[string]int{}}
+	for name, cells := range e.Cells {
+		c.Tables[name] = len(cells)
+	}
 	for _, s := range e.Spec.Stages {
 		over := s.Over
 		if over == nil {

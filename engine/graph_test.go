@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,6 +22,7 @@ func TestMain(m *testing.M) {
 	if childMain() {
 		return
 	}
+	_ = flag.Set("rapid.checks", "20") // each is a run of its own, with durable records
 	goleak.VerifyTestMain(m)
 }
 
@@ -133,13 +137,27 @@ type eventLog struct{ events []Event }
 
 func (l *eventLog) add(e Event) { l.events = append(l.events, e) }
 
-// names lists the nodes that an event of kind was about.
+// logFailures shows why nodes failed, in the log of a test.
+func (l *eventLog) logFailures(t testing.TB) {
+	for _, e := range l.events {
+		if e.Kind == NodeFailed {
+			t.Logf("%s failed: %s", e.Name, e.Error)
+		}
+	}
+}
+
+// names lists the nodes that an event of kind was about, in plan order.
 func (l *eventLog) names(kind EventKind) string {
-	var out []string
+	var found []Event
 	for _, e := range l.events {
 		if e.Kind == kind {
-			out = append(out, e.Name)
+			found = append(found, e)
 		}
+	}
+	slices.SortStableFunc(found, func(a, b Event) int { return cmp.Compare(a.Node, b.Node) })
+	var out []string
+	for _, e := range found {
+		out = append(out, e.Name)
 	}
 	return strings.Join(out, " ")
 }

@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"regft/cache"
@@ -59,19 +61,23 @@ const maxPassed = 16
 // admitted takes resources for the jobs that fit, in their order.
 func (s *scheduler) admitted() []*job {
 	var start, wait []*job
-	stop := false
-	for _, j := range s.queue {
-		if stop || !s.pool.take(j.need) {
-			wait = append(wait, j)
-			stop = stop || j.passed >= maxPassed
+	k := 0
+	for ; k < len(s.queue) && !s.pool.full(); k++ {
+		j := s.queue[k]
+		if s.pool.take(j.need) {
+			for _, w := range wait {
+				w.passed++
+			}
+			start = append(start, j)
 			continue
 		}
-		for _, w := range wait {
-			w.passed++
+		wait = append(wait, j)
+		if j.passed >= maxPassed {
+			k++
+			break
 		}
-		start = append(start, j)
 	}
-	s.queue = wait
+	s.queue = append(wait, s.queue[k:]...)
 	return start
 }
 
@@ -99,6 +105,7 @@ func (s *scheduler) handle(m message) {
 	}
 }
 
+// enqueue lets j wait for resources, in plan order.
 func (s *scheduler) enqueue(j *job) {
 	j.need = j.node.needs(j.work.runner, s.machine)
 	if j.need.GPUs > s.machine.GPUs {
@@ -106,7 +113,8 @@ func (s *scheduler) enqueue(j *job) {
 		s.fail(j.node, fmt.Errorf("it needs %d GPUs and this machine has %d", j.need.GPUs, s.machine.GPUs))
 		return
 	}
-	s.queue = append(s.queue, j)
+	k, _ := slices.BinarySearchFunc(s.queue, j, func(a, b *job) int { return cmp.Compare(a.node.Index, b.node.Index) })
+	s.queue = slices.Insert(s.queue, k, j)
 }
 
 func (s *scheduler) succeed(m message) {

@@ -43,15 +43,33 @@ func NewLocal(store *cache.Dir, memory int64, version string) (*Local, error) {
 	if err := removeAbandoned(root); err != nil {
 		return nil, fmt.Errorf("removing folders of killed runs: %w", err)
 	}
-	dir, err := os.MkdirTemp(root, "run-")
-	if err != nil {
-		return nil, fmt.Errorf("making a folder for running stages: %w", err)
+	for {
+		l := &Local{store: store, shared: stages.NewShared(memory), version: version}
+		if ok, err := l.claim(root); ok || err != nil {
+			return l, err
+		}
 	}
-	l := &Local{store: store, shared: stages.NewShared(memory), version: version, dir: dir, lock: flock.New(dir + ".lock")}
+}
+
+// claim locks a folder below root, and makes it. It is not ok where another process took the lock's file for one left
+// behind, before it was locked.
+func (l *Local) claim(root string) (ok bool, err error) {
+	l.dir = filepath.Join(root, newRunID())
+	l.lock = flock.New(l.dir + ".lock")
 	if err := l.lock.Lock(); err != nil {
-		return nil, fmt.Errorf("locking %s: %w", dir, err)
+		return false, fmt.Errorf("locking %s: %w", l.dir, err)
 	}
-	return l, nil
+	locked, err := l.lock.Stat()
+	if err != nil {
+		return false, fmt.Errorf("locking %s: %w", l.dir, err)
+	}
+	if there, err := os.Stat(l.lock.Path()); err != nil || !os.SameFile(locked, there) {
+		return false, l.lock.Unlock()
+	}
+	if err := os.Mkdir(l.dir, 0o777); err != nil {
+		return false, fmt.Errorf("making a folder for running stages: %w", err)
+	}
+	return true, nil
 }
 
 // removeAbandoned removes the folders whose owner no longer holds their lock.

@@ -57,6 +57,9 @@ func (p *pool) take(want stages.Resources) bool {
 	return true
 }
 
+// full says that nothing fits: every job takes a core.
+func (p *pool) full() bool { return p.jobs == 0 || p.free.Cores == 0 }
+
 // give gives back what was taken.
 func (p *pool) give(had stages.Resources) { p.add(had, 1) }
 

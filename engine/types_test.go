@@ -96,16 +96,13 @@ var _ = stages.Register[odd](stages.Type{Name: "odd", Doc: "Misbehaves.", Versio
 // oddCalls counts runs of odd, so that each is unlike the last.
 var oddCalls atomic.Int64
 
-// deafEnds lets deaf stages end.
-var deafEnds = make(chan struct{})
-
 func (o *odd) Run(ctx context.Context, env *stages.Env) error {
 	n := oddCalls.Add(1)
 	switch o.How {
 	case "panic":
 		panic("as told")
 	case "deaf":
-		<-deafEnds
+		time.Sleep(2 * grace)
 	case "unlike":
 		return env.WriteFile("n.txt", fmt.Append(nil, n))
 	case "flaky":
@@ -132,15 +129,4 @@ func (o *odd) partial(env *stages.Env) error {
 	}
 	env.Host.Metric("value", 2)
 	return env.WriteFile("x.txt", []byte(strings.Repeat("x", o.N)))
-}
-
-// waitFor polls until ok, for at most two seconds.
-func waitFor(ok func() bool) bool {
-	for range 200 {
-		if ok() {
-			return true
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return false
 }

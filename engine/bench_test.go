@@ -1,0 +1,64 @@
+package engine
+
+import (
+	"fmt"
+	"testing"
+
+	"regft/specs"
+	"regft/stages"
+)
+
+// sweep is one constant, n sums of it, n sums of those, and a total: 2n + 2 nodes.
+func sweep(t testing.TB, n int) *graph {
+	g := newGraph(t)
+	base := g.add(g.stage("base", "const"), "", "value: 1")
+	train, eval := g.stage("train", "sum", "n"), g.stage("eval", "sum", "n")
+	var evals []*specs.Instance
+	for k := range n {
+		trained := g.add(train, fmt.Sprintf("n=%d", k), fmt.Sprintf("plus: %d", k), in("inputs", base))
+		evals = append(evals, g.add(eval, fmt.Sprintf("n=%d", k), "plus: 0.5", in("inputs", trained)))
+	}
+	g.add(g.stage("total", "sum"), "", "", gather("inputs", evals...))
+	return g
+}
+
+// BenchmarkNoOp10002 plans 10,002 nodes that are all there, and finds that nothing is to be done.
+func BenchmarkNoOp10002(b *testing.B) {
+	store := newStore(b)
+	g := sweep(b, 5000)
+	p := g.plan(store, Options{})
+	if _, _, err := runPlan(b.Context(), b, p, store, RunOptions{Machine: stages.Resources{Cores: 8, Memory: 1 << 30}}); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if p := g.plan(store, Options{}); p.Active() || len(p.Nodes) != 10002 {
+			b.Fatal("it is no no-op")
+		}
+	}
+}
+
+// BenchmarkPlan10002 plans 10,002 nodes of which none is there.
+func BenchmarkPlan10002(b *testing.B) {
+	store := newStore(b)
+	g := sweep(b, 5000)
+	for b.Loop() {
+		if counts := g.plan(store, Options{}).Counts().Total(); counts.Run != 10002 {
+			b.Fatalf("%d run", counts.Run)
+		}
+	}
+}
+
+// BenchmarkExecute measures the engine's own time for a node that does next to nothing, its records durable.
+func BenchmarkExecute(b *testing.B) {
+	const n = 500
+	for b.Loop() {
+		b.StopTimer()
+		store := newStore(b)
+		p := sweep(b, n/2-1).plan(store, Options{})
+		b.StartTimer()
+		if _, _, err := runPlan(b.Context(), b, p, store, RunOptions{Machine: stages.Resources{Cores: 8, Memory: 1 << 30}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*n), "µs/node")
+}
