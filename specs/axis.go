@@ -53,7 +53,7 @@ func (p *program) readAxis(a *Axis) {
 		a.bad = true
 		return
 	}
-	a.template = p.template(node, scope{what: "the definition of an axis", axes: a.index})
+	a.template = p.template(node, scope{what: "the definition of an axis", axes: a.index, above: true})
 	if a.template == nil {
 		a.bad = true
 		return

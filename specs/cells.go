@@ -92,8 +92,7 @@ func (x *expansion) ambiguous(t *Table, axis *Axis, a, b int32) {
 		}
 		return "null"
 	}
-	n := lookup(lookup(x.tree.Root, "tables"), t.Name)
-	d := x.tree.At(n, "a cell of table %s would hold %s=%s and %s=%s", t.Name, axis.Name, key(a), axis.Name, key(b))
+	d := x.tree.At(t.key, "a cell of table %s would hold %s=%s and %s=%s", t.Name, axis.Name, key(a), axis.Name, key(b))
 	d.Expected = fmt.Sprintf("%s in rows, columns or where, or a baseline for it", axis.Name)
 	d.Note = "only replicates fold into a mean"
 	x.report(d)
@@ -134,6 +133,9 @@ func (x *expansion) studied(s *Study) []*Instance {
 	}
 	if s.Around != "" {
 		return x.aroundBaseline(s)
+	}
+	if s.Compare == "" {
+		return nil
 	}
 	named := x.setOf(append([]string{s.Compare}, s.PairedBy...))
 	var out []*Instance

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	_ "regft/specs/internal/standin"
+	_ "regft/stages/toy"
 )
 
 // counted is what counts.json says of a spec.

@@ -111,7 +111,10 @@ func (x *expansion) cycle(path []*Stage, e edge) {
 	}
 	d := x.tree.Within(e.node, e.offset+e.start, e.offset+e.end, "stages need each other: %s", strings.Join(append(names, path[0].Name), " → "))
 	d.Note = "an arrow points to what a stage takes"
-	x.report(d)
+	if !x.cycles[d.Summary] {
+		x.cycles[d.Summary] = true
+		x.report(d)
+	}
 }
 
 // depend says which axes s depends on: those that it mentions, those of what it takes, and those tied to what it

@@ -38,12 +38,13 @@ type expansion struct {
 	layouts map[axisSet]*layout
 	pairs   map[[2]axisSet][][]int32
 	chosen  map[*code][]string
+	cycles  map[string]bool // reported
 }
 
 // expand makes points and instances. Where there are no points for a mistake, the stages are checked as far as they
 // mention no axis.
 func (p *program) expand(ctx context.Context) *Expansion {
-	x := &expansion{program: p, ctx: ctx, layouts: map[axisSet]*layout{}, pairs: map[[2]axisSet][][]int32{}, chosen: map[*code][]string{}}
+	x := &expansion{program: p, ctx: ctx, layouts: map[axisSet]*layout{}, pairs: map[[2]axisSet][][]int32{}, chosen: map[*code][]string{}, cycles: map[string]bool{}}
 	broken := p.whereBad || slices.ContainsFunc(p.spec.Axes, func(a *Axis) bool { return a.bad })
 	if !broken {
 		ids, err := p.points(ctx)
@@ -51,6 +52,7 @@ func (p *program) expand(ctx context.Context) *Expansion {
 		x.ids = ids
 		if !broken {
 			p.checkComparisons(false)
+			p.checkExcludes()
 			x.checkLate()
 		}
 	}
@@ -285,12 +287,17 @@ func (m *maker) output(producer *Instance, e entry, f stages.Field) (Ref, error)
 		kind = producer.kind
 	}
 	if kind != "" && !f.Takes(kind) {
-		d := m.tree.At(e.slot.node, "%s takes %s, and stage %s gives %s", f.Name, f.TypeName(), producer.Stage.Name, kind)
-		d.Note = fmt.Sprintf("stage %s is a %s", producer.Stage.Name, producer.Stage.Type.Name)
-		m.report(d)
+		m.report(m.wrongKind(e.slot, f, producer.Stage, kind))
 		return Ref{}, errInstance
 	}
 	return Ref{Instance: producer, Output: outputs[at].Name}, nil
+}
+
+// wrongKind is the mistake of an artifact that a parameter does not take.
+func (p *program) wrongKind(sl *slot, f stages.Field, from *Stage, kind stages.Kind) Diagnostic {
+	d := p.tree.At(sl.node, "%s takes %s, and stage %s gives %s", f.Name, f.TypeName(), from.Name, kind)
+	d.Note = fmt.Sprintf("stage %s uses %s", from.Name, from.Type.Name)
+	return d
 }
 
 func (m *maker) noOutput(producer *Instance, e entry) Diagnostic {

@@ -59,6 +59,7 @@ type program struct {
 	whereBad    bool
 	ties        []axisSet // axes that a condition, an included point or a computed axis mentions together
 	comparisons []comparison
+	blamed      map[*yaml.Node]bool // conditions with such a comparison: what they keep or remove follows from it
 	late        []lateField
 
 	named     map[string]bool // stages that stages[E] named in the evaluation at hand
@@ -72,7 +73,7 @@ type place struct {
 }
 
 func newProgram(tree *source.Tree) (*program, error) {
-	p := &program{tree: tree, told: map[place]bool{}, said: map[Diagnostic]bool{}, varValues: map[*yaml.Node]*varValue{}, files: map[string]*readFile{}, vars: &yaml.Node{Kind: yaml.MappingNode}}
+	p := &program{tree: tree, told: map[place]bool{}, said: map[Diagnostic]bool{}, blamed: map[*yaml.Node]bool{}, varValues: map[*yaml.Node]*varValue{}, files: map[string]*readFile{}, vars: &yaml.Node{Kind: yaml.MappingNode}}
 	name := strings.TrimSuffix(filepath.Base(tree.Name), filepath.Ext(tree.Name))
 	p.spec = &Spec{Path: tree.Name, Dir: tree.Dir, Name: name, program: p}
 	var err error
@@ -113,8 +114,9 @@ type section struct {
 	read func(*yaml.Node)
 }
 
-// sections reads the keys of mapping n by the readers, in the readers' order.
-func (p *program) sections(n *yaml.Node, what string, readers []section) {
+// sections reads the keys of mapping n by the readers, in the readers' order. It gives the keys that misspelt ones were
+// probably meant to be: that they are missing is no further mistake.
+func (p *program) sections(n *yaml.Node, what string, readers []section) (meant []string) {
 	var known []string
 	for _, s := range readers {
 		known = append(known, s.name)
@@ -124,6 +126,7 @@ func (p *program) sections(n *yaml.Node, what string, readers []section) {
 			d := p.tree.At(key, "%s has no key %q", what, key.Value)
 			d.Nearest, d.Expected = expr.Nearest(key.Value, known), listNames(known)
 			p.report(d)
+			meant = append(meant, d.Nearest)
 		}
 	}
 	for _, s := range readers {
@@ -131,12 +134,13 @@ func (p *program) sections(n *yaml.Node, what string, readers []section) {
 			s.read(v)
 		}
 	}
+	return meant
 }
 
 // read reads the whole spec.
 func (p *program) read() {
 	root := p.tree.Root
-	p.sections(root, "a spec", []section{
+	meant := p.sections(root, "a spec", []section{
 		{"version", p.readVersion},
 		{"name", p.readName},
 		{"seed", p.readSeed},
@@ -146,7 +150,7 @@ func (p *program) read() {
 		{"tables", p.readTables},
 		{"ablate", p.readStudies},
 	})
-	if s := lookup(root, "stages"); s == nil || len(s.Content) == 0 && s.Kind == yaml.MappingNode || s.Tag == "!!null" {
+	if s := lookup(root, "stages"); s == nil && !slices.Contains(meant, "stages") || s != nil && ( len(s.Content) == 0 && s.Kind == yaml.MappingNode || s.Tag == "!!null") {
 		at := root
 		if s != nil {
 			at = s

@@ -15,6 +15,7 @@ import (
 type scope struct {
 	what      string   // it is, in words: "a parameter"
 	axes      int      // how many of the axes, from the first
+	above     bool     // … those above the axis that it defines
 	artifacts bool     // stages.NAME is an artifact
 	outcomes  bool     // stages.NAME.metrics and .chosen
 	own       *Stage   // metrics and chosen alone are those of this stage
@@ -199,7 +200,7 @@ func (r *resolver) sweep(ref expr.Reference) (expr.Binding, *expr.Problem) {
 	}
 	a := r.p.axis(ref.Segs[0].Name)
 	switch {
-	case r.scope.axes == 0:
+	case r.scope.axes == 0 && !r.scope.above:
 		return expr.Binding{}, &expr.Problem{Span: ref.To(1), Summary: "axes mean nothing in " + r.scope.what, Note: "it is the same for all points"}
 	case a == nil:
 		return expr.Binding{}, r.noAxis(ref.Segs[0].Span, ref.Segs[0].Name)
@@ -227,6 +228,9 @@ func (r *resolver) noAxis(at expr.Span, name string) *expr.Problem {
 // listNames is "one of a, b, c", shortened.
 func listNames(names []string) string {
 	const most = 12
+	if len(names) == 1 {
+		return names[0]
+	}
 	if len(names) > most {
 		names = append(slices.Clone(names[:most]), "…")
 	}

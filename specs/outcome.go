@@ -96,7 +96,7 @@ func (p *program) stageNamed(args ...any) (expr.Handle, error) {
 	name, _ := args[0].(string)
 	if p.stage(name) == nil {
 		p.named[""] = true
-		return expr.Handle{}, fmt.Errorf("stages[…]: there is no stage %s%s", quoted(args[0]), nearestText(quoted(args[0]), p.stageNames()))
+		return expr.Handle{}, fmt.Errorf("stages[…]: there is no stage %s%s", quoted(args[0]), nearestText(name, p.stageNames()))
 	}
 	p.named[name] = true
 	h := expr.Handle{Stage: name}
@@ -152,7 +152,7 @@ func (r *resolver) outcome(ref expr.Reference, s *Stage, kind string, n int) (ex
 // checkChosen wants chosen.AXIS of a stage that chooses.
 func (r *resolver) checkChosen(ref expr.Reference, s *Stage, n int) *expr.Problem {
 	if _, chooses := s.chooser(); !chooses {
-		return &expr.Problem{Span: ref.To(n), Summary: fmt.Sprintf("stage %s chooses nothing: it is a %s", s.Name, s.Type.Name), Expected: "a stage of type select"}
+		return &expr.Problem{Span: ref.To(n), Summary: fmt.Sprintf("stage %s chooses nothing: it uses %s", s.Name, s.Type.Name), Expected: "a stage of type select"}
 	}
 	path := named(ref, n)
 	if len(path) > 0 && !slices.Contains(s.Gather, path[0]) {

@@ -159,6 +159,7 @@ func (p *program) checkComparisons(known bool) {
 		for _, k := range c.constants {
 			if k.Value != nil && !c.holds(k.Value) {
 				p.report(p.noConstant(c, k))
+				p.blamed[c.node] = true
 			}
 		}
 	}

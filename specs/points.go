@@ -54,7 +54,12 @@ func (p *program) points(ctx context.Context) ([][]int32, error) {
 	if e.err != nil {
 		return nil, e.err
 	}
-	p.checkFilters(e)
+	if !e.where && p.where != nil {
+		if !p.blamed[p.where] {
+			p.errorAt(p.where, "where keeps no point")
+		}
+		return nil, errFailed
+	}
 	points := e.split()
 	more, err := e.includedPoints(points)
 	return append(points, more...), err
@@ -219,16 +224,10 @@ func (f *filter) explain(frame *frame) {
 	}
 }
 
-// checkFilters reports a where that keeps nothing and excludes that remove nothing.
-func (p *program) checkFilters(e *product) {
-	if !e.where {
-		if p.where != nil {
-			p.errorAt(p.where, "where keeps no point")
-		}
-		return
-	}
+// checkExcludes reports excludes that remove nothing.
+func (p *program) checkExcludes() {
 	for _, f := range p.filters {
-		if !f.exclude || f.proven {
+		if !f.exclude || f.proven || p.blamed[f.node] {
 			continue
 		}
 		d := p.tree.At(f.node, "this excludes no point")

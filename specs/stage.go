@@ -56,6 +56,9 @@ func (p *program) readStages(n *yaml.Node) {
 			p.readStage(s)
 		}
 	}
+	for _, s := range p.spec.Stages {
+		p.checkKinds(s)
+	}
 }
 
 // readType finds the type of s.
@@ -83,7 +86,7 @@ func (p *program) readType(s *Stage) {
 }
 
 func (p *program) readStage(s *Stage) {
-	p.sections(s.node, "a stage", []section{
+	meant := p.sections(s.node, "a stage", []section{
 		{"uses", func(*yaml.Node) {}},
 		{"with", func(n *yaml.Node) { s.with = n }},
 		{"gather", func(n *yaml.Node) { p.readGather(s, n) }},
@@ -101,7 +104,11 @@ func (p *program) readStage(s *Stage) {
 		{"timeout", func(n *yaml.Node) { p.readTimeout(s, n) }},
 		{"retry", func(n *yaml.Node) { p.readRetry(s, n) }},
 	})
-	if s.Type.Name != "" {
+	switch {
+	case s.Type.Name == "":
+	case s.with == nil && slices.Contains(meant, "with"):
+		s.bad = true
+	default:
 		p.readWith(s)
 	}
 }

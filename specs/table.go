@@ -22,6 +22,7 @@ type Table struct {
 	Bold    string    // "max", "min" or ""
 	Place   Place
 
+	key   *yaml.Node
 	stage *Stage
 	where *code
 	bad   bool
@@ -63,7 +64,7 @@ func (p *program) readTables(n *yaml.Node) {
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, node := n.Content[i], n.Content[i+1]
-		t := &Table{Name: key.Value, Place: p.tree.Place(key)}
+		t := &Table{Name: key.Value, Place: p.tree.Place(key), key: key}
 		if !p.wantMapping(node, "table "+t.Name, "{of: STAGE, rows: [AXIS], columns: [AXIS], value: CEL}") {
 			continue
 		}
@@ -77,7 +78,7 @@ func (p *program) readTable(t *Table, key, node *yaml.Node) {
 	t.bad = t.stage == nil
 	of := scope{what: "a table", axes: len(p.spec.Axes), own: t.stage, chosen: true}
 	static := scope{what: "an average", axes: len(p.spec.Axes)}
-	p.sections(node, "a table", []section{
+	meant := p.sections(node, "a table", []section{
 		{"of", func(*yaml.Node) {}},
 		{"rows", func(n *yaml.Node) { t.Rows = p.axesOf(n, &t.bad) }},
 		{"columns", func(n *yaml.Node) { t.Columns = p.axesOf(n, &t.bad) }},
@@ -105,7 +106,7 @@ func (p *program) readTable(t *Table, key, node *yaml.Node) {
 			t.bad = true
 		}
 	}
-	if lookup(node, "value") == nil {
+	if lookup(node, "value") == nil && !slices.Contains(meant, "value") {
 		d := p.tree.At(key, "table %s has no value", t.Name)
 		d.Expected = "value: CEL, as in metrics.test.top1"
 		p.report(d)

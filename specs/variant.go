@@ -50,6 +50,7 @@ type builder struct {
 	partial bool // only what mentions no axis: there are no points
 	origin  map[*yaml.Node]*yaml.Node
 	skipped map[string]bool // parameters that are given, though not known
+	mapped  *yaml.Node      // what is decoded
 	variant *variant
 }
 
@@ -74,6 +75,7 @@ func (p *program) variant(s *Stage, f *frame, partial bool) *variant {
 
 func (b *builder) decode(s *Stage, n *yaml.Node) {
 	v := b.variant
+	b.mapped = n
 	runner, problems := s.Type.Decode(n, stages.Context{Dir: b.spec.Dir, Seed: b.spec.Seed})
 	for _, problem := range problems {
 		if b.skipped[problem.Param] || v.bad && problem.Node == n && problem.Param == "" {
@@ -107,7 +109,9 @@ func (b *builder) parameter(s *Stage, problem stages.Problem) {
 			d.Expected = listNames(problem.Names)
 		}
 	}
-	d.Note = "regft stages " + s.Type.Name + " lists the parameters"
+	if problem.Names != nil && problem.Got != "" && problem.Want == "" || problem.Node == b.mapped && problem.Param != "" {
+		d.Note = "regft stages " + s.Type.Name + " lists the parameters"
+	}
 	b.report(d)
 }
 

@@ -1,6 +1,7 @@
 package specs
 
 import (
+	"reflect"
 	"strings"
 
 	"regft/specs/expr"
@@ -27,9 +28,9 @@ func (p *program) readWith(s *Stage) {
 			pr.bad = true // Decode reports it
 			pr.field.Name = key.Value
 		case f.Kinds != nil:
-			p.readArtifacts(s, pr)
+			p.readArtifacts(pr)
 		case f.CEL != "" && node.Kind == yaml.ScalarNode && node.Tag != "!!null":
-			p.readCEL(s, pr)
+			p.readCEL(pr)
 		default:
 			pr.plain = p.template(node, scope{what: "a parameter", axes: len(p.spec.Axes)})
 			pr.bad = pr.plain == nil
@@ -42,7 +43,7 @@ func (p *program) readWith(s *Stage) {
 }
 
 // readArtifacts compiles a parameter that takes artifacts.
-func (p *program) readArtifacts(s *Stage, pr *param) {
+func (p *program) readArtifacts(pr *param) {
 	n := pr.node
 	switch {
 	case n.Tag == "!!null":
@@ -52,10 +53,10 @@ func (p *program) readArtifacts(s *Stage, pr *param) {
 		pr.bad = true
 	case pr.field.Map && n.Kind == yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			p.readSlot(s, pr, n.Content[i].Value, n.Content[i+1])
+			p.readSlot(pr, n.Content[i].Value, n.Content[i+1])
 		}
 	case pr.field.Map, n.Kind == yaml.MappingNode, n.Kind == yaml.SequenceNode && !pr.field.List():
-		d := p.tree.At(n, "%s takes %s", pr.field.Name, pr.field.TypeName())
+		d := p.tree.At(n, "%s takes %s, this is %s", pr.field.Name, pr.field.TypeName(), nodeWord(n))
 		d.Expected = "stages.NAME"
 		if pr.field.Map {
 			d.Expected = "{NAME: stages.NAME, …}"
@@ -65,19 +66,19 @@ func (p *program) readArtifacts(s *Stage, pr *param) {
 	case n.Kind == yaml.SequenceNode:
 		pr.list = true
 		for _, c := range n.Content {
-			p.readSlot(s, pr, "", c)
+			p.readSlot(pr, "", c)
 		}
 	default:
-		p.readSlot(s, pr, "", n)
+		p.readSlot(pr, "", n)
 	}
 }
 
-func (p *program) readSlot(s *Stage, pr *param, key string, n *yaml.Node) {
+func (p *program) readSlot(pr *param, key string, n *yaml.Node) {
 	sl := &slot{key: key, node: n}
-	sc := scope{what: "an artifact", axes: len(p.spec.Axes), artifacts: true}
+	sc := scope{what: "a parameter that takes artifacts", axes: len(p.spec.Axes), artifacts: true}
 	switch {
 	case n.Kind != yaml.ScalarNode || n.Tag == "!!null":
-		d := p.tree.At(n, "%s takes %s here", pr.field.Name, pr.field.TypeName())
+		d := p.tree.At(n, "%s takes %s here, this is %s", pr.field.Name, kindWords(pr.field), nodeWord(n))
 		d.Expected = "stages.NAME"
 		p.report(d)
 	case pr.field.Path && !strings.Contains(n.Value, "${"):
@@ -98,6 +99,28 @@ func (p *program) readSlot(s *Stage, pr *param, key string, n *yaml.Node) {
 		return
 	}
 	pr.slots = append(pr.slots, sl)
+}
+
+func nodeWord(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.SequenceNode:
+		return "a list"
+	case yaml.MappingNode:
+		return "a mapping"
+	}
+	return n.Value
+}
+
+// kindWords is what one place of f takes.
+func kindWords(f stages.Field) string {
+	f.Map = false
+	if f.List() {
+		f.Type = reflect.TypeFor[stages.Input]()
+	}
+	if f.Path {
+		return "a path, or " + f.TypeName() + " in ${}"
+	}
+	return f.TypeName()
 }
 
 // wantArtifact reports CEL that cannot give an artifact.
@@ -188,23 +211,44 @@ func (c *celParam) codes(f func(*code)) {
 }
 
 // readCEL compiles a parameter that is CEL by nature.
-func (p *program) readCEL(s *Stage, pr *param) {
+func (p *program) readCEL(pr *param) {
 	n := pr.node
 	spans, unclosed := splitText(n.Value)
 	inserted := unclosed >= 0 || len(spans) > 1 && strings.Contains(n.Value, "${")
 	if inserted {
 		text := p.template(n, scope{what: "a parameter", axes: len(p.spec.Axes)})
-		pr.cel = &celParam{text: text}
-		pr.bad = text == nil
+		if pr.bad = text == nil; !pr.bad {
+			pr.cel = &celParam{text: text}
+		}
 		return
 	}
 	text, offset := bare(n)
 	c := p.compile(n, offset, text, p.celScope(pr.field))
-	pr.cel = &celParam{code: c}
-	pr.bad = c == nil
+	if pr.bad = c == nil; !pr.bad {
+		pr.cel = &celParam{code: c}
+	}
 }
 
 // celScope is what CEL of parameter f may mention.
 func (p *program) celScope(f stages.Field) scope {
 	return scope{what: f.Name, axes: len(p.spec.Axes), root: f.CEL, fields: f.Names}
+}
+
+// checkKinds reports artifacts of a wrong kind as far as the types alone say it: also in stages that have no instances.
+func (p *program) checkKinds(s *Stage) {
+	for _, pr := range s.params {
+		for _, sl := range pr.slots {
+			if sl.code == nil || len(sl.code.stages) != 1 || sl.code.program.Text != "stages."+sl.code.stages[0].stage {
+				continue
+			}
+			from := p.stage(sl.code.stages[0].stage)
+			if from.Type.Name == "" {
+				continue
+			}
+			if kind, fixed := from.Type.FixedOut(); fixed && !pr.field.Takes(kind) {
+				p.report(p.wrongKind(sl, pr.field, from, kind))
+				s.bad = true
+			}
+		}
+	}
 }

@@ -127,7 +127,7 @@ func (d *decoder) value(v reflect.Value, f Field, n *yaml.Node, prefix string) {
 		return
 	}
 	if err := n.Decode(v.Addr().Interface()); err != nil {
-		d.bad(n, name, "%s: want %s, got %s%s", name, f.TypeName(), describe(n), reason(err))
+		d.bad(n, name, "%s: %s", name, reason(err, f, n))
 		return
 	}
 	d.limits(f, n, name)
@@ -143,12 +143,12 @@ func given(v reflect.Value) {
 	}
 }
 
-// reason is the text of an error of a parameter's own UnmarshalYAML; yaml.v3's own adds nothing.
-func reason(err error) string {
-	if _, own := err.(*yaml.TypeError); own {
-		return ""
+// reason is the text of an error of a parameter's own UnmarshalYAML; yaml.v3's own name Go types.
+func reason(err error, f Field, n *yaml.Node) string {
+	if _, foreign := err.(*yaml.TypeError); foreign {
+		return "want " + f.TypeName() + ", got " + describe(n)
 	}
-	return ": " + err.Error()
+	return err.Error()
 }
 
 func (d *decoder) limits(f Field, n *yaml.Node, name string) {
@@ -164,9 +164,14 @@ func (d *decoder) limits(f Field, n *yaml.Node, name string) {
 	}
 	for _, e := range elems {
 		if !slices.Contains(f.Enum, e.Value) {
-			d.problems = append(d.problems, Problem{Node: e, Param: name, Text: fmt.Sprintf("%s: %q is not a value of it", name, e.Value), Want: "one of " + strings.Join(f.Enum, ", "), Got: e.Value, Names: f.Enum})
+			d.problems = append(d.problems, Problem{Node: e, Param: name, Text: fmt.Sprintf("%s: %q is not a value of it", name, e.Value), Want: "one of " + strings.Join(f.choices(), ", "), Got: e.Value, Names: f.choices()})
 		}
 	}
+}
+
+// choices are the values of an enum that people write.
+func (f Field) choices() []string {
+	return slices.DeleteFunc(slices.Clone(f.Enum), func(s string) bool { return s == "" })
 }
 
 func (d *decoder) path(v reflect.Value, f Field, n *yaml.Node, name string) {

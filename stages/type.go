@@ -63,6 +63,12 @@ func (t Type) Field(name string) (Field, bool) {
 	return t.fields[i], true
 }
 
+// FixedOut is the kind of t's only output, where no parameter and no input decides it.
+func (t Type) FixedOut() (Kind, bool) {
+	_, varies := t.new().(Outputter)
+	return t.Out, !varies && t.OutAs == ""
+}
+
 // Outputs are the artifacts that r, a Runner of type t, gives. Kind is empty where it is that of an input (OutAs).
 func (t Type) Outputs(r Runner) []Output {
 	if o, ok := r.(Outputter); ok {

@@ -192,7 +192,7 @@ func (p *Program) problem(err error) *Problem {
 	var failed *types.Err
 	if errors.As(err, &failed) {
 		if at, ok := p.info.GetOffsetRange(failed.NodeID()); ok {
-			out.Span = Span{int(at.Start), max(int(at.Stop), int(at.Start)+1)}
+			out.Span = widen([]rune(p.Text), Span{int(at.Start), max(int(at.Stop), int(at.Start)+1)})
 		}
 	}
 	return out

@@ -17,6 +17,9 @@ import (
 func Nearest(got string, names []string) string {
 	best, distance := "", max(2, len(got)/3)+1
 	for _, n := range names {
+		if len(got) > 3 && strings.HasPrefix(n, got) && best == "" {
+			best = n
+		}
 		d := levenshtein.ComputeDistance(strings.ToLower(got), strings.ToLower(n))
 		if d < distance && d < max(len(got), len(n)) {
 			best, distance = n, d
@@ -26,6 +29,7 @@ func Nearest(got string, names []string) string {
 }
 
 var (
+	missing    = regexp.MustCompile(`missing '(.*)' at '(.*)'`)
 	mismatched = regexp.MustCompile(`(?:mismatched|extraneous) input (.*?) expecting|no viable alternative at input (.*)|token recognition error at: (.*)`)
 	overload   = regexp.MustCompile(`found no matching overload for '(.*)' applied to '(.*)'`)
 	undeclared = regexp.MustCompile(`undeclared reference to '([^']*)'`)
@@ -45,6 +49,9 @@ func syntaxProblems(text string, issues *cel.Issues) []*Problem {
 			p.Summary = "this is no CEL: it ends too early"
 		}
 		p.Note = habit(found, text)
+	}
+	if m := missing.FindStringSubmatch(first.Message); m != nil {
+		p.Summary = fmt.Sprintf("this is no CEL: a %s is missing", m[1])
 	}
 	if strings.TrimSpace(text) == "" {
 		p.Summary = "an empty expression"
@@ -88,7 +95,7 @@ func typeProblems(e *Env, res *resolution, issues *cel.Issues) []*Problem {
 	for _, err := range issues.Errors() {
 		p := &Problem{Span: Span{0, len(res.text)}, Summary: err.Message}
 		if at, ok := res.tree.SourceInfo().GetOffsetRange(err.ExprID); ok {
-			p.Span = Span{int(at.Start), max(int(at.Stop), int(at.Start)+1)}
+			p.Span = widen(res.text, Span{int(at.Start), max(int(at.Stop), int(at.Start)+1)})
 		}
 		if m := overload.FindStringSubmatch(err.Message); m != nil {
 			p.Summary = overloadText(m[1], m[2])

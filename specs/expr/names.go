@@ -304,5 +304,29 @@ func (r *resolution) span(e ast.Expr) Span {
 	if !ok {
 		return Span{0, len(r.text)}
 	}
-	return Span{int(at.Start), max(int(at.Stop), int(at.Start)+1)}
+	return widen(r.text, Span{int(at.Start), max(int(at.Stop), int(at.Start)+1)})
+}
+
+// widen is all of a call or an index, of which CEL gives the bracket.
+func widen(text []rune, s Span) Span {
+	if s.Start >= len(text) || text[s.Start] != '(' && text[s.Start] != '[' {
+		return s
+	}
+	open := text[s.Start]
+	end, depth := s.Start, 0
+	for ; end < len(text); end++ {
+		if strings.ContainsRune("([{", text[end]) {
+			depth++
+		}
+		if strings.ContainsRune(")]}", text[end]) {
+			if depth--; depth == 0 {
+				break
+			}
+		}
+	}
+	s.End = min(end+1, len(text))
+	for open == '(' && s.Start > 0 && IsName("x"+string(text[s.Start-1])) && text[s.Start-1] != '-' {
+		s.Start--
+	}
+	return s
 }

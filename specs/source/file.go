@@ -26,7 +26,8 @@ type File struct {
 }
 
 func newFile(name, path string, text []byte) *File {
-	return &File{Name: name, Path: path, lines: strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n")}
+	shown := strings.ReplaceAll(strings.ToValidUTF8(string(text), "\ufffd"), "\r\n", "\n")
+	return &File{Name: name, Path: path, lines: strings.Split(shown, "\n")}
 }
 
 // Line is the text of line n, from 1.

@@ -1,0 +1,106 @@
+package specs_test
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"regft/specs"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+var update = flag.Bool("update", false, "write the diagnostics of testdata/bad as they are")
+
+// TestBadSpecs checks every diagnostic, as people see it, of specs with mistakes. An archive holds spec.yaml and what it
+// reads, the --set flags (set, one a line), and the diagnostics (want).
+func TestBadSpecs(t *testing.T) {
+	archives, err := filepath.Glob("testdata/bad/*.txtar")
+	if err != nil || len(archives) == 0 {
+		t.Fatalf("no archives: %v", err)
+	}
+	for _, path := range archives {
+		path, err := filepath.Abs(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := diagnose(t, archive)
+			if *update {
+				writeWant(t, path, archive, got)
+			}
+			want := part(archive, "want")
+			if want == "" {
+				t.Fatal("a spec without a mistake")
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("diagnostics differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// diagnose loads and expands the archive's spec in a folder of its own, and renders what is wrong.
+func diagnose(t *testing.T, archive *txtar.Archive) string {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	for _, f := range archive.Files {
+		if f.Name == "want" || f.Name == "set" {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(f.Name), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(f.Name, f.Data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var sets []string
+	if lines := strings.TrimSuffix(part(archive, "set"), "\n"); lines != "" {
+		sets = strings.Split(lines, "\n")
+	}
+	s, problems := specs.Load("spec.yaml", sets)
+	if s != nil {
+		_, problems = s.Expand(context.Background())
+	}
+	var out bytes.Buffer
+	if err := problems.Render(&out, false); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func part(archive *txtar.Archive, name string) string {
+	for _, f := range archive.Files {
+		if f.Name == name {
+			return string(f.Data)
+		}
+	}
+	return ""
+}
+
+func writeWant(t *testing.T, path string, archive *txtar.Archive, want string) {
+	t.Helper()
+	for i, f := range archive.Files {
+		if f.Name == "want" {
+			archive.Files[i].Data = []byte(want)
+			if err := os.WriteFile(path, txtar.Format(archive), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	archive.Files = append(archive.Files, txtar.File{Name: "want", Data: []byte(want)})
+	if err := os.WriteFile(path, txtar.Format(archive), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
