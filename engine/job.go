@@ -133,7 +133,8 @@ func (s *scheduler) succeed(m message) {
 		} else {
 			s.summary.Hits++
 		}
-		n.State, n.found, e.Kind, e.Log = Hit, true, NodeHit, ""
+		n.State, e.Kind, e.Log = Hit, NodeHit, ""
+		n.found = m.result.Created.Before(s.started)
 	}
 	s.emitNode(n, e)
 	s.end(n)

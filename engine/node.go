@@ -33,7 +33,7 @@ type Node struct {
 	consumers []*Node       // takers, and those whose conditions read it
 	level     int           // 1 + the highest of the producers
 	before    *cache.Result // that the plan found, while the run looks again
-	found     bool          // Result was there and the node did not run
+	found     bool          // Result was there before the run
 	stirred   bool          // something that it needs may come out otherwise
 	demanded  bool          // the run needs its result
 	whole     bool          // the content of Result was seen to be there

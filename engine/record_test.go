@@ -61,16 +61,22 @@ func golden(t testing.TB) *graph {
 func TestResultsGolden(t *testing.T) {
 	r, s := recordRun(t, golden(t), newStore(t), t.TempDir())
 	equal(t, "failed", s.Failed, 0)
-	for _, name := range []string{resultsFile, tableFile} {
-		got := seconds.ReplaceAllString(readFile(t, r.Dir, name), "${1}SECONDS")
-		path := filepath.Join("testdata", name)
+	compareGolden(t, r, "small")
+}
+
+// compareGolden compares the results of a run with testdata/NAME.jsonl and .csv.
+func compareGolden(t *testing.T, r *Record, name string) {
+	t.Helper()
+	for _, file := range []string{resultsFile, tableFile} {
+		got := seconds.ReplaceAllString(readFile(t, r.Dir, file), "${1}SECONDS")
+		path := filepath.Join("testdata", name+filepath.Ext(file))
 		if *update {
 			if err := os.WriteFile(path, []byte(got), 0o666); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if want := readFile(t, "testdata", name); got != want {
-			t.Errorf("%s:\n%s\nwant:\n%s\n(go test ./engine -update writes it)", name, got, want)
+		if want := readFile(t, ".", path); got != want {
+			t.Errorf("%s:\n%s\nwant:\n%s\n(go test ./engine -update writes it)", file, got, want)
 		}
 	}
 }

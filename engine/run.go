@@ -37,14 +37,13 @@ func Run(ctx context.Context, p *Plan, x Executor, o RunOptions, events func(Eve
 	if err := p.Runnable(); err != nil {
 		return nil, err
 	}
-	started := time.Now()
 	s := newScheduler(ctx, p, x, o, events)
 	defer s.cancel()
 	counts := p.Counts()
 	s.emit(Event{Kind: RunStarted, Node: -1, Counts: &counts})
 	s.reportFound()
 	s.loop()
-	s.summary.Seconds = time.Since(started).Seconds()
+	s.summary.Seconds = time.Since(s.started).Seconds()
 	s.summary.Interrupted = ctx.Err() != nil
 	s.finish()
 	summary := s.summary
@@ -84,6 +83,7 @@ type scheduler struct {
 	inFlight int
 	looking  int
 	summary  Summary
+	started  time.Time
 
 	mu     sync.Mutex
 	events func(Event) // nil once the run has ended
@@ -94,7 +94,7 @@ const maxLooking = 8
 
 func newScheduler(ctx context.Context, p *Plan, x Executor, o RunOptions, events func(Event)) *scheduler {
 	s := &scheduler{plan: p, executor: x, options: o, machine: o.Machine, events: events,
-		waiting: map[*Node]int{}, messages: make(chan message)}
+		waiting: map[*Node]int{}, messages: make(chan message), started: time.Now()}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	if s.machine.Cores == 0 {
 		s.machine = ThisMachine()
