@@ -144,10 +144,21 @@ func (r *run) load(ctx context.Context, i int, out []float32) error {
 		err = r.transform(im, i, out)
 	}
 	if err != nil {
-		return fmt.Errorf("reading the picture %s: %w", r.loader.Names[i], err)
+		return &PictureError{i, r.loader.Names[i], err}
 	}
 	return nil
 }
+
+// A PictureError says which picture could not be loaded, and why.
+type PictureError struct {
+	Index int
+	Name  string
+	Err   error
+}
+
+func (e *PictureError) Error() string { return fmt.Sprintf("reading the picture %s: %v", e.Name, e.Err) }
+
+func (e *PictureError) Unwrap() error { return e.Err }
 
 // picture returns a picture's pixels, from the cache if they are there.
 func (l *Loader) picture(ctx context.Context, i int) (*pil.Image, error) {

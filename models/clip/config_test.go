@@ -118,12 +118,12 @@ func TestOpenRefuses(t *testing.T) {
 
 func TestReadPreprocessor(t *testing.T) {
 	other := clip.DefaultPreprocessor(28)
-	other.Resize, other.Mean, other.Std = 32, [3]float32{0.5, 0.5, 0.5}, [3]float32{0.25, 0.25, 0.25}
+	other.Resize, other.Resample, other.Mean, other.Std = 32, 2, [3]float32{0.5, 0.5, 0.5}, [3]float32{0.25, 0.25, 0.25}
 	for text, want := range map[string]clip.Preprocessor{
 		"":   clip.DefaultPreprocessor(28),
 		"{}": clip.DefaultPreprocessor(28),
 		`{"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}}`:                     clip.DefaultPreprocessor(28),
-		`{"size": 32, "crop_size": 28, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25]}`: other,
+		`{"size": 32, "crop_size": 28, "resample": 2, "rescale_factor": 0.00392156862745098, "do_resize": true, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25]}`: other,
 	} {
 		got, err := clip.ReadPreprocessor(folder(t, map[string]string{"preprocessor_config.json": text}), 28)
 		if err != nil {
@@ -139,6 +139,9 @@ func TestReadPreprocessor(t *testing.T) {
 		`{"size": 20}`:                          "resizes to 20",
 		`{"size": {"height": 30, "width": 28}}`: "neither",
 		`{"size": "large"}`:                     "preprocessor_config.json",
+		`{"do_normalize": false}`:               "preprocessor_config.json: do_normalize is false",
+		`{"do_center_crop": false}`:             "do_center_crop is false",
+		`{"rescale_factor": 1}`:                 "only 1/255",
 	} {
 		_, err := clip.ReadPreprocessor(folder(t, map[string]string{"preprocessor_config.json": text}), 28)
 		if err == nil || !strings.Contains(err.Error(), want) {

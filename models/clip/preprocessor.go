@@ -3,6 +3,7 @@ package clip
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"regft/models/checkpoint"
 )
@@ -10,16 +11,20 @@ import (
 // A Preprocessor is preprocessor_config.json: how a picture becomes pixels. The shorter edge is resized to Resize,
 // the middle Crop × Crop cut out, values divided by 255, and (x − Mean) / Std taken for each channel.
 type Preprocessor struct {
-	Resize int // pixels of the shorter edge
-	Crop   int // pixels a side
-	Mean   [3]float32
-	Std    [3]float32
+	Resize   int // pixels of the shorter edge
+	Crop     int // pixels a side
+	Resample int // Pillow's number of the filter: 2 bilinear, 3 bicubic, …
+	Mean     [3]float32
+	Std      [3]float32
 }
+
+// bicubic is Pillow's number of the filter of all published CLIP checkpoints.
+const bicubic = 3
 
 // DefaultPreprocessor is OpenAI's, for pictures of that size.
 func DefaultPreprocessor(size int) Preprocessor {
 	return Preprocessor{
-		Resize: size, Crop: size,
+		Resize: size, Crop: size, Resample: bicubic,
 		Mean: [3]float32{0.48145466, 0.4578275, 0.40821073},
 		Std:  [3]float32{0.26862954, 0.26130258, 0.27577711},
 	}
@@ -33,15 +38,14 @@ func ReadPreprocessor(files checkpoint.Files, image int) (Preprocessor, error) {
 	if _, err := files.Path(name); err != nil {
 		return p, nil
 	}
-	raw := struct {
-		Size edges      `json:"size"`
-		Crop edges      `json:"crop_size"`
-		Mean *[]float32 `json:"image_mean"`
-		Std  *[]float32 `json:"image_std"`
-	}{Size: edges(image), Crop: edges(image)}
+	raw := processor{Size: edges(image), Crop: edges(image), Resample: bicubic}
 	if err := checkpoint.ReadJSON(files, name, &raw); err != nil {
 		return p, err
 	}
+	if err := raw.refused(); err != nil {
+		return p, fmt.Errorf("%s: %w", name, err)
+	}
+	p.Resample = raw.Resample
 	p.Resize, p.Crop = int(raw.Size), int(raw.Crop)
 	for what, values := range map[*[3]float32]*[]float32{&p.Mean: raw.Mean, &p.Std: raw.Std} {
 		if values == nil {
@@ -53,6 +57,37 @@ func ReadPreprocessor(files checkpoint.Files, image int) (Preprocessor, error) {
 		copy(what[:], *values)
 	}
 	return p, p.validate(name, image)
+}
+
+// processor is transformers' CLIPImageProcessor.
+type processor struct {
+	Size        edges      `json:"size"`
+	Crop        edges      `json:"crop_size"`
+	Resample    int        `json:"resample"`
+	Mean        *[]float32 `json:"image_mean"`
+	Std         *[]float32 `json:"image_std"`
+	Factor      *float64   `json:"rescale_factor"`
+	DoResize    *bool      `json:"do_resize"`
+	DoCrop      *bool      `json:"do_center_crop"`
+	DoRescale   *bool      `json:"do_rescale"`
+	DoNormalize *bool      `json:"do_normalize"`
+}
+
+// refused tells of what CLIP's own preprocessing is not.
+func (c processor) refused() error {
+	steps := []struct {
+		name string
+		done *bool
+	}{{"do_resize", c.DoResize}, {"do_center_crop", c.DoCrop}, {"do_rescale", c.DoRescale}, {"do_normalize", c.DoNormalize}}
+	for _, step := range steps {
+		if step.done != nil && !*step.done {
+			return fmt.Errorf("%s is false: only resize, centre crop, rescale and normalise, all four, are supported", step.name)
+		}
+	}
+	if c.Factor != nil && math.Abs(*c.Factor*255-1) > 1e-6 {
+		return fmt.Errorf("rescale_factor is %v: only 1/255 is supported", *c.Factor)
+	}
+	return nil
 }
 
 func (p Preprocessor) validate(name string, image int) error {

@@ -1,11 +1,9 @@
 package builtin
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,13 +13,13 @@ import (
 	"regft/models/clip"
 	"regft/models/merge"
 	"regft/models/nn"
-	"regft/models/safetensors"
 	"regft/stages"
 )
 
 // The files of a classifier: a Hugging Face CLIP folder in two shards, so that every classifier of one source shares
 // the first by digest, and the head beside it.
 const (
+	configFile = "config.json"
 	textShard  = "model-00001-of-00002.safetensors" // text tower and logit_scale
 	imageShard = "model-00002-of-00002.safetensors"
 	shardIndex = "model.safetensors.index.json"
@@ -110,75 +108,6 @@ func (l layered) Path(name string) (string, error) {
 		return l.own.Path(name)
 	}
 	return l.shared.Path(name)
-}
-
-// writeOwn writes what a classifier has of its own, the image tower's shard and the head, into folder dir.
-func writeOwn(dir string, tower map[string]safetensors.Source, parameters nn.Arrays) error {
-	if err := writeTensors(filepath.Join(dir, imageShard), tower); err != nil {
-		return err
-	}
-	return writeTensors(filepath.Join(dir, clip.HeadFile), map[string]safetensors.Source{
-		"weight": source(parameters[clip.HeadWeight]), "bias": source(parameters[clip.HeadBias]),
-	})
-}
-
-func writeTensors(path string, tensors map[string]safetensors.Source) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	defer f.Close()
-	if err := safetensors.Write(f, tensors); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	return nil
-}
-
-func source(a nn.Array) safetensors.Source {
-	return safetensors.FromFloat32s(a.Values, a.Shape...).Source()
-}
-
-// imageTower are the tensors of the image tower among parameters.
-func imageTower(parameters nn.Arrays) map[string]safetensors.Source {
-	tower := map[string]safetensors.Source{}
-	for name, a := range parameters {
-		if clip.IsImageTower(name) {
-			tower[name] = source(a)
-		}
-	}
-	return tower
-}
-
-// keepShared hands on the files of a that a classifier derived from it does not change, but for those named.
-func keepShared(env *stages.Env, a stages.Artifact, but ...string) {
-	for _, f := range a.Manifest.Files {
-		if !slices.Contains(slices.Concat(ownFiles, but, []string{recipeFile}), f.Name) && !strings.Contains(f.Name, "/") {
-			env.Host.Output("", f)
-		}
-	}
-}
-
-// writeIndex says which shard holds which tensor, in transformers' form.
-func writeIndex(env *stages.Env, text, image []string, bytesTotal int) error {
-	index := map[string]any{"metadata": map[string]any{"total_size": bytesTotal}}
-	where := map[string]string{}
-	for _, name := range text {
-		where[name] = textShard
-	}
-	for _, name := range image {
-		where[name] = imageShard
-	}
-	index["weight_map"] = where
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(index); err != nil {
-		return fmt.Errorf("writing %s: %w", shardIndex, err)
-	}
-	return env.WriteFile(shardIndex, b.Bytes())
 }
 
 // A recipe is published merged, as a folder that transformers loads.

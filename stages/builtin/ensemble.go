@@ -100,10 +100,10 @@ func sameStart(ctx context.Context, from, to stages.Artifact) error {
 	if err := sameClasses(ctx, "from", from, "to", to); err != nil {
 		return err
 	}
-	for _, name := range []string{"config.json", textShard} {
-		a, _ := from.Manifest.Lookup(name)
-		b, _ := to.Manifest.Lookup(name)
-		if a.Digest != b.Digest {
+	for _, name := range []string{configFile, textShard} {
+		a, inFrom := from.Manifest.Lookup(name)
+		b, inTo := to.Manifest.Lookup(name)
+		if !inFrom || !inTo || a.Digest != b.Digest {
 			return fmt.Errorf("from and to come from different checkpoints (their %s differ): weights of models with different starts cannot be averaged", name)
 		}
 	}

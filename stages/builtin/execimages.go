@@ -71,13 +71,14 @@ func foundClasses(dir string) ([]datasets.Class, error) {
 }
 
 func listedImages(ctx context.Context, dir string) (*imageSet, error) {
-	r := datasets.Request{Format: "imagefolder", Root: dir}
 	classes, err := foundClasses(dir)
 	if err != nil {
 		return nil, err
 	}
-	r.Classes = classes
-	l, err := datasets.List(ctx, r)
+	if names, err := tree(ctx, dir); err != nil || len(names) == 0 || len(names) == 1 && classes != nil {
+		return &imageSet{classes: classes}, err // no pictures
+	}
+	l, err := datasets.List(ctx, datasets.Request{Format: "imagefolder", Root: dir, Classes: classes})
 	if err != nil {
 		return nil, err
 	}

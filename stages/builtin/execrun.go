@@ -1,7 +1,6 @@
 package builtin
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,18 +61,37 @@ func (e *Exec) positions() []int {
 	return out
 }
 
-// tree lists the files below dir; an empty folder lists as none, not as nil.
+// tree lists the files below dir; an empty folder lists as none, not as nil. Links to files are followed, and so is
+// dir itself; a link to a folder below it, and what is no file, are errors.
 func tree(ctx context.Context, dir string) ([]string, error) {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, err
+	}
 	names := []string{}
-	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err := errors.Join(err, ctx.Err()); err != nil || d.IsDir() {
 			return err
+		}
+		info, err := os.Stat(p)
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("%s is no file but %s: only files, links to files and folders can be kept", p, modeName(info.Mode()))
 		}
 		rel, err := filepath.Rel(dir, p)
 		names = append(names, filepath.ToSlash(rel))
 		return err
 	})
 	return names, err
+}
+
+func modeName(m fs.FileMode) string {
+	if m.IsDir() {
+		return "a link to a folder"
+	}
+	return "a pipe, socket or device"
 }
 
 // Run gives the command its inputs, runs it, and takes its outputs.
@@ -100,6 +118,9 @@ func (e *Exec) place(ctx context.Context, env *stages.Env, work string) error {
 	}
 	total, at := map[string]int{}, e.positions()
 	for _, in := range e.Reads {
+		if !fs.ValidPath(in.Key) || strings.ContainsAny(in.Key, `/\`) || in.Key == "." {
+			return fmt.Errorf("inputs: %q is no name of a file or folder in inputs/", in.Key)
+		}
 		total[in.Key]++
 	}
 	for i, in := range e.Reads {
@@ -258,18 +279,19 @@ func (e *Exec) collect(ctx context.Context, env *stages.Env, work string) error 
 }
 
 func collectOne(ctx context.Context, env *stages.Env, o stages.Output, path string, folder bool) error {
-	if o.Kind == stages.Images {
+	switch {
+	case o.Kind != stages.Files && !folder:
+		return fmt.Errorf("%s is a file, and %s are a folder", filepath.Base(path), o.Kind)
+	case o.Kind == stages.Images:
 		return collectImages(ctx, env, o.Name, path)
-	}
-	if !folder {
+	case o.Kind == stages.Classifier:
+		return collectClassifier(ctx, env, o.Name, path)
+	case !folder:
 		f, err := env.Host.Put(ctx, path)
 		if err != nil {
 			return err
 		}
-		f.Name = filepath.Base(path)
-		if o.Kind == stages.Files {
-			f.Name = onlyFile + f.Name
-		}
+		f.Name = onlyFile + filepath.Base(path)
 		env.Host.Output(o.Name, f)
 		return nil
 	}
@@ -297,8 +319,11 @@ func (e *Exec) measure(env *stages.Env, work string) error {
 		return fmt.Errorf("the command ended well and left no metrics: %w", err)
 	}
 	var m map[string]any
-	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&m); err != nil {
+	if err := json.Unmarshal(text, &m); err != nil {
 		return fmt.Errorf("metrics file %s: want a JSON object of numbers: %w", e.Metrics, err)
+	}
+	if m == nil {
+		return fmt.Errorf("metrics file %s: want a JSON object of numbers, got null", e.Metrics)
 	}
 	for _, name := range sortedKeys(m) {
 		x, ok := cache.DecodeFloat(m[name])

@@ -20,7 +20,7 @@ type Filter struct {
 	Data       stages.Input  `yaml:"data" in:"images" doc:"the pictures to choose from"`
 	By         string        `yaml:"by" default:"" enum:",clip_score,clip_confidence,duplicate" doc:"what ranks pictures; without it, the dataset's order"`
 	Classifier *stages.Input `yaml:"classifier" in:"classifier" doc:"scores the pictures for clip_score and clip_confidence"`
-	Keep       Keep          `yaml:"keep" cel:"image" doc:"{per_class: n}, {fraction: f}, or CEL over image.score, image.rank (0 to 1), image.correct and image.class"`
+	Keep       Keep          `yaml:"keep" cel:"image" names:"score,rank,correct,class" doc:"{per_class: n}, {fraction: f}, or CEL over image.score, image.rank (0 to 1), image.correct and image.class"`
 }
 
 // MetricNames says that the stage counts what it kept.

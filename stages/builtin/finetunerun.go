@@ -3,6 +3,7 @@ package builtin
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"path/filepath"
@@ -17,7 +18,12 @@ import (
 )
 
 // MetricNames are of the last step; validate_top1 is there with validate.
-func (f *FineTune) MetricNames() []string { return []string{"steps", "loss", "validate_top1"} }
+func (f *FineTune) MetricNames() []string {
+	if f.Validation == nil {
+		return []string{"steps", "loss"}
+	}
+	return []string{"steps", "loss", "validate_top1"}
+}
 
 // A tuning is one run of FineTune.
 type tuning struct {
@@ -26,6 +32,7 @@ type tuning struct {
 	backend    compute.Backend
 	start      *classifier
 	pictures   *pictureSet
+	validation *pictureSet // nil without validate
 	pixels     preprocess.CLIP
 	program    *train.Program
 	trainer    *train.Trainer
@@ -53,14 +60,15 @@ func (f *FineTune) Run(ctx context.Context, env *stages.Env) error {
 }
 
 func (f *FineTune) prepare(ctx context.Context, env *stages.Env) (*tuning, error) {
-	a, data := f.Classifier.Artifact(), f.Data.Artifact()
-	if err := sameClasses(ctx, "classifier", a, "data", data); err != nil {
-		return nil, err
-	}
 	t := &tuning{FineTune: f, env: env}
 	var err error
-	if t.pictures, err = openPictures(ctx, env, data); err != nil {
-		return nil, fmt.Errorf("data: %w", err)
+	if t.pictures, err = t.open(ctx, "data", f.Data); err != nil {
+		return nil, err
+	}
+	if f.Validation != nil {
+		if t.validation, err = t.open(ctx, "validate", *f.Validation); err != nil {
+			return nil, err
+		}
 	}
 	if err := f.checkLastBatch(len(t.pictures.Labels)); err != nil {
 		return nil, err
@@ -68,7 +76,7 @@ func (f *FineTune) prepare(ctx context.Context, env *stages.Env) (*tuning, error
 	if t.backend, err = backendOf(env); err != nil {
 		return nil, err
 	}
-	if t.start, err = openClassifier(ctx, t.backend, a); err != nil {
+	if t.start, err = openClassifier(ctx, t.backend, f.Classifier.Artifact()); err != nil {
 		return nil, err
 	}
 	t.pixels = preprocessing(t.start.Pixels)
@@ -78,13 +86,32 @@ func (f *FineTune) prepare(ctx context.Context, env *stages.Env) (*tuning, error
 	return t, t.begin()
 }
 
+// open opens the pictures of parameter name, which must be of the classifier's classes.
+func (t *tuning) open(ctx context.Context, name string, in stages.Input) (*pictureSet, error) {
+	if err := sameClasses(ctx, "classifier", t.Classifier.Artifact(), name, in.Artifact()); err != nil {
+		return nil, err
+	}
+	pictures, err := openPictures(ctx, t.env, in.Artifact())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return pictures, nil
+}
+
 // checkLastBatch refuses a last batch of one picture, which has no variance.
 func (f *FineTune) checkLastBatch(n int) error {
 	if n%f.BatchSize != 1 && f.BatchSize != 1 || f.VCReg == (VCReg{}) {
 		return nil
 	}
+	if n == 1 {
+		return errors.New("vc_reg needs the variance of a batch, and there is one picture in all: train on more, or set vc_reg to {variance: 0, covariance: 0}")
+	}
+	fits := f.BatchSize + 1
+	for n%fits == 1 {
+		fits++
+	}
 	return fmt.Errorf("%d pictures in batches of %d leave a last batch of one, which has no variance for vc_reg: "+
-		"set batch_size to %d, or change the number of pictures", n, f.BatchSize, f.BatchSize+1)
+		"set batch_size to %d, or change the number of pictures", n, f.BatchSize, fits)
 }
 
 // shareProgram prepares the step that all trainings of this shape compile once.
@@ -163,7 +190,7 @@ func (t *tuning) order(epoch int) []int {
 
 func (t *tuning) batches(ctx context.Context, order []int, transform func(*pil.Image, int, []float32) error) iter.Seq2[train.Batch, error] {
 	return func(yield func(train.Batch, error) bool) {
-		for b, err := range t.pictures.loader.Batches(ctx, order, t.BatchSize, t.pixels.Values(), transform) {
+		for b, err := range t.pictures.batches(ctx, order, t.BatchSize, t.pixels.Values(), transform) {
 			if err != nil {
 				yield(train.Batch{}, err)
 				return
@@ -179,15 +206,17 @@ func (t *tuning) batches(ctx context.Context, order []int, transform func(*pil.I
 	}
 }
 
-// stepped records a step, and keeps the state every checkpoint_every steps.
+// stepped records a step, and keeps the state after every checkpoint_every.
 func (t *tuning) stepped(r train.Record) error {
 	t.last = r
 	t.env.Host.Series(r.Step, map[string]float64{
 		"loss": float64(r.Loss), "cross_entropy": float64(r.CrossEntropy), "variance": float64(r.Variance), "covariance": float64(r.Covariance),
 		"learning_rate": r.LearningRate, "grad_norm": float64(r.GradNorm), "feature_variance": float64(r.FeatureVariance),
 	})
-	t.env.Host.Progress(r.Step+1, t.options().Steps, "steps")
-	if (r.Step+1)%t.CheckpointEvery != 0 {
+	steps := t.options().Steps
+	t.env.Host.Progress(r.Step+1, steps, "steps")
+	// Not at the end: whoever goes on takes the last step, which is what the metrics are of.
+	if done := r.Step + 1; done%t.CheckpointEvery != 0 || done == steps {
 		return nil
 	}
 	state, err := t.trainer.State()
@@ -203,22 +232,15 @@ func (t *tuning) stepped(r train.Record) error {
 
 // validate measures accuracy after an epoch.
 func (t *tuning) validate(ctx context.Context, epoch int) error {
-	if t.Validation == nil {
+	if t.validation == nil {
 		return nil
-	}
-	if err := sameClasses(ctx, "classifier", t.Classifier.Artifact(), "validate", t.Validation.Artifact()); err != nil {
-		return err
-	}
-	pictures, err := openPictures(ctx, t.env, t.Validation.Artifact())
-	if err != nil {
-		return err
 	}
 	e, err := newEncoding(ctx, t.env, t.backend, &classifier{Config: t.start.Config, Pixels: t.start.Pixels, Classes: t.start.Classes}, validationBatch)
 	if err != nil {
 		return err
 	}
 	e.weights = t.trainer.Weights()
-	features, err := e.features(ctx, pictures, func(int) {})
+	features, err := e.features(ctx, t.validation, func(int) {})
 	if err != nil {
 		return err
 	}
@@ -226,7 +248,7 @@ func (t *tuning) validate(ctx context.Context, epoch int) error {
 	if err != nil {
 		return err
 	}
-	t.accuracy = measure(logits, pictures.Labels, len(t.start.Classes))["top1"]
+	t.accuracy = measure(logits, t.validation.Labels, len(t.start.Classes))["top1"]
 	t.env.Host.Series(t.last.Step, map[string]float64{"validate_top1": t.accuracy})
 	t.env.Log.Info().Int("epoch", epoch+1).Float64("validate_top1", t.accuracy).Msg("epoch done")
 	return nil

@@ -2,8 +2,8 @@ package builtin
 
 import (
 	"errors"
-	"fmt"
 
+	"regft/datasets/prompts"
 	"regft/stages"
 )
 
@@ -55,18 +55,17 @@ func (g *Generate) Validate() error {
 	switch {
 	case ways != 1:
 		return errors.New("say what to draw in one way: classes with prompt, styles with dataset, or prompts")
+	case g.Prompts != nil && len(g.Prompts) == 0:
+		return errors.New("prompts is an empty list: there is nothing to draw")
+	case g.Prompts != nil && g.Prompt != "":
+		return errors.New("prompt is a template for classes or styles: leave it out where prompts are given")
 	case !g.Classes.IsZero() && g.Prompt == "":
 		return errors.New("classes need a prompt, a template such as \"a photo of a {}.\"")
 	case (g.Styles != "") != (g.Dataset != ""):
 		return errors.New("styles and dataset belong together: dataset names the entry of the file")
 	}
-	return checkTemplate(g.Prompt)
-}
-
-// checkTemplate wants a template to have a place for the class name.
-func checkTemplate(t string) error {
-	if t != "" && !hasSlot(t) {
-		return fmt.Errorf("template %q has no {} for the class name", t)
+	if g.Prompt != "" {
+		return prompts.CheckTemplate(g.Prompt)
 	}
 	return nil
 }

@@ -68,17 +68,18 @@ func (s *imageSet) write(env *stages.Env, out string, seed uint64) error {
 		env.Host.Output(out, im.blob)
 		rows[i] = im.Row
 	}
-	var metadata, classes bytes.Buffer
+	var metadata bytes.Buffer
 	if err := datasets.WriteRows(&metadata, rows); err != nil {
 		return fmt.Errorf("writing %s: %w", datasets.MetadataFile, err)
 	}
-	if err := datasets.WriteClasses(&classes, s.classes); err != nil {
-		return fmt.Errorf("writing %s: %w", datasets.ClassesFile, err)
+	classes, err := classLines(s.classes)
+	if err != nil {
+		return err
 	}
 	if err := os.WriteFile(filepath.Join(dir, datasets.MetadataFile), metadata.Bytes(), 0o666); err != nil {
 		return fmt.Errorf("writing %s: %w", datasets.MetadataFile, err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, datasets.ClassesFile), classes.Bytes(), 0o666); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, datasets.ClassesFile), classes, 0o666); err != nil {
 		return fmt.Errorf("writing %s: %w", datasets.ClassesFile, err)
 	}
 	return nil

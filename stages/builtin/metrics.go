@@ -35,8 +35,8 @@ func measure(logits []float32, labels []int, classes int) map[string]float64 {
 	}
 }
 
-// place is the label's rank among a picture's logits, equal ones in the order of labels; the largest probability; and
-// the label's log-likelihood.
+// place is the label's rank among a picture's logits, equal ones in the order of labels and NaN above all others, but a
+// label that is NaN itself is the last; the largest probability; and the label's log-likelihood.
 func place(row []float32, label int) (rank int, confidence, likelihood float64) {
 	top := math.Inf(-1)
 	for k, x := range row {
@@ -48,6 +48,9 @@ func place(row []float32, label int) (rank int, confidence, likelihood float64) 
 	sum := 0.0
 	for _, x := range row {
 		sum += math.Exp(float64(x) - top)
+	}
+	if row[label] != row[label] {
+		rank = len(row)
 	}
 	return rank, 1 / sum, float64(row[label]) - top - math.Log(sum)
 }

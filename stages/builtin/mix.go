@@ -84,7 +84,10 @@ func (m *Mix) take(i int, set *imageSet) ([]image, error) {
 	taken := make([]int, len(set.classes))
 	var out []image
 	for _, p := range set.images {
-		if p.Label != datasets.Unlabelled && taken[p.Label] < n {
+		if p.Label == datasets.Unlabelled {
+			return nil, fmt.Errorf("picture %s has no label, and per_class needs one", p.FileName)
+		}
+		if taken[p.Label] < n {
 			taken[p.Label]++
 			out = append(out, p)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 
 	"regft/compute"
 	"regft/datasets"
@@ -24,6 +25,7 @@ type pictureSet struct {
 	Classes []datasets.Class
 	Labels  []int
 	loader  *loader.Loader
+	path    func(ctx context.Context, i int) (string, error) // of picture i's file
 }
 
 // openPictures opens a set of labelled pictures. Decoded pictures are shared by all stages of the run.
@@ -50,6 +52,7 @@ func openPictures(ctx context.Context, env *stages.Env, a stages.Artifact) (*pic
 		return nil, err
 	}
 	open := func(ctx context.Context, i int) (io.ReadCloser, error) { return a.Open(ctx, names[i]) }
+	p.path = func(ctx context.Context, i int) (string, error) { return a.Path(ctx, names[i]) }
 	p.loader = &loader.Loader{Names: names, Open: open, Workers: env.Cores, Cache: cache.(*loader.Cache)}
 	return p, nil
 }
@@ -63,9 +66,32 @@ func (p *pictureSet) all() []int {
 	return order
 }
 
+// batches loads pictures in the order given. An error names the picture's file beside its name in the set.
+func (p *pictureSet) batches(ctx context.Context, order []int, size, values int, transform loader.Transform) iter.Seq2[loader.Batch, error] {
+	return func(yield func(loader.Batch, error) bool) {
+		for b, err := range p.loader.Batches(ctx, order, size, values, transform) {
+			if !yield(b, p.located(ctx, err)) {
+				return
+			}
+		}
+	}
+}
+
+func (p *pictureSet) located(ctx context.Context, err error) error {
+	var bad *loader.PictureError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	path, missing := p.path(ctx, bad.Index)
+	if missing != nil { // err is of the file already, and names it
+		return err
+	}
+	return fmt.Errorf("reading the picture %s (%s): %w", bad.Name, path, bad.Err)
+}
+
 // preprocessing is a checkpoint's, in the terms of package preprocess.
 func preprocessing(p clip.Preprocessor) preprocess.CLIP {
-	return preprocess.CLIP{Size: p.Resize, Crop: p.Crop, Filter: pil.Bicubic, Mean: p.Mean, Std: p.Std}
+	return preprocess.CLIP{Size: p.Resize, Crop: p.Crop, Filter: pil.Filter(p.Resample), Mean: p.Mean, Std: p.Std}
 }
 
 // An encoding turns pictures into features with one classifier.
@@ -77,10 +103,11 @@ type encoding struct {
 	batch      int
 }
 
-// newEncoding compiles the image tower, once in a run for all classifiers of a shape.
+// newEncoding compiles the image tower, once in a run for all classifiers of a shape. Pictures are decoded batch at a
+// time, in whole batches of the size that results are made with: no result depends on it.
 func newEncoding(ctx context.Context, env *stages.Env, backend compute.Backend, c *classifier, batch int) (*encoding, error) {
-	v, err := env.Shared.Get(ctx, fmt.Sprintf("image encoder %d %+v", batch, c.Config), func(context.Context) (any, int64, error) {
-		e, err := c.Config.NewImageEncoder(backend, batch)
+	v, err := env.Shared.Get(ctx, fmt.Sprintf("image encoder %+v", c.Config), func(context.Context) (any, int64, error) {
+		e, err := c.Config.NewImageEncoder(backend, clip.Batch)
 		return e, 0, err
 	})
 	if err != nil {
@@ -90,14 +117,15 @@ func newEncoding(ctx context.Context, env *stages.Env, backend compute.Backend, 
 	if err != nil {
 		return nil, err
 	}
-	return &encoding{c, preprocessing(c.Pixels), v.(*clip.Encoder[float32]), weights, batch}, nil
+	whole := (batch + clip.Batch - 1) / clip.Batch * clip.Batch
+	return &encoding{c, preprocessing(c.Pixels), v.(*clip.Encoder[float32]), weights, whole}, nil
 }
 
 // features are those of every picture, [n, projection], not normalised.
 func (e *encoding) features(ctx context.Context, p *pictureSet, progress func(done int)) ([]float32, error) {
 	var out []float32
 	done := 0
-	for b, err := range p.loader.Batches(ctx, p.all(), e.batch, e.pixels.Values(), e.evaluate) {
+	for b, err := range p.batches(ctx, p.all(), e.batch, e.pixels.Values(), e.evaluate) {
 		if err != nil {
 			return nil, err
 		}
@@ -118,7 +146,7 @@ func (e *encoding) evaluate(im *pil.Image, _ int, out []float32) error {
 
 // logits are the head's answers to features, [n, classes].
 func (e *encoding) logits(ctx context.Context, backend compute.Backend, features []float32) ([]float32, error) {
-	head, err := e.classifier.Config.NewHead(backend, e.batch, len(e.classifier.Classes))
+	head, err := e.classifier.Config.NewHead(backend, clip.Batch, len(e.classifier.Classes))
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func writeReport(env *stages.Env, page report.Page) error {
 	if err := page.WriteHTML(&html); err != nil {
 		return err
 	}
-	table := report.NewTable(page.Groups[0], page.Axes, "top1")
+	table := report.NewTable(page.Groups[0], page.Axes, "")
 	for name, text := range map[string]string{"report.html": html.String(), "table.md": table.Markdown(), "table.csv": table.CSV()} {
 		if err := env.WriteFile(name, []byte(text)); err != nil {
 			return err

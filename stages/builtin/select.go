@@ -20,10 +20,10 @@ var _ = stages.Register[Select](stages.Type{
 // Select hands on one of its candidates. NaN never wins; ties go to the first.
 type Select struct {
 	From     []stages.Input `yaml:"from" in:"any" doc:"the candidates, by gather"`
-	Scores   []stages.Input `yaml:"scores" in:"scores" doc:"their scores, by gather; a candidate with several counts by their mean"`
+	Scores   []stages.Input `yaml:"scores" in:"scores" pool:"pool" doc:"their scores, by gather; a candidate with several counts by their mean"`
 	Maximize *stages.Expr   `yaml:"maximize" cel:"metrics" doc:"what the best has most of"`
 	Minimize *stages.Expr   `yaml:"minimize" cel:"metrics" doc:"what the best has least of"`
-	Pool     []string       `yaml:"pool" optional:"true" key:"-" doc:"replicate axes that choose together, on the mean"`
+	Pool     []string       `yaml:"pool" optional:"true" axes:"replicates" key:"-" doc:"replicate axes that choose together, on the mean"`
 }
 
 // Validate wants one goal.
@@ -44,21 +44,12 @@ func (s *Select) pairs() [][]int {
 	out := make([][]int, len(s.From))
 	for i, from := range s.From {
 		for j, score := range s.Scores {
-			if agree(from.Coords, score.Coords) {
+			if stages.Agree(from.Coords, score.Coords) {
 				out[i] = append(out[i], j)
 			}
 		}
 	}
 	return out
-}
-
-func agree(a, b []stages.Coord) bool {
-	for _, x := range a {
-		if slices.ContainsFunc(b, func(y stages.Coord) bool { return y.Axis == x.Axis && y.Key != x.Key }) {
-			return false
-		}
-	}
-	return true
 }
 
 // Run chooses, and hands on the files of the chosen.

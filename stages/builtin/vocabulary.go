@@ -57,9 +57,18 @@ func (v vocabulary) source(template bool) stages.Source {
 
 // writeClasses adds classes.txt to the output.
 func writeClasses(env *stages.Env, classes []datasets.Class) error {
+	text, err := classLines(classes)
+	if err != nil {
+		return err
+	}
+	return env.WriteFile(datasets.ClassesFile, text)
+}
+
+// classLines is the text of classes.txt.
+func classLines(classes []datasets.Class) ([]byte, error) {
 	var b bytes.Buffer
 	if err := datasets.WriteClasses(&b, classes); err != nil {
-		return fmt.Errorf("writing %s: %w", datasets.ClassesFile, err)
+		return nil, fmt.Errorf("writing %s: %w", datasets.ClassesFile, err)
 	}
-	return env.WriteFile(datasets.ClassesFile, b.Bytes())
+	return b.Bytes(), nil
 }

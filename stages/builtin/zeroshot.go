@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"regft/datasets/prompts"
 	"regft/stages"
 
 	"gopkg.in/yaml.v3"
@@ -36,18 +37,35 @@ func (z *ZeroShot) Validate() error {
 	case z.Templates == nil && z.Prompts == "" && z.Styles == "":
 		return errors.New("describe the classes: give templates or prompts")
 	}
-	for _, t := range z.Templates {
-		if len(z.Templates) > 1 || strings.Contains(t, " ") {
-			if err := checkTemplate(t); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return z.Templates.check()
 }
 
 // Templates is a list of templates, or one name of a set of them.
 type Templates []string
+
+// texts are the templates themselves.
+func (t Templates) texts() ([]string, error) {
+	if len(t) == 1 && prompts.CheckTemplate(t[0]) != nil && !strings.Contains(t[0], " ") {
+		return prompts.Set(t[0])
+	}
+	return t, nil
+}
+
+func (t Templates) check() error {
+	texts, err := t.texts()
+	if err != nil {
+		return err
+	}
+	if t != nil && len(texts) == 0 {
+		return errors.New("templates is an empty list")
+	}
+	for _, text := range texts {
+		if err := prompts.CheckTemplate(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // TypeName is what errors call it.
 func (Templates) TypeName() string { return "a list of templates with {}, or the name of a set" }
@@ -58,6 +76,3 @@ func (t *Templates) UnmarshalYAML(n *yaml.Node) error {
 	*t = list
 	return err
 }
-
-// hasSlot reports whether a template has a place for the class name.
-func hasSlot(t string) bool { return strings.Contains(t, "{}") }

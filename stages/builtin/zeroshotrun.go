@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"regft/compute"
 	"regft/datasets"
@@ -14,7 +12,6 @@ import (
 	"regft/models/checkpoint"
 	"regft/models/clip"
 	"regft/models/nn"
-	"regft/models/safetensors"
 	"regft/stages"
 )
 
@@ -55,13 +52,10 @@ func (z *ZeroShot) sentences(v vocabulary) ([][]string, error) {
 		}
 		return file.For(v.Classes)
 	}
-	templates := []string(z.Templates)
-	if templates == nil {
-		templates = []string{v.Template}
-	}
-	if len(templates) == 1 && !hasSlot(templates[0]) {
+	templates := []string{v.Template}
+	if z.Templates != nil {
 		var err error
-		if templates, err = prompts.Set(templates[0]); err != nil {
+		if templates, err = z.Templates.texts(); err != nil {
 			return nil, err
 		}
 	}
@@ -89,7 +83,7 @@ func (z *ZeroShot) Run(ctx context.Context, env *stages.Env) error {
 	files := filesOf(ctx, a, "")
 	c, err := clip.Open(backend, files)
 	if err != nil {
-		return fmt.Errorf("checkpoint %s: %w", z.Checkpoint.Path, err)
+		return fmt.Errorf("checkpoint%s: %w", z.where(), err)
 	}
 	defer c.Close()
 	head, err := zeroShotHead(ctx, env, backend, c, files, sentences)
@@ -99,7 +93,19 @@ func (z *ZeroShot) Run(ctx context.Context, env *stages.Env) error {
 	if z.Checkpoint.Path == "" {
 		return z.rehead(ctx, env, backend, a, v.Classes, head)
 	}
-	return writeZeroShot(ctx, env, a, c, v.Classes, head)
+	dir, err := env.OutputDir("")
+	if err != nil {
+		return err
+	}
+	return writeClassifier(dir, files, c, head, v.Classes)
+}
+
+// where is the checkpoint's folder, for errors.
+func (z *ZeroShot) where() string {
+	if z.Checkpoint.Path == "" {
+		return ""
+	}
+	return " " + z.Checkpoint.Path
 }
 
 // start is the checkpoint folder, or the classifier given in its place.
@@ -189,59 +195,6 @@ func unit[T float32 | float64](v []T) []float64 {
 		out[k] = float64(x) / math.Sqrt(sum)
 	}
 	return out
-}
-
-// writeZeroShot splits a published checkpoint into the two shards of a classifier, and adds the head.
-func writeZeroShot(ctx context.Context, env *stages.Env, a stages.Artifact, c *clip.Checkpoint, classes []datasets.Class, head nn.Arrays) error {
-	text, tower := map[string]safetensors.Source{}, map[string]safetensors.Source{}
-	size := 0
-	for _, name := range c.Weights.Names() {
-		t, _ := c.Weights.Lookup(name)
-		size += len(t.Data)
-		if clip.IsImageTower(name) {
-			tower[name] = t.Source()
-		} else {
-			text[name] = t.Source()
-		}
-	}
-	dir, err := env.OutputDir("")
-	if err != nil {
-		return err
-	}
-	if err := writeTensors(filepath.Join(dir, textShard), text); err != nil {
-		return err
-	}
-	if err := writeOwn(dir, tower, head); err != nil {
-		return err
-	}
-	if err := writeIndex(env, sortedKeys(text), sortedKeys(tower), size); err != nil {
-		return err
-	}
-	if err := copySmallFiles(ctx, env, a); err != nil {
-		return err
-	}
-	return writeClasses(env, classes)
-}
-
-// copySmallFiles copies configs and tokenizer: a classifier outlives the folder that it came from.
-func copySmallFiles(ctx context.Context, env *stages.Env, a stages.Artifact) error {
-	for _, f := range a.Manifest.Files {
-		if isWeights(f.Name) {
-			continue
-		}
-		content, err := a.ReadFile(ctx, f.Name)
-		if err != nil {
-			return err
-		}
-		if err := env.WriteFile(f.Name, content); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func isWeights(name string) bool {
-	return strings.HasSuffix(name, ".safetensors") || strings.HasSuffix(name, ".bin") || strings.HasSuffix(name, ".index.json")
 }
 
 // rehead puts a new head on a classifier's image tower.
