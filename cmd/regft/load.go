@@ -46,7 +46,7 @@ func (a *app) expand(cmd *cobra.Command, path string, f specFlags) (*specs.Expan
 
 // diagnose shows ds: on standard error for people, on standard output for editors and for GitHub.
 func (a *app) diagnose(ds specs.Diagnostics, asJSON bool) error {
-	if os.Getenv("GITHUB_ACTIONS") == "true" {
+	if os.Getenv("GITHUB_ACTIONS") == "true" && !asJSON {
 		if err := ds.GitHub(a.out); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -259,12 +260,19 @@ func keys(values map[string]any) map[string]string {
 	return out
 }
 
-// keyText is the key of an axis' value as results hold it.
+// keyText is the key of an axis' value as results hold it. The order of an object's fields is lost there.
 func keyText(v any) string {
-	if s, ok := v.(string); ok {
-		return s
+	switch v := v.(type) {
+	case string:
+		return v
+	case map[string]any:
+		var fields []string
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			fields = append(fields, name+"="+keyText(v[name]))
+		}
+		return strings.Join(fields, ",")
 	}
-	return strings.Trim(stages.CanonicalJSON(v), "{}")
+	return stages.CanonicalJSON(v)
 }
 
 // stages sums up the nodes of each stage.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"regft/engine"
@@ -140,13 +141,13 @@ func (*lines) close() {}
 type bars struct {
 	tally
 	progress *mpb.Progress
-	whole    *mpb.Bar
-	nodes    map[int]*mpb.Bar
+	whole    *bar
+	nodes    map[int]*bar
 }
 
 func newBars(w io.Writer) *bars {
-	p := mpb.New(mpb.WithOutput(w), mpb.WithWidth(40), mpb.WithRefreshRate(120*time.Millisecond))
-	return &bars{progress: p, nodes: map[int]*mpb.Bar{}}
+	p := mpb.New(mpb.WithOutput(w), mpb.WithWidth(40), mpb.WithAutoRefresh(), mpb.WithRefreshRate(120*time.Millisecond))
+	return &bars{progress: p, nodes: map[int]*bar{}}
 }
 
 func (b *bars) event(e engine.Event) {
@@ -155,11 +156,13 @@ func (b *bars) event(e engine.Event) {
 	}
 	switch e.Kind {
 	case engine.RunStarted:
-		b.whole = b.bar("all", int64(b.total), "nodes", mpb.BarPriority(1<<30))
+		b.whole = b.bar("all", int64(b.total), mpb.BarPriority(1<<30))
+		b.whole.setUnit("nodes")
 	case engine.NodeStarted:
-		b.nodes[e.Node] = b.bar(e.Name, 0, "", mpb.BarRemoveOnComplete())
+		b.nodes[e.Node] = b.bar(e.Name, 0, mpb.BarRemoveOnComplete())
 	case engine.NodeProgress:
 		if bar := b.nodes[e.Node]; bar != nil {
+			bar.setUnit(e.Unit)
 			bar.SetTotal(int64(e.Total), false)
 			bar.SetCurrent(int64(min(e.Done, e.Total-1))) // it completes when the node ends
 		}
@@ -185,13 +188,49 @@ func (b *bars) end(e engine.Event) {
 	}
 }
 
-func (b *bars) bar(name string, total int64, unit string, options ...mpb.BarOption) *mpb.Bar {
-	return b.progress.AddBar(total, append(options,
+func (b *bars) close() {
+	for _, bar := range b.nodes {
+		bar.Abort(true)
+	}
+	if b.whole != nil {
+		b.whole.Abort(true)
+	}
+	b.progress.Wait()
+}
+
+// A bar is one line of bars: how much of what is done, for how long, and how long it may still take.
+type bar struct {
+	*mpb.Bar
+	started time.Time
+	unit    atomic.Pointer[string] // the bars' own goroutine reads it
+}
+
+func (b *bars) bar(name string, total int64, options ...mpb.BarOption) *bar {
+	one := &bar{started: time.Now()}
+	one.Bar = b.progress.AddBar(total, append(options,
 		mpb.PrependDecorators(decor.Name(shorten(name, 44), decor.WCSyncSpaceR)),
-		mpb.AppendDecorators(
-			decor.CountersNoUnit("%d/%d "+unit, decor.WCSyncSpace),
-			decor.OnComplete(decor.AverageETA(decor.ET_STYLE_HHMMSS, decor.WCSyncSpace), ""),
-		))...)
+		mpb.AppendDecorators(decor.Any(one.counts, decor.WCSyncSpace), decor.Any(one.times, decor.WCSyncSpace)))...)
+	return one
+}
+
+func (b *bar) setUnit(unit string) { b.unit.Store(&unit) }
+
+func (b *bar) counts(s decor.Statistics) string {
+	unit := b.unit.Load()
+	if s.Total <= 0 || unit == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d %s", s.Current, s.Total, *unit)
+}
+
+func (b *bar) times(s decor.Statistics) string {
+	passed := time.Since(b.started)
+	text := passed.Round(time.Second).String()
+	if s.Current <= 0 || s.Current >= s.Total {
+		return text
+	}
+	left := time.Duration(float64(passed) * float64(s.Total-s.Current) / float64(s.Current))
+	return text + ", about " + left.Round(time.Second).String() + " left"
 }
 
 // plural counts a noun.
@@ -208,14 +247,4 @@ func shorten(name string, most int) string {
 		return string(runes[:most-1]) + "…"
 	}
 	return name
-}
-
-func (b *bars) close() {
-	for _, bar := range b.nodes {
-		bar.Abort(true)
-	}
-	if b.whole != nil {
-		b.whole.Abort(true)
-	}
-	b.progress.Wait()
 }

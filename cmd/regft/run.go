@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"regft/cache"
 	"regft/engine"
@@ -185,7 +186,9 @@ func (a *app) showFailures(past *engine.Past, failures []engine.Event) {
 	for _, e := range failures[:min(len(failures), maxFailures)] {
 		fmt.Fprintf(a.err, "\n%s failed: %s\n", e.Name, e.Error)
 		for _, line := range tail(filepath.Join(past.Dir, e.Log), tailLines) {
-			fmt.Fprintf(a.err, "  | %s\n", line)
+			if !strings.Contains(line, e.Error) { // it is told already
+				fmt.Fprintf(a.err, "  | %s\n", line)
+			}
 		}
 	}
 	if n := len(failures) - maxFailures; n > 0 {

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"regft/engine"
+)
+
+// aRun is the events of a run of three nodes: one done, one failed, and one that cannot run for that.
+func aRun(start time.Time) []engine.Event {
+	at := func(seconds float64) time.Time { return start.Add(time.Duration(seconds * float64(time.Second))) }
+	counts := &engine.Counts{Stages: map[string]*engine.StageCounts{"all": {Nodes: 3, Run: 3}}}
+	return []engine.Event{
+		{Kind: engine.RunStarted, Node: -1, Time: at(0), Counts: counts},
+		{Kind: engine.NodeStarted, Node: 0, Name: "pictures[style=photo]", Time: at(0)},
+		{Kind: engine.NodeProgress, Node: 0, Name: "pictures[style=photo]", Done: 1, Total: 64, Unit: "pictures", Time: at(1)},
+		{Kind: engine.NodeProgress, Node: 0, Name: "pictures[style=photo]", Done: 12, Total: 64, Unit: "pictures", Time: at(11)},
+		{Kind: engine.NodeProgress, Node: 0, Name: "pictures[style=photo]", Done: 13, Total: 64, Unit: "pictures", Time: at(12)},
+		{Kind: engine.NodeRetry, Node: 0, Name: "pictures[style=photo]", Error: "no luck\nat all", Time: at(13)},
+		{Kind: engine.NodeDone, Node: 0, Name: "pictures[style=photo]", Seconds: 92.4, Time: at(93)},
+		{Kind: engine.NodeStarted, Node: 1, Name: "tuned", Time: at(93)},
+		{Kind: engine.NodeFailed, Node: 1, Name: "tuned", Error: "loss is NaN at step 3", Time: at(94)},
+		{Kind: engine.NodeBlocked, Node: 2, Name: "scores", Time: at(94)},
+		{Kind: engine.RunEnded, Node: -1, Time: at(94), Summary: &engine.Summary{Executed: 1, Failed: 1, Blocked: 1}},
+	}
+}
+
+func TestLines(t *testing.T) {
+	var b strings.Builder
+	l := &lines{out: &b, told: map[int]time.Time{}}
+	for _, e := range aRun(time.Unix(0, 0)) {
+		l.event(e)
+	}
+	l.close()
+	const want = `        pictures[style=photo] 12 of 64 pictures
+        pictures[style=photo] failed, once more: no luck
+[1/3] pictures[style=photo] done in 1m32s
+[2/3] tuned FAILED: loss is NaN at step 3
+[3/3] scores not run: something that it needs failed
+`
+	if b.String() != want {
+		t.Errorf("got\n%swant\n%s", b.String(), want)
+	}
+}
+
+// TestBarsEnd holds that bars come to an end, whatever still runs, and leave a line for what ended.
+func TestBarsEnd(t *testing.T) {
+	for _, events := range [][]engine.Event{aRun(time.Now()), aRun(time.Now())[:4], nil} {
+		var b strings.Builder
+		ended := make(chan struct{})
+		go func() {
+			d := newBars(&b)
+			for _, e := range events {
+				d.event(e)
+			}
+			d.close()
+			close(ended)
+		}()
+		select {
+		case <-ended:
+		case <-time.After(5 * time.Second):
+			t.Fatalf("bars of %d events do not end", len(events))
+		}
+		if len(events) > 4 && !strings.Contains(b.String(), "tuned FAILED: loss is NaN at step 3") {
+			t.Errorf("the failure left no line: %q", b.String())
+		}
+	}
+}
