@@ -3,7 +3,7 @@ package kernels
 // A UnaryOp is a function of one number.
 type UnaryOp uint8
 
-// The functions of one number. NaN gives NaN; where the limit at ±Inf exists it is the value there.
+// The functions of one number. NaN gives NaN; products with gates that have closed give NaN at −Inf, as torch's do.
 const (
 	Neg UnaryOp = iota
 	Abs

@@ -66,7 +66,7 @@ func GemmPacked(pool Pool, alpha float32, a View, b *Packed, beta float32, c Vie
 // columnBlock is how many columns of C one task computes: all, unless that leaves workers without work. The size does
 // not touch the results, whose sums run over k alone.
 func columnBlock(c View, mc, workers int) int {
-	rowTasks := c.Batch * max(1, ceilDiv(c.Rows, mc))
+	rowTasks := max(1, c.Batch*ceilDiv(c.Rows, mc))
 	if workers == 1 || rowTasks >= 8*workers {
 		return max(nr, c.Cols)
 	}

@@ -42,11 +42,11 @@ func runBlocks(pool Pool, n, size int, f func(from, to int)) {
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
-// evenly cuts n into the fewest blocks of at most limit and gives the size of all but the last, a multiple of unit
-// where limit is one.
+// evenly cuts n into the fewest blocks of at most limit, a multiple of unit, and gives the size of all but the last: at
+// least 1, and a multiple of unit if there are several.
 func evenly(n, limit, unit int) int {
 	if n <= limit {
-		return n
+		return max(1, n)
 	}
 	return ceilDiv(ceilDiv(n, ceilDiv(n, limit)), unit) * unit
 }

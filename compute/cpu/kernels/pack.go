@@ -29,7 +29,7 @@ func newPacked(b View) *Packed {
 }
 
 func packedShape(b View) *Packed {
-	p := &Packed{k: b.Rows, n: b.Cols, kc: max(1, evenly(b.Rows, kcLimit, 1)), batch: b.Batch}
+	p := &Packed{k: b.Rows, n: b.Cols, kc: evenly(b.Rows, kcLimit, 1), batch: b.Batch}
 	p.batchStride = p.k * p.panels() * nr
 	if b.BatchStride == 0 || b.Batch == 1 {
 		p.batch, p.batchStride = 1, 0

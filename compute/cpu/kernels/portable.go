@@ -19,8 +19,8 @@ var portable = &instructionSet{
 		Relu:      eachUnary(func(x float32) float32 { return max(x, 0) }),
 		Gelu:      eachUnary(in64(gelu)),
 		GeluTanh:  eachUnary(in64(geluTanh)),
-		QuickGelu: eachUnary(in64(func(x float64) float64 { return gated(x, sigmoid(1.702*x)) })),
-		Silu:      eachUnary(in64(func(x float64) float64 { return gated(x, sigmoid(x)) })),
+		QuickGelu: eachUnary(in64(func(x float64) float64 { return x * sigmoid(1.702*x) })),
+		Silu:      eachUnary(in64(func(x float64) float64 { return x * sigmoid(x) })),
 	},
 	binary:       [binaryOps]func(dst, x, y []float32){},
 	binaryScalar: [binaryOps]func(dst, x []float32, s float32){},
@@ -85,19 +85,11 @@ func in64(f func(float64) float64) func(float32) float32 {
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
-// gated is x·gate, 0 where the gate has closed on −Inf.
-func gated(x, gate float64) float64 {
-	if gate == 0 {
-		return 0
-	}
-	return x * gate
-}
-
-func gelu(x float64) float64 { return gated(x, math.Erfc(-x/math.Sqrt2)/2) }
+func gelu(x float64) float64 { return x * math.Erfc(-x/math.Sqrt2) / 2 }
 
 func geluTanh(x float64) float64 {
 	const scale = 0.7978845608028654 // √(2/π)
-	return gated(x, sigmoid(2*scale*(x+0.044715*x*x*x)))
+	return x * sigmoid(2*scale*(x+0.044715*x*x*x))
 }
 
 // tilePortable computes pairs of rows by groups of four columns, eight sums at a time.

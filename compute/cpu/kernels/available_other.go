@@ -1,3 +1,5 @@
+//go:build !amd64
+
 package kernels
 
 // available are the instruction sets of this processor, the best last.
