@@ -28,6 +28,8 @@ import (
 
 	gomlx "github.com/gomlx/compute"
 	"github.com/gomlx/compute/gobackend"
+
+	"regft/compute/cpu"
 )
 
 // A Backend compiles graphs and executes them.
@@ -36,10 +38,13 @@ type Backend = gomlx.Backend
 // Env names the environment variable that chooses the backend where New is given no name.
 const Env = "REGFT_BACKEND"
 
-// Go is the name of gomlx's backend in portable Go, the default.
-const Go = "go"
+// The names of backends: gomlx's in portable Go, the default, and package cpu's.
+const (
+	Go  = "go"
+	CPU = cpu.Name
+)
 
-// New returns a new backend by name: "go", or "" for the one that $REGFT_BACKEND names, "go" by default.
+// New returns a new backend by name: "go", "cpu", or "" for the one that $REGFT_BACKEND names, "go" by default.
 func New(name string) (Backend, error) {
 	switch name = resolve(name); name {
 	case Go:
@@ -48,16 +53,25 @@ func New(name string) (Backend, error) {
 			return nil, fmt.Errorf("starting backend %q: %w", name, err)
 		}
 		return b, nil
+	case CPU:
+		b, err := cpu.New()
+		if err != nil {
+			return nil, fmt.Errorf("starting backend %q: %w", name, err)
+		}
+		return b, nil
 	default:
-		return nil, fmt.Errorf("no backend %q: this build has %q (the name comes from $%s)", name, Go, Env)
+		return nil, fmt.Errorf("no backend %q: this build has %q and %q (the name comes from $%s)", name, Go, CPU, Env)
 	}
 }
 
 // Numerics names the class of machines that compute the same bits with that backend, for records: "gomlx-go/amd64".
 // It is the backend and the architecture, whose compiler decides over fused multiply-adds, and the build's
-// experiments, which choose other kernels.
+// experiments, which choose other kernels; for package cpu's, the instruction set: "regft-cpu/amd64+avx2".
 func Numerics(name string) string {
-	class := "gomlx-" + resolve(name) + "/" + runtime.GOARCH
+	if name = resolve(name); name == CPU {
+		return cpu.Numerics()
+	}
+	class := "gomlx-" + name + "/" + runtime.GOARCH
 	if strings.Contains(runtime.Version(), "simd") { // "go1.26.1 X:simd"
 		class += "+simd"
 	}
@@ -80,6 +94,10 @@ func resolve(name string) string {
 func Limit(b Backend, workers int) error {
 	if workers < 1 {
 		return fmt.Errorf("limiting a backend to %d workers: at least one is needed", workers)
+	}
+	if b, ok := b.(*cpu.Backend); ok {
+		b.Limit(workers)
+		return nil
 	}
 	v := reflect.Indirect(reflect.ValueOf(b))
 	if v.Kind() == reflect.Struct {
