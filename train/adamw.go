@@ -8,14 +8,14 @@ import (
 
 // AdamW's constants, PyTorch's defaults.
 const (
-	beta1   = 0.9
-	beta2   = 0.999
-	epsilon = 1e-8
+	beta1          = 0.9
+	beta2          = 0.999
+	defaultEpsilon = 1e-8
 )
 
 // adamW is one step of AdamW with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101) as
-// torch.optim.AdamW rounds it. It returns the new parameter and its new moments.
-func adamW(h hyper, parameter, gradient, m, v *Node) (newParameter, newM, newV *Node) {
+// torch.optim.AdamW rounds it; epsilon is added to the bias-corrected root. It returns the new parameter and its new moments.
+func adamW(h hyper, epsilon float64, parameter, gradient, m, v *Node) (newParameter, newM, newV *Node) {
 	m = Add(m, MulScalar(Sub(gradient, m), 1-beta1))
 	v = Add(MulScalar(v, beta2), MulScalar(Square(gradient), 1-beta2))
 	denominator := AddScalar(Div(Sqrt(v), h.get(rootCorrection2)), epsilon)

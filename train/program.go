@@ -136,7 +136,7 @@ func (p *Program) step(q nn.Params, in []*Node) []*Node {
 	outputs := []*Node{Stack([]*Node{loss, ce, variance, covariance, norm, spread}, 0)}
 	for i, name := range p.trained {
 		dims := p.parameters[name]
-		parameter, m, v := adamW(h, parameters[i], gradients[i],
+		parameter, m, v := adamW(h, defaultEpsilon, parameters[i], gradients[i],
 			q.At(firstMoment).Get(name, dims...), q.At(secondMoment).Get(name, dims...))
 		outputs = append(outputs, parameter, m, v)
 	}

@@ -26,9 +26,12 @@ func Same(kernel int) Window {
 // It is made of matrix products: over what the kernel sees at each place, or Winograd's for 3×3 where it fits.
 // gomlx's Go backend takes 150 times as long as torch for a convolution of its own.
 func Conv2D(p Params, x *Node, out int, w Window) *Node {
-	in := width(x)
-	weight := p.Get("weight", out, in, w.Kernel, w.Kernel)
-	bias := p.Get("bias", out)
+	return Conv2DWith(x, p.Get("weight", out, width(x), w.Kernel, w.Kernel), p.Get("bias", out), w)
+}
+
+// Conv2DWith is Conv2D with a weight [out, in, kernel, kernel] and a bias [out] that were computed.
+func Conv2DWith(x, weight, bias *Node, w Window) *Node {
+	out, in := weight.Shape().Dimensions[0], width(x)
 	if w.fitsWinograd(x) {
 		return winograd(x, weight, bias)
 	}
@@ -54,6 +57,19 @@ func (w Window) views(x *Node) []*Node {
 		}
 	}
 	return views
+}
+
+// MaxPool2D takes the largest value that the window sees of x [batch, height, width, channels], channel by channel, as
+// torch.nn.MaxPool2d does.
+func MaxPool2D(x *Node, w Window) *Node {
+	border := PadAxis{Start: w.Before, End: w.After}
+	x = Pad(x, Infinity(x.Graph(), x.DType(), -1), PadAxis{}, border, border)
+	views := Window{Kernel: w.Kernel, Stride: w.Stride}.views(x)
+	largest := views[0]
+	for _, view := range views[1:] {
+		largest = Max(largest, view)
+	}
+	return largest
 }
 
 // ResizeNearest repeats or drops pixels of x [batch, height, width, channels] until it is h × w, as

@@ -174,3 +174,49 @@ func TestResizeNearest(t *testing.T) {
 		near(t, y[0], want, []int{1, size[0], size[1], c})
 	}
 }
+
+func TestMaxPool2D(t *testing.T) {
+	for _, test := range []struct {
+		h, w   int
+		window nn.Window
+	}{
+		{7, 8, nn.Window{Kernel: 3, Stride: 2, Before: 1, After: 1}},
+		{6, 6, nn.Window{Kernel: 2, Stride: 2}},
+		{5, 4, nn.Same(3)},
+	} {
+		const n, c = 2, 3
+		x := wave(n*test.h*test.w*c, 0)
+		for i := range x {
+			x[i] -= 5 // below the zeros that a convolution has around a picture
+		}
+		program, err := builder(t).Compile("pool", func(_ nn.Params, in []*Node) []*Node {
+			return []*Node{nn.MaxPool2D(in[0], test.window)}
+		}, f32(n, test.h, test.w, c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		y, err := program.Run(nil, tensors.FromFlatDataAndDimensions(x, n, test.h, test.w, c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, dims := pool(picture{values: x, n: n, h: test.h, w: test.w, c: c}, test.window)
+		near(t, y[0], want, dims)
+	}
+}
+
+// pool is the definition.
+func pool(p picture, w nn.Window) (y []float64, dims []int) {
+	h, wide := (p.h+w.Before+w.After-w.Kernel)/w.Stride+1, (p.w+w.Before+w.After-w.Kernel)/w.Stride+1
+	for at := range p.n * h * wide * p.c {
+		c, column, row, n := at%p.c, at/p.c%wide, at/p.c/wide%h, at/p.c/wide/h
+		largest := math.Inf(-1)
+		for k := range w.Kernel * w.Kernel {
+			dy, dx := row*w.Stride+k/w.Kernel-w.Before, column*w.Stride+k%w.Kernel-w.Before
+			if dy >= 0 && dy < p.h && dx >= 0 && dx < p.w {
+				largest = max(largest, p.at(n, dy, dx, c))
+			}
+		}
+		y = append(y, largest)
+	}
+	return y, []int{p.n, h, wide, p.c}
+}

@@ -98,7 +98,7 @@ func preprocessing(p clip.Preprocessor) preprocess.CLIP {
 type encoding struct {
 	classifier *classifier
 	pixels     preprocess.CLIP
-	encoder    *clip.Encoder[float32]
+	encoder    *nn.Encoder[float32]
 	weights    nn.Weights
 	batch      int
 }
@@ -118,14 +118,19 @@ func newEncoding(ctx context.Context, env *stages.Env, backend compute.Backend, 
 		return nil, err
 	}
 	whole := (batch + clip.Batch - 1) / clip.Batch * clip.Batch
-	return &encoding{c, preprocessing(c.Pixels), v.(*clip.Encoder[float32]), weights, whole}, nil
+	return &encoding{c, preprocessing(c.Pixels), v.(*nn.Encoder[float32]), weights, whole}, nil
 }
 
 // features are those of every picture, [n, projection], not normalised.
 func (e *encoding) features(ctx context.Context, p *pictureSet, progress func(done int)) ([]float32, error) {
+	return e.transformed(ctx, p, e.evaluate, progress)
+}
+
+// transformed are the features of every picture after a transformation.
+func (e *encoding) transformed(ctx context.Context, p *pictureSet, transform loader.Transform, progress func(done int)) ([]float32, error) {
 	var out []float32
 	done := 0
-	for b, err := range p.batches(ctx, p.all(), e.batch, e.pixels.Values(), e.evaluate) {
+	for b, err := range p.batches(ctx, p.all(), e.batch, e.pixels.Values(), transform) {
 		if err != nil {
 			return nil, err
 		}
