@@ -21,5 +21,5 @@ func freeSpace(path string) (uint64, error) {
 	if err := unix.Statfs(path, &s); err != nil {
 		return 0, err
 	}
-	return s.Bavail * uint64(s.Bsize), nil //nolint:unconvert // Bsize has another type on each system
+	return s.Bavail * uint64(s.Bsize), nil
 }
