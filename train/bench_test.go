@@ -29,7 +29,7 @@ func benchmarkNano(b *testing.B) {
 	c.Vision.Width, c.Vision.Intermediate, c.Vision.Layers, c.Vision.Heads = 128, 384, 4, 4
 	c.Vision.Image, c.Vision.Patch = 32, 4
 	const classes, size = 12, 48
-	backend, err := compute.New(compute.Go)
+	backend, err := compute.New("")
 	must(b, err)
 	b.Cleanup(backend.Finalize)
 	p, err := train.NewProgram(backend, c, classes, train.All)

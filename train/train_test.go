@@ -62,7 +62,7 @@ func openGolden(t testing.TB, name string) *golden {
 	g.tensors, err = safetensors.Open(filepath.Join(goldens, name, "golden.safetensors"))
 	must(t, err)
 	t.Cleanup(func() { g.tensors.Close() })
-	g.backend, err = compute.New(compute.Go)
+	g.backend, err = compute.New("")
 	must(t, err)
 	t.Cleanup(g.backend.Finalize)
 	files, err := checkpoint.DirFiles(filepath.Join(goldens, g.Clip))

@@ -241,7 +241,7 @@ func TestCheckListsEverything(t *testing.T) {
 }
 
 func TestLoad(t *testing.T) {
-	b, err := compute.New(compute.Go)
+	b, err := compute.New("")
 	if err != nil {
 		t.Fatal(err)
 	}

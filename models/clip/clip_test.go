@@ -21,7 +21,7 @@ import (
 
 func backend(t testing.TB) gomlx.Backend {
 	t.Helper()
-	b, err := compute.New(compute.Go)
+	b, err := compute.New("")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 
 func builder(t *testing.T) nn.Builder {
 	t.Helper()
-	b, err := compute.New(compute.Go)
+	b, err := compute.New("")
 	if err != nil {
 		t.Fatal(err)
 	}

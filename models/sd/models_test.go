@@ -45,7 +45,7 @@ func open(t testing.TB, dir string) checkpoint.Files {
 
 func backend(t testing.TB) compute.Backend {
 	t.Helper()
-	b, err := compute.New(compute.Go)
+	b, err := compute.New("")
 	if err != nil {
 		t.Fatal(err)
 	}
