@@ -67,3 +67,39 @@ func TestModelsThatDoNotMatch(t *testing.T) {
 		}
 	}
 }
+
+func TestMethodsRefuseWhatDoesNotMatch(t *testing.T) {
+	a, b, list := model(1), model(1, 2), []nn.Arrays{model(1), model(1, 2)}
+	for name, merge := range map[string]func() (nn.Arrays, error){
+		"models of a soup":   func() (nn.Arrays, error) { return UniformSoup(list) },
+		"no models":          func() (nn.Arrays, error) { return UniformSoup(nil) },
+		"greedy ingredients": func() (nn.Arrays, error) { return GreedySoup(list) },
+		"task vectors":       func() (nn.Arrays, error) { return TaskArithmetic(a, list, 1) },
+		"averages":           func() (nn.Arrays, error) { return EMA(a, list, 0.9) },
+		"ties":               func() (nn.Arrays, error) { return TIES(a, list, 1, 0.2, Mean) },
+		"keep":               func() (nn.Arrays, error) { return TIES(a, list[:1], 1, 1.5, Mean) },
+		"aggregate":          func() (nn.Arrays, error) { return TIES(a, list[:1], 1, 0.2, "median") },
+		"lines":              func() (nn.Arrays, error) { return LiNeS(a, list, Layering{From: 1, Layers: 1}) },
+		"fishers":            func() (nn.Arrays, error) { return FisherWeighted(a, a, a, nn.Arrays{}, 0.5, 0) },
+		"fisher's shape":     func() (nn.Arrays, error) { return FisherWeighted(a, a, b, b, 0.5, 0) },
+	} {
+		if _, err := merge(); err == nil {
+			t.Errorf("%s that do not match were merged", name)
+		}
+	}
+}
+
+// TestKeepAll: at keep 1 nothing is trimmed, where the published code fails.
+func TestKeepAll(t *testing.T) {
+	got, err := TIES(model(0, 0, 0), []nn.Arrays{model(1, -2, 0.5)}, 1, 1, Sum)
+	if err != nil || !slices.Equal(got["w"].Values, []float32{1, -2, 0.5}) {
+		t.Errorf("got %v, %v, want the whole task vector", got, err)
+	}
+}
+
+func TestLayerBeyondTheLast(t *testing.T) {
+	m := nn.Arrays{"layers.2.weight": {Shape: []int{1}, Values: []float32{1}}}
+	if _, err := LiNeS(m, []nn.Arrays{m}, Layering{From: 1, Layers: 2}); err == nil {
+		t.Error("layer 2 of 2 was scaled")
+	}
+}
