@@ -1,6 +1,7 @@
 package builtin_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"os"
@@ -17,9 +18,16 @@ import (
 
 // A lab runs single stages over a store of its own.
 type lab struct {
-	t      *testing.T
-	store  *cache.Dir
-	shared *stages.Shared
+	t       *testing.T
+	ctx     context.Context
+	store   *cache.Dir
+	shared  *stages.Shared
+	seed    stages.Seed                                       // the spec's
+	partial string                                            // the folder of partial work; a new one for each stage if empty
+	stepped func(step int, values map[string]float64)         // called for every step of training
+	drawn   func(done, total int)                             // called for every progress
+	expr    map[string]func(vars map[string]any) (any, error) // CEL parameters
+	log     bytes.Buffer                                      // what programs print
 }
 
 func newLab(t *testing.T) *lab {
@@ -28,7 +36,7 @@ func newLab(t *testing.T) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &lab{t, store, stages.NewShared(1 << 30)}
+	return &lab{t: t, ctx: t.Context(), store: store, shared: stages.NewShared(1 << 30)}
 }
 
 // outcome is what a stage left.
@@ -72,11 +80,14 @@ func (l *lab) try(name, params string, inputs map[string][]stages.Input) (outcom
 	if len(doc.Content) > 0 {
 		node = doc.Content[0]
 	}
-	for param := range inputs { // inputs count as given
+	for param := range inputs { // inputs count as given, and so does CEL
 		node.Content = append(node.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: param}, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "stages.x"})
 	}
+	for param := range l.expr {
+		node.Content = append(node.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: param}, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "metrics"})
+	}
 	wd, _ := os.Getwd()
-	r, problems := ty.Decode(node, stages.Context{Dir: wd})
+	r, problems := ty.Decode(node, stages.Context{Dir: wd, Seed: l.seed})
 	for _, p := range problems {
 		return outcome{}, p
 	}
@@ -84,13 +95,17 @@ func (l *lab) try(name, params string, inputs map[string][]stages.Input) (outcom
 		f, _ := ty.Field(param)
 		ty.SetInputs(r, f, in)
 	}
+	for param, eval := range l.expr {
+		f, _ := ty.Field(param)
+		ty.SetExpr(r, f, stages.Expr{Text: param, Eval: eval})
+	}
 	return l.execute(ty, r)
 }
 
 func (l *lab) execute(ty stages.Type, r stages.Runner) (outcome, error) {
-	ctx := context.Background()
+	ctx := l.ctx
 	h := &host{lab: l, out: outcome{artifacts: map[string]stages.Artifact{}, metrics: map[string]any{}}, files: map[string][]cache.File{}}
-	env := &stages.Env{Dir: l.t.TempDir(), Cores: 2, Log: zerolog.Nop(), LogText: io.Discard, Shared: l.shared, Host: h, Sources: map[string]stages.Artifact{}}
+	env := &stages.Env{Dir: l.t.TempDir(), Cores: 2, Log: zerolog.Nop(), LogText: &l.log, Shared: l.shared, Host: h, Sources: map[string]stages.Artifact{}}
 	if s, ok := r.(stages.Sourcer); ok {
 		sources, err := s.Sources(ctx)
 		if err != nil {
@@ -161,12 +176,30 @@ func (h *host) Put(ctx context.Context, path string) (cache.File, error) {
 	d, size, err := h.lab.store.PutFile(ctx, path)
 	return cache.File{Name: filepath.Base(path), Digest: d, Size: size}, err
 }
-func (h *host) Output(out string, f cache.File)         { h.files[out] = append(h.files[out], f) }
-func (h *host) Metric(name string, v any)               { h.out.metrics[name] = v }
-func (h *host) Choose(i int)                            { h.out.chosen = &i }
-func (h *host) Progress(int, int, string)               {}
-func (h *host) Partial(bool) (string, error)            { return h.lab.t.TempDir(), nil }
-func (h *host) Numerics(string)                         {}
-func (h *host) Series(_ int, values map[string]float64) { h.out.series = append(h.out.series, values) }
-func one(a stages.Artifact) []stages.Input              { return []stages.Input{{Parts: []stages.Artifact{a}}} }
-func only(o outcome) stages.Artifact                    { return o.artifacts[""] }
+func (h *host) Output(out string, f cache.File) { h.files[out] = append(h.files[out], f) }
+func (h *host) Metric(name string, v any)       { h.out.metrics[name] = v }
+func (h *host) Choose(i int)                    { h.out.chosen = &i }
+func (h *host) Numerics(string)                 {}
+
+func (h *host) Progress(done, total int, _ string) {
+	if h.lab.drawn != nil {
+		h.lab.drawn(done, total)
+	}
+}
+
+func (h *host) Partial(bool) (string, error) {
+	if h.lab.partial != "" {
+		return h.lab.partial, nil
+	}
+	return h.lab.t.TempDir(), nil
+}
+
+func (h *host) Series(step int, values map[string]float64) {
+	h.out.series = append(h.out.series, values)
+	if h.lab.stepped != nil {
+		h.lab.stepped(step, values)
+	}
+}
+
+func one(a stages.Artifact) []stages.Input { return []stages.Input{{Parts: []stages.Artifact{a}}} }
+func only(o outcome) stages.Artifact       { return o.artifacts[""] }
