@@ -156,9 +156,13 @@ func distance(a, b map[string]string) int {
 	return n
 }
 
-// place is where the spec says a field.
+// place is where the spec says a field: its parameter, if it is one's.
 func (n *Node) place(field string) *specs.Place {
-	at := n.Stage().Place
+	kind, name, _ := strings.Cut(field, " ")
+	if kind == "seed" || kind == "stage" {
+		name = kind
+	}
+	at := n.users[0].ParamPlace(strings.FieldsFunc(name+".", func(r rune) bool { return r == '.' || r == '[' })[0])
 	return &at
 }
 

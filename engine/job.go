@@ -22,8 +22,42 @@ type job struct {
 	forced bool
 	keep   bool          // the content is needed, not only the record
 	old    *cache.Result // the record that it may replace
+	takes  [][]taken     // for each input of work
 	unlock func() error  // of the action; nil where the lock is not held
 	passed int           // jobs that started before it though they came later
+
+	mends   bool // it runs once more, for content that others found gone
+	mended  bool // what it takes ran once more
+	missing int  // producers that run once more for it
+}
+
+// taken is what one producer gave, when the job was made.
+type taken struct {
+	node   *Node
+	result *cache.Result
+}
+
+// newJob makes the job of n, whose inputs are decided.
+func newJob(n *Node) *job {
+	j := &job{node: n, work: n.work(), old: n.before, forced: n.Reason == forcedReason}
+	j.keep = slices.ContainsFunc(n.takers, (*Node).willRun)
+	j.take()
+	return j
+}
+
+// take notes what the producers gave.
+func (j *job) take() {
+	j.takes = make([][]taken, len(j.work.inputs))
+	for i, in := range j.work.inputs {
+		if in.from == nil {
+			continue
+		}
+		for _, pt := range in.from.parts {
+			if pt.fate != lost {
+				j.takes[i] = append(j.takes[i], taken{pt.node, pt.node.Result})
+			}
+		}
+	}
 }
 
 func (j *job) release() {
@@ -39,6 +73,7 @@ type message struct {
 	kind   messageKind
 	result *cache.Result
 	err    error
+	gone   []*Node // of ran with err: producers whose content turned out to be gone
 }
 
 type messageKind uint8
@@ -92,9 +127,12 @@ func (s *scheduler) handle(m message) {
 	switch {
 	case m.err != nil && s.ctx.Err() != nil:
 		m.job.release() // stopped: it is neither done nor failed
+	case len(m.gone) > 0:
+		m.job.release()
+		s.mend(m.job, m.gone)
 	case m.err != nil:
 		m.job.release()
-		s.fail(m.job.node, m.err)
+		s.failJob(m.job, m.err)
 	case m.kind == busy:
 		s.start(func() message { return s.awaitLock(m.job) })
 	case m.result == nil:
@@ -105,12 +143,20 @@ func (s *scheduler) handle(m message) {
 	}
 }
 
+func (s *scheduler) failJob(j *job, err error) {
+	if j.mends {
+		s.endMending(j.node, err)
+		return
+	}
+	s.fail(j.node, err)
+}
+
 // enqueue lets j wait for resources, in plan order.
 func (s *scheduler) enqueue(j *job) {
 	j.need = j.node.needs(j.work.runner, s.machine)
 	if j.need.GPUs > s.machine.GPUs {
 		j.release()
-		s.fail(j.node, fmt.Errorf("it needs %d GPUs and this machine has %d", j.need.GPUs, s.machine.GPUs))
+		s.failJob(j, fmt.Errorf("it needs %d GPUs and this machine has %d", j.need.GPUs, s.machine.GPUs))
 		return
 	}
 	k, _ := slices.BinarySearchFunc(s.queue, j, func(a, b *job) int { return cmp.Compare(a.node.Index, b.node.Index) })
@@ -137,6 +183,10 @@ func (s *scheduler) succeed(m message) {
 		n.found = m.result.Created.Before(s.started)
 	}
 	s.emitNode(n, e)
+	if m.job.mends {
+		s.endMending(n, nil)
+		return
+	}
 	s.end(n)
 }
 
@@ -210,9 +260,10 @@ func (s *scheduler) execute(j *job) message {
 			return m
 		}
 	}
-	m.result, m.err = s.attempts(j)
-	if m.err == nil {
+	if m.result, m.err = s.attempts(j); m.err == nil {
 		m.err = s.record(j, m.result)
+	} else if errors.Is(m.err, cache.ErrMiss) && !j.mended {
+		m.gone = s.goneProducers(j)
 	}
 	return m
 }

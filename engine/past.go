@@ -112,8 +112,14 @@ func (p *Past) read() error {
 		p.byName[n.Name] = k
 	}
 	return p.Events(func(e Event) {
-		if e.Node >= 0 && e.Node < len(p.plan.Nodes) {
+		switch {
+		case e.Node >= 0 && e.Node < len(p.plan.Nodes):
 			p.plan.Nodes[e.Node].apply(e)
+		case e.Kind == NodeFailed:
+			k := slices.IndexFunc(p.plan.Instances, func(i InstanceRecord) bool { return i.Address == e.Name })
+			if k >= 0 {
+				p.plan.Instances[k].Error = e.Error
+			}
 		}
 	})
 }

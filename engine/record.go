@@ -18,6 +18,7 @@ import (
 	"regft/stages"
 
 	"github.com/gofrs/flock"
+	"gopkg.in/yaml.v3"
 )
 
 // The files of a run's folder.
@@ -243,6 +244,7 @@ type InstanceRecord struct {
 	Nodes   []int          `json:"nodes"`
 	Output  string         `json:"output,omitempty"` // of a copy: which of the nodes' outputs it is
 	Needed  bool           `json:"needed"`
+	Error   string         `json:"error,omitempty"` // of its own condition: an assert that does not hold
 }
 
 func (p *Plan) record() PlanRecord {
@@ -274,7 +276,7 @@ func (p *Plan) record() PlanRecord {
 // Digest is equal for plans that ask for the same: the same instances, made of the same nodes, for the same purpose.
 func (p *Plan) Digest() string {
 	h := cache.NewHasher()
-	_, _ = h.Write(p.Expansion.Spec.Resolved) // a Hasher never fails
+	_, _ = h.Write(presentation(p.Expansion.Spec.Resolved)) // a Hasher never fails
 	for _, i := range p.order {
 		fmt.Fprintf(h, "%s %t %t", i.Address(), i.needed, i.root)
 		for _, pt := range i.parts {
@@ -283,6 +285,40 @@ func (p *Plan) Digest() string {
 		fmt.Fprintln(h)
 	}
 	return h.Sum().String()
+}
+
+// presentation is what a resolved spec says of its tables and studies, without comments: what a run leaves depends on
+// it although no node does.
+func presentation(resolved []byte) []byte {
+	var s struct {
+		Tables yaml.Node `yaml:"tables"`
+		Ablate yaml.Node `yaml:"ablate"`
+		Sweep  struct {
+			Baseline yaml.Node `yaml:"baseline"`
+		} `yaml:"sweep"`
+	}
+	if err := yaml.Unmarshal(resolved, &s); err != nil {
+		return resolved
+	}
+	list := yaml.Node{Kind: yaml.SequenceNode}
+	for _, n := range []*yaml.Node{&s.Tables, &s.Ablate, &s.Sweep.Baseline} {
+		if n.Kind != 0 {
+			uncomment(n)
+			list.Content = append(list.Content, n)
+		}
+	}
+	out, err := yaml.Marshal(&list)
+	if err != nil {
+		return resolved
+	}
+	return out
+}
+
+func uncomment(n *yaml.Node) {
+	n.HeadComment, n.LineComment, n.FootComment, n.Style = "", "", "", 0
+	for _, c := range n.Content {
+		uncomment(c)
+	}
 }
 
 // Repeats says that running p would execute nothing, and leave what the past run, which ended well, has left.

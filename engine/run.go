@@ -82,6 +82,7 @@ type scheduler struct {
 	messages chan message
 	inFlight int
 	looking  int
+	mending  map[*Node][]*job // producers that run once more, and who waits for them
 	summary  Summary
 	started  time.Time
 
@@ -94,7 +95,7 @@ const maxLooking = 8
 
 func newScheduler(ctx context.Context, p *Plan, x Executor, o RunOptions, events func(Event)) *scheduler {
 	s := &scheduler{plan: p, executor: x, options: o, machine: o.Machine, events: events,
-		waiting: map[*Node]int{}, messages: make(chan message), started: time.Now()}
+		waiting: map[*Node]int{}, mending: map[*Node][]*job{}, messages: make(chan message), started: time.Now()}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	if s.machine.Cores == 0 {
 		s.machine = ThisMachine()
@@ -239,12 +240,15 @@ func (s *scheduler) begin(n *Node) {
 		s.pass(n)
 		return
 	}
-	j := &job{node: n, work: n.work(), forced: n.Reason == forcedReason, old: n.before}
-	if !n.setKey(j.work) {
-		s.fail(n, fmt.Errorf("%s takes an output that its producer did not give", n.Name()))
+	s.lookUp(newJob(n))
+}
+
+// lookUp starts to look for a job's result.
+func (s *scheduler) lookUp(j *job) {
+	if !j.node.setKey(j.work) {
+		s.failJob(j, fmt.Errorf("%s takes an output that its producer did not give", j.node.Name()))
 		return
 	}
-	j.keep = slices.ContainsFunc(n.takers, (*Node).willRun)
 	s.looking++
 	s.start(func() message { return s.look(j) })
 }

@@ -39,7 +39,7 @@ func (s *scheduler) task(j *job) (Task, error) {
 	}
 	t.Runner = n.Type.Clone(j.work.runner)
 	for i, bound := range n.Type.Inputs(t.Runner) {
-		parts, err := s.plan.artifacts(s.ctx, j.work.inputs[i])
+		parts, err := s.artifacts(j.takes[i], j.work.inputs[i].output)
 		if err != nil {
 			return Task{}, fmt.Errorf("input %s: %w", j.work.inputs[i].label, err)
 		}
@@ -48,19 +48,16 @@ func (s *scheduler) task(j *job) (Task, error) {
 	return t, nil
 }
 
-// artifacts are what an input's producers gave.
-func (p *Plan) artifacts(ctx context.Context, in input) ([]stages.Artifact, error) {
-	if in.from == nil {
-		return nil, nil
-	}
+// artifacts are what the producers of one input gave.
+func (s *scheduler) artifacts(from []taken, output string) ([]stages.Artifact, error) {
 	var out []stages.Artifact
-	for _, pt := range in.from.parts {
-		if pt.fate == lost {
-			continue
+	for _, t := range from {
+		if t.result == nil {
+			return nil, fmt.Errorf("the result of %s is gone: run the spec again", t.node.Name())
 		}
-		a, err := openArtifact(ctx, p.store, pt.node.Result, in.output)
+		a, err := openArtifact(s.ctx, s.plan.store, t.result, output)
 		if err != nil {
-			return nil, fmt.Errorf("from %s: %w", pt.node.Name(), err)
+			return nil, fmt.Errorf("from %s: %w", t.node.Name(), err)
 		}
 		out = append(out, a)
 	}
