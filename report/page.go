@@ -65,6 +65,9 @@ func (s section) Folded() bool { return s.Minor && len(s.Charts) == 0 }
 // TableFolded tells whether the charts stand for the table, which is then folded away.
 func (s section) TableFolded() bool { return s.Minor && len(s.Charts) > 0 }
 
+// Told tells whether there are lines to tell apart.
+func (s section) Told() bool { return len(s.Legend) > 1 || s.Rest > 0 }
+
 // Heading is the section's title.
 func (s section) Heading() string {
 	title := s.Group.Title

@@ -167,7 +167,7 @@ func TestGalleryBounds(t *testing.T) {
 		many = append(many, Sample{Group: "g", Class: fmt.Sprint(i), Read: img})
 	}
 	g, err := newGallery(many)
-	if err != nil || len(g.Classes) != maxSampleClasses || g.Note != "The first 24 of 29 classes." {
+	if err != nil || len(g.Classes) != maxSampleClasses || g.Note != "Shown: the first 24 of 29 classes." {
 		t.Errorf("got %d classes, note %q, error %v", len(g.Classes), g.Note, err)
 	}
 }

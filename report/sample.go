@@ -9,6 +9,7 @@ import (
 	_ "image/jpeg" // formats of samples
 	"image/png"
 	"slices"
+	"strings"
 
 	"golang.org/x/image/draw"
 	_ "golang.org/x/image/webp"
@@ -18,9 +19,11 @@ import (
 const (
 	thumbnailSide    = 96
 	maxSampleClasses = 24
-	maxSampleGroups  = 12
 	maxImagePixels   = 64 << 20
 )
+
+// MaxSampleGroups is how many rows of sample pictures a page shows. It tells whether there are more.
+const MaxSampleGroups = 12
 
 // A gallery is samples as a grid: a row for each group, a column for each class.
 type gallery struct {
@@ -54,7 +57,7 @@ func newGallery(samples []Sample) (gallery, error) {
 	}
 	g.Note = leftOut(len(g.Classes), len(groups))
 	g.Classes = g.Classes[:min(len(g.Classes), maxSampleClasses)]
-	for _, name := range groups[:min(len(groups), maxSampleGroups)] {
+	for _, name := range groups[:min(len(groups), MaxSampleGroups)] {
 		row, err := g.row(name, samples)
 		if err != nil {
 			return g, err
@@ -65,15 +68,17 @@ func newGallery(samples []Sample) (gallery, error) {
 }
 
 func leftOut(classes, groups int) string {
-	switch {
-	case classes > maxSampleClasses && groups > maxSampleGroups:
-		return fmt.Sprintf("The first %d of %d classes and %d of %d rows.", maxSampleClasses, classes, maxSampleGroups, groups)
-	case classes > maxSampleClasses:
-		return fmt.Sprintf("The first %d of %d classes.", maxSampleClasses, classes)
-	case groups > maxSampleGroups:
-		return fmt.Sprintf("The first %d of %d rows.", maxSampleGroups, groups)
+	var parts []string
+	if classes > maxSampleClasses {
+		parts = append(parts, fmt.Sprintf("the first %d of %d classes", maxSampleClasses, classes))
 	}
-	return ""
+	if groups > MaxSampleGroups {
+		parts = append(parts, fmt.Sprintf("the first %d rows", MaxSampleGroups))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "Shown: " + strings.Join(parts, ", ") + "."
 }
 
 // row holds the first sample of each class in a group.

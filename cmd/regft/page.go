@@ -28,10 +28,11 @@ type pastRun struct {
 	lines     []engine.Line
 	spec      []byte
 	instances map[string]engine.InstanceRecord // by pointKey
+	chosen    map[int]map[string]string        // what nodes chose, by axis
 }
 
 func readRun(past *engine.Past) (*pastRun, error) {
-	r := &pastRun{Past: past, instances: map[string]engine.InstanceRecord{}}
+	r := &pastRun{Past: past}
 	var err error
 	if r.plan, err = past.Plan(); err != nil {
 		return nil, err
@@ -42,10 +43,24 @@ func readRun(past *engine.Past) (*pastRun, error) {
 	if r.spec, err = os.ReadFile(filepath.Join(past.Dir, "spec.yaml")); err != nil {
 		return nil, err
 	}
+	r.index()
+	return r, nil
+}
+
+// index finds instances by their points, and what nodes chose.
+func (r *pastRun) index() {
+	r.instances, r.chosen = map[string]engine.InstanceRecord{}, map[int]map[string]string{}
 	for _, i := range r.plan.Instances {
 		r.instances[pointKey(i.Stage, i.Point)] = i
 	}
-	return r, nil
+	for _, l := range r.lines {
+		if l.Chosen == nil {
+			continue
+		}
+		for _, k := range r.instances[pointKey(l.Stage, l.Point)].Nodes {
+			r.chosen[k] = keys(l.Chosen)
+		}
+	}
 }
 
 // pointKey names an instance by its stage and point.
@@ -157,32 +172,36 @@ func (r *pastRun) answers() map[string]bool {
 	for _, l := range r.lines {
 		measured[l.Stage] = !counts(l.Metrics)
 	}
+	takers := r.takers()
 	for stage := range measured {
-		out[stage] = true
+		out[stage] = !slices.ContainsFunc(below(takers, stage), func(s string) bool { return measured[s] })
 	}
-	for k, n := range r.plan.Nodes {
-		if measured[n.Stage] {
-			r.above(k, func(above engine.NodeRecord) bool {
-				out[above.Stage] = out[above.Stage] && above.Stage == n.Stage
-				return true
-			})
+	return out
+}
+
+// takers says which stages take what a stage gives.
+func (r *pastRun) takers() map[string][]string {
+	out := map[string][]string{}
+	for _, n := range r.plan.Nodes {
+		for _, k := range n.Inputs {
+			if from := r.plan.Nodes[k].Stage; from != n.Stage && !slices.Contains(out[from], n.Stage) {
+				out[from] = append(out[from], n.Stage)
+			}
 		}
 	}
 	return out
 }
 
-// above visits what node k rests on, nearest first; visit says whether to go on above a node.
-func (r *pastRun) above(k int, visit func(engine.NodeRecord) bool) {
-	seen := map[int]bool{}
-	for queue := slices.Clone(r.plan.Nodes[k].Inputs); len(queue) > 0; queue = queue[1:] {
-		if seen[queue[0]] {
-			continue
-		}
-		seen[queue[0]] = true
-		if n := r.plan.Nodes[queue[0]]; visit(n) {
-			queue = append(queue, n.Inputs...)
+// below lists the stages that rest on one.
+func below(takers map[string][]string, stage string) []string {
+	var out []string
+	for queue := takers[stage]; len(queue) > 0; queue = queue[1:] {
+		if !slices.Contains(out, queue[0]) {
+			out = append(out, queue[0])
+			queue = append(queue, takers[queue[0]]...)
 		}
 	}
+	return out
 }
 
 // datasets lists the names of data sets in the order in which stages took them.
@@ -200,11 +219,11 @@ func (r *pastRun) datasets() []string {
 
 func (r *pastRun) entry(l engine.Line) report.Entry {
 	i := r.instances[pointKey(l.Stage, l.Point)]
-	e := report.Entry{ID: r.identity(i), Point: map[string]string{}, Metrics: l.Metrics, Oracle: l.Oracle, Chosen: keys(l.Chosen)}
+	e := report.Entry{ID: r.identity(i), Point: map[string]string{}, Metrics: l.Metrics, Oracle: l.Oracle}
 	for _, c := range i.Coords {
 		e.Point[c.Axis] = c.Key
 	}
-	if e.Chosen == nil {
+	if len(r.chosen) > 0 {
 		e.Chosen = r.chosenFor(i)
 	}
 	return e
@@ -221,27 +240,15 @@ func (r *pastRun) identity(i engine.InstanceRecord) string {
 
 // chosenFor is what the nearest selecting stage above an instance chose, nil where there is none.
 func (r *pastRun) chosenFor(i engine.InstanceRecord) map[string]string {
-	var chosen map[string]string
-	for _, k := range i.Nodes {
-		r.above(k, func(n engine.NodeRecord) bool {
-			if chosen == nil {
-				chosen = r.chosenBy(n)
-			}
-			return chosen == nil
-		})
-	}
-	return chosen
-}
-
-// chosenBy is what a node chose.
-func (r *pastRun) chosenBy(n engine.NodeRecord) map[string]string {
-	for _, l := range r.lines {
-		if l.Stage != n.Stage || l.Chosen == nil {
-			continue
+	seen := map[int]bool{}
+	for queue := slices.Clone(i.Nodes); len(queue) > 0; queue = queue[1:] {
+		if c := r.chosen[queue[0]]; c != nil {
+			return c
 		}
-		for _, k := range r.instances[pointKey(l.Stage, l.Point)].Nodes {
-			if r.plan.Nodes[k].Name == n.Name {
-				return keys(l.Chosen)
+		for _, k := range r.plan.Nodes[queue[0]].Inputs {
+			if !seen[k] {
+				seen[k] = true
+				queue = append(queue, k)
 			}
 		}
 	}
@@ -345,7 +352,7 @@ type pictureLine struct {
 // samples finds pictures of every stage that drew some, of one replicate. The pictures are read when they are shown.
 func (r *pastRun) samples(ctx context.Context, store *cache.Dir) ([]report.Sample, error) {
 	var out []report.Sample
-	seen := map[string]bool{}
+	seen, rows := map[string]bool{}, 0
 	for _, i := range r.plan.Instances {
 		name := specs.Address(i.Stage, slices.DeleteFunc(slices.Clone(i.Coords), func(c stages.Coord) bool { return c.Replicate }))
 		if len(i.Nodes) != 1 || seen[name] {
@@ -361,6 +368,12 @@ func (r *pastRun) samples(ctx context.Context, store *cache.Dir) ([]report.Sampl
 			return nil, fmt.Errorf("sample pictures of %s: %w", name, err)
 		}
 		out = append(out, found...)
+		if len(found) > 0 {
+			rows++
+		}
+		if rows > report.MaxSampleGroups {
+			break // the page tells that there are more
+		}
 	}
 	return out, nil
 }

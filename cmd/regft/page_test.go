@@ -12,7 +12,7 @@ import (
 
 // chosenRun is a run in which final rests on what best chose, once for each of two draws.
 func chosenRun(tables string) *pastRun {
-	r := &pastRun{Past: &engine.Past{}, instances: map[string]engine.InstanceRecord{}, spec: []byte(
+	r := &pastRun{Past: &engine.Past{}, spec: []byte(
 		"sweep: {axes: {alpha: [0, 1], draw: {replicates: [0, 1]}}}\n" + tables)}
 	add := func(stage string, draw float64, metrics, chosen map[string]any, inputs ...int) {
 		point := map[string]any{"draw": draw}
@@ -20,7 +20,6 @@ func chosenRun(tables string) *pastRun {
 			Coords: []stages.Coord{{Axis: "draw", Key: fmt.Sprint(draw)}}}
 		r.plan.Instances = append(r.plan.Instances, i)
 		r.plan.Nodes = append(r.plan.Nodes, engine.NodeRecord{Name: fmt.Sprint(stage, draw), Stage: stage, Recipe: fmt.Sprint(stage, draw), Inputs: inputs})
-		r.instances[pointKey(stage, point)] = i
 		if metrics != nil {
 			r.lines = append(r.lines, engine.Line{Stage: stage, Point: point, Metrics: metrics, Chosen: chosen})
 		}
@@ -34,6 +33,7 @@ func chosenRun(tables string) *pastRun {
 		add("best", float64(draw), top1(0.5), map[string]any{"alpha": 0.1 * float64(draw+1)}, k+1, k+2)
 		add("final", float64(draw), top1(0.7+0.1*float64(draw)), nil, k+3)
 	}
+	r.index()
 	return r
 }
 
