@@ -52,6 +52,21 @@ func TestBadSpecs(t *testing.T) {
 // diagnose loads and expands the archive's spec in a folder of its own, and renders what is wrong.
 func diagnose(t *testing.T, archive *txtar.Archive) string {
 	t.Helper()
+	sets := unpack(t, archive)
+	s, problems := specs.Load("spec.yaml", sets)
+	if s != nil {
+		_, problems = s.Expand(context.Background())
+	}
+	var out bytes.Buffer
+	if err := problems.Render(&out, false); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// unpack writes the archive's files into a folder of the test's, which becomes the current one, and gives its flags.
+func unpack(t *testing.T, archive *txtar.Archive) (sets []string) {
+	t.Helper()
 	t.Chdir(t.TempDir())
 	for _, f := range archive.Files {
 		if f.Name == "want" || f.Name == "set" {
@@ -64,19 +79,10 @@ func diagnose(t *testing.T, archive *txtar.Archive) string {
 			t.Fatal(err)
 		}
 	}
-	var sets []string
 	if lines := strings.TrimSuffix(part(archive, "set"), "\n"); lines != "" {
 		sets = strings.Split(lines, "\n")
 	}
-	s, problems := specs.Load("spec.yaml", sets)
-	if s != nil {
-		_, problems = s.Expand(context.Background())
-	}
-	var out bytes.Buffer
-	if err := problems.Render(&out, false); err != nil {
-		t.Fatal(err)
-	}
-	return out.String()
+	return sets
 }
 
 func part(archive *txtar.Archive, name string) string {

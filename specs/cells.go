@@ -106,7 +106,7 @@ func (x *expansion) coordsAt(p int32, axes []string) []stages.Coord {
 		if id := x.ids[p][a.index]; id != noValue {
 			key = a.values[id].Key
 		}
-		out = append(out, stages.Coord{Axis: name, Key: key})
+		out = append(out, stages.Coord{Axis: name, Key: key, Replicate: a.Replicates})
 	}
 	return out
 }

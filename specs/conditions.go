@@ -3,6 +3,7 @@ package specs
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"regft/specs/expr"
@@ -14,16 +15,10 @@ func (m *maker) name(i *Instance) bool {
 	if measurer, ok := i.Runner.(stages.Measurer); ok {
 		i.metrics = measurer.MetricNames()
 	}
-	_, chooses := m.stage.chooser()
-	at := 0
-	for _, b := range m.stage.Type.Inputs(i.Runner) {
-		ref := i.Refs[at]
-		at++
-		switch {
-		case b.Field.Each:
-			i.Parts = append(i.Parts, partName(b, ref))
-		case chooses && b.Field.Name != m.stage.Type.OutAs && b.Field.Takes(stages.Scores) && ref.Instance != nil && b.Index == 0:
-			i.Parts, i.metrics = ref.Instance.Parts, ref.Instance.metrics
+	for _, r := range i.Refs {
+		if r.scores(m.stage) {
+			i.Parts, i.metrics = r.Instance.Parts, r.Instance.metrics
+			break
 		}
 	}
 	for k, n := range i.Parts {
@@ -38,24 +33,22 @@ func (m *maker) name(i *Instance) bool {
 	return true
 }
 
+// scores reports whether r is what s, a stage that chooses, judges its candidates by.
+func (r Ref) scores(s *Stage) bool {
+	_, chooses := s.chooser()
+	return chooses && r.Instance != nil && r.field.Name != s.Type.OutAs && r.field.Takes(stages.Scores)
+}
+
 // partName is the name of the metrics on one set of data.
-func partName(b stages.Bound, ref Ref) string {
-	switch {
-	case len(b.Coords) == 1:
-		return b.Coords[0].Key
-	case len(b.Coords) > 1:
-		name := ""
-		for k, c := range b.Coords {
-			if k > 0 {
-				name += ","
-			}
-			name += c.Key
-		}
-		return name
-	case ref.Instance == nil:
-		return fmt.Sprint(b.Index)
+func partName(data *Instance, coords []stages.Coord) string {
+	if len(coords) == 0 {
+		return data.Stage.Name
 	}
-	return ref.Instance.Stage.Name
+	var keys []string
+	for _, c := range coords {
+		keys = append(keys, c.Key)
+	}
+	return strings.Join(keys, ",")
 }
 
 // eachNode is the input whose artifacts are evaluated one by one, or the first.

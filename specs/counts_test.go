@@ -50,6 +50,25 @@ func TestCounts(t *testing.T) {
 	}
 }
 
+// TestAblation counts the example of the language's description, with the numbers that it gives.
+func TestAblation(t *testing.T) {
+	got := count(mustExpand(t, filepath.Join("testdata", "ablation.yaml")))
+	nodes := map[string]int{}
+	for name, s := range got.Stages {
+		nodes[name] = s.Nodes
+	}
+	want := map[string]int{"images": 10, "zeroshot": 1, "val": 1, "test": 1, "tuned": 45, "merged": 216, "scores": 262, "best": 66, "final": 66}
+	if diff := cmp.Diff(want, nodes); diff != "" {
+		t.Errorf("nodes differ (-want +got):\n%s", diff)
+	}
+	if got.Points != 306 || got.Cells["main"] != 6 {
+		t.Errorf("%d points and %d cells, want 306 and 6", got.Points, got.Cells["main"])
+	}
+	if diff := cmp.Diff([]string{"style", "steps", "guidance", "method", "draw"}, got.Stages["tuned"].Over); diff != "" {
+		t.Errorf("tuned is over other axes (-want +got):\n%s", diff)
+	}
+}
+
 func mustExpand(t testing.TB, path string, sets ...string) *specs.Expansion {
 	t.Helper()
 	s, problems := specs.Load(path, sets)

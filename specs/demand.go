@@ -71,9 +71,9 @@ func taken(i *Instance) []Ref {
 		return i.Refs
 	}
 	var out []Ref
-	for k, b := range i.Stage.Type.Inputs(i.Runner) {
-		if b.Field.Name == copier.CopyOf() {
-			out = append(out, i.Refs[k])
+	for _, r := range i.Refs {
+		if r.field.Name == copier.CopyOf() {
+			out = append(out, r)
 		}
 	}
 	return out
@@ -82,19 +82,17 @@ func taken(i *Instance) []Ref {
 // findOracles marks results whose select saw the very data that they report. Producers come first.
 func (x *expansion) findOracles(instances []*Instance) {
 	for _, i := range instances {
-		_, chooses := i.Stage.chooser()
-		for k, b := range i.Stage.Type.Inputs(i.Runner) {
-			from := i.Refs[k].Instance
+		for _, r := range i.Refs {
 			switch {
-			case from == nil:
-			case chooses && b.Field.Name != i.Stage.Type.OutAs && b.Field.Takes(stages.Scores):
-				i.see(data(from))
+			case r.Instance == nil:
+			case r.scores(i.Stage):
+				i.see(data(r.Instance))
 				i.Oracle = true // its metrics are those that it chose by
-			case b.Field.Takes(stages.Classifier) || b.Field.Takes(stages.Adapter) || b.Field.Takes(stages.Any):
-				i.see(from.seen)
+			case !r.field.Each:
+				i.see(r.Instance.seen)
 			}
 		}
-		i.Oracle = i.Oracle || slices.ContainsFunc(data(i), func(d *Instance) bool { return i.saw(d) })
+		i.Oracle = i.Oracle || i.seen != nil && slices.ContainsFunc(data(i), i.saw)
 	}
 }
 
@@ -110,17 +108,24 @@ func (i *Instance) see(seen []*Instance) {
 // saw reports whether d, or the same data under another name, is among what i was chosen by.
 func (i *Instance) saw(d *Instance) bool {
 	return slices.ContainsFunc(i.seen, func(s *Instance) bool {
-		return s == d || s.Stage.Type.Name == d.Stage.Type.Name && len(s.Refs) == 0 && len(d.Refs) == 0 &&
-			stages.CanonicalJSON(s.Stage.Type.Params(s.Runner)) == stages.CanonicalJSON(d.Stage.Type.Params(d.Runner))
+		return s == d || s.Refs == nil && d.Refs == nil && s.identity() == d.identity()
 	})
+}
+
+// identity tells instances that take nothing apart, by what they are and not by what they are called.
+func (i *Instance) identity() string {
+	if i.same == "" {
+		i.same = i.Stage.Type.Name + stages.CanonicalJSON(i.Stage.Type.Params(i.Runner))
+	}
+	return i.same
 }
 
 // data are what i reports its results on.
 func data(i *Instance) []*Instance {
 	var out []*Instance
-	for k, b := range i.Stage.Type.Inputs(i.Runner) {
-		if b.Field.Each && i.Refs[k].Instance != nil {
-			out = append(out, i.Refs[k].Instance)
+	for _, r := range i.Refs {
+		if r.field.Each && r.Instance != nil {
+			out = append(out, r.Instance)
 		}
 	}
 	return out

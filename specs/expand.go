@@ -50,9 +50,9 @@ func (p *program) expand(ctx context.Context) *Expansion {
 		ids, err := p.points(ctx)
 		broken = err != nil || len(ids) == 0
 		x.ids = ids
-		if !broken {
+		if err == nil {
 			p.checkComparisons(false)
-			p.checkExcludes()
+			p.checkExcludes(len(ids))
 			x.checkLate()
 		}
 	}
@@ -181,8 +181,8 @@ func (m *maker) instance(v *variant) *Instance {
 	if len(v.inputs) > 0 || len(v.exprs) > 0 {
 		i.Runner = s.Type.Clone(v.runner)
 	}
-	for _, in := range v.inputs {
-		if m.fill(i, in) != nil {
+	for k := range v.inputs {
+		if m.fill(i, &v.inputs[k]) != nil {
 			s.bad = true
 			return nil
 		}
@@ -196,14 +196,15 @@ func (m *maker) instance(v *variant) *Instance {
 }
 
 // fill resolves a parameter that takes artifacts.
-func (m *maker) fill(i *Instance, in input) error {
-	f := in.param.field
+func (m *maker) fill(i *Instance, in *input) error {
+	f := &in.param.field
 	var inputs []stages.Input
 	from := len(i.Refs)
-	for _, e := range in.entries {
+	for k := range in.entries {
+		e := &in.entries[k]
 		if e.stage == nil {
 			inputs = append(inputs, stages.Input{Key: e.slot.key, Path: e.path})
-			i.Refs = append(i.Refs, Ref{})
+			i.Refs = append(i.Refs, Ref{field: f})
 			continue
 		}
 		producers, axes := m.producers(e.stage, f)
@@ -213,26 +214,31 @@ func (m *maker) fill(i *Instance, in input) error {
 			m.report(d)
 			return errInstance
 		}
+		inputs, i.Refs = slices.Grow(inputs, len(producers)), slices.Grow(i.Refs, len(producers))
 		for _, producer := range producers {
-			ref, err := m.output(producer, e, f)
+			output, err := m.output(producer, e, f)
 			if err != nil {
 				return err
 			}
-			i.Refs = append(i.Refs, ref)
-			inputs = append(inputs, stages.Input{Key: e.slot.key, Coords: m.coordsOf(producer, axes)})
+			coords := m.coordsOf(producer, axes)
+			i.Refs = append(i.Refs, Ref{Instance: producer, Output: output, field: f})
+			inputs = append(inputs, stages.Input{Key: e.slot.key, Coords: coords, Names: producer.Parts})
+			if f.Each {
+				i.Parts = append(i.Parts, partName(producer, coords))
+			}
 		}
 	}
 	if f.Name == m.stage.Type.OutAs && len(i.Refs) > from && i.Refs[from].Instance != nil {
 		i.kind = i.Refs[from].Instance.outputKind(i.Refs[from].Output)
 		m.candidates(i, i.Refs[from:], inputs)
 	}
-	m.stage.Type.SetInputs(i.Runner, f, inputs)
+	m.stage.Type.SetInputs(i.Runner, *f, inputs)
 	return nil
 }
 
 // producers are the instances of t that the instance at hand takes for parameter f, and the axes that they are gathered
 // over.
-func (m *maker) producers(t *Stage, f stages.Field) ([]*Instance, axisSet) {
+func (m *maker) producers(t *Stage, f *stages.Field) ([]*Instance, axisSet) {
 	pool := axisSet(0)
 	if f.Pool != "" {
 		pool = m.stage.pool
@@ -271,8 +277,8 @@ func (m *maker) coordsOf(producer *Instance, axes axisSet) []stages.Coord {
 	return out
 }
 
-// output finds what e takes of an instance, and checks its kind.
-func (m *maker) output(producer *Instance, e entry, f stages.Field) (Ref, error) {
+// output names what e takes of an instance, and checks its kind.
+func (m *maker) output(producer *Instance, e *entry, f *stages.Field) (string, error) {
 	outputs := producer.variant.outputs
 	at := slices.IndexFunc(outputs, func(o stages.Output) bool { return o.Name == e.output })
 	if e.output == "" && len(outputs) == 1 {
@@ -280,17 +286,17 @@ func (m *maker) output(producer *Instance, e entry, f stages.Field) (Ref, error)
 	}
 	if at < 0 {
 		m.report(m.noOutput(producer, e))
-		return Ref{}, errInstance
+		return "", errInstance
 	}
 	kind := outputs[at].Kind
 	if kind == "" {
 		kind = producer.kind
 	}
 	if kind != "" && !f.Takes(kind) {
-		m.report(m.wrongKind(e.slot, f, producer.Stage, kind))
-		return Ref{}, errInstance
+		m.report(m.wrongKind(e.slot, *f, producer.Stage, kind))
+		return "", errInstance
 	}
-	return Ref{Instance: producer, Output: outputs[at].Name}, nil
+	return outputs[at].Name, nil
 }
 
 // wrongKind is the mistake of an artifact that a parameter does not take.
@@ -300,7 +306,7 @@ func (p *program) wrongKind(sl *slot, f stages.Field, from *Stage, kind stages.K
 	return d
 }
 
-func (m *maker) noOutput(producer *Instance, e entry) Diagnostic {
+func (m *maker) noOutput(producer *Instance, e *entry) Diagnostic {
 	var names []string
 	for _, o := range producer.variant.outputs {
 		if o.Name != "" {

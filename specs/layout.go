@@ -53,7 +53,7 @@ func (x *expansion) describe(l *layout) {
 		l.points[g] = make(map[string]any, len(list))
 		for _, a := range list {
 			axis, id := x.spec.Axes[a], x.ids[i][a]
-			coord, value := stages.Coord{Axis: axis.Name, Key: "null"}, any(nil)
+			coord, value := stages.Coord{Axis: axis.Name, Key: "null", Replicate: axis.Replicates}, any(nil)
 			if id != noValue {
 				coord.Key, value = axis.values[id].Key, axis.values[id].JSON
 			}

@@ -150,7 +150,7 @@ func (p *program) read() {
 		{"tables", p.readTables},
 		{"ablate", p.readStudies},
 	})
-	if s := lookup(root, "stages"); s == nil && !slices.Contains(meant, "stages") || s != nil && ( len(s.Content) == 0 && s.Kind == yaml.MappingNode || s.Tag == "!!null") {
+	if s := lookup(root, "stages"); s == nil && !slices.Contains(meant, "stages") || s != nil && (len(s.Content) == 0 && s.Kind == yaml.MappingNode || s.Tag == "!!null") {
 		at := root
 		if s != nil {
 			at = s

@@ -224,8 +224,12 @@ func (f *filter) explain(frame *frame) {
 	}
 }
 
-// checkExcludes reports excludes that remove nothing.
-func (p *program) checkExcludes() {
+// checkExcludes reports excludes that remove nothing, or all that there is.
+func (p *program) checkExcludes(points int) {
+	if points == 0 {
+		n := lookup(lookup(p.tree.Root, "sweep"), "exclude")
+		p.errorAt(n, "exclude leaves no point")
+	}
 	for _, f := range p.filters {
 		if !f.exclude || f.proven || p.blamed[f.node] {
 			continue

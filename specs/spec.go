@@ -124,12 +124,15 @@ type Instance struct {
 	kind    stages.Kind // of outputs that do not say theirs
 	metrics []string    // the names of its metrics below Parts; nil: any
 	seen    []*Instance // the data that it was chosen by, itself or what it was made from
+	same    string      // identity, once asked for
 }
 
 // A Ref is where an input comes from: an instance, or a path (Instance is nil).
 type Ref struct {
 	Instance *Instance
 	Output   string // "" for the only one
+
+	field *stages.Field // the parameter that takes it
 }
 
 // A Condition is CEL over finished results.

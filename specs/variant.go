@@ -49,14 +49,15 @@ type builder struct {
 	frame   *frame
 	partial bool // only what mentions no axis: there are no points
 	origin  map[*yaml.Node]*yaml.Node
-	skipped map[string]bool // parameters that are given, though not known
-	mapped  *yaml.Node      // what is decoded
+	skipped map[string]bool       // parameters that are given, though not known
+	null    map[string]*yaml.Node // those that are left out for being null
+	mapped  *yaml.Node            // what is decoded
 	variant *variant
 }
 
 // variant evaluates and decodes the parameters of s at f.
 func (p *program) variant(s *Stage, f *frame, partial bool) *variant {
-	b := &builder{program: p, frame: f, partial: partial, origin: map[*yaml.Node]*yaml.Node{}, skipped: map[string]bool{}, variant: &variant{}}
+	b := &builder{program: p, frame: f, partial: partial, origin: map[*yaml.Node]*yaml.Node{}, skipped: map[string]bool{}, null: map[string]*yaml.Node{}, variant: &variant{}}
 	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	b.origin[n] = s.key
 	for _, pr := range s.params {
@@ -67,6 +68,9 @@ func (p *program) variant(s *Stage, f *frame, partial bool) *variant {
 		}
 		if given && ok {
 			n.Content = append(n.Content, pr.key, v)
+		}
+		if !given && ok {
+			b.null[pr.field.Name] = pr.node
 		}
 	}
 	b.decode(s, n)
@@ -100,6 +104,12 @@ func (b *builder) parameter(s *Stage, problem stages.Problem) {
 	at := problem.Node
 	if from := b.origin[at]; from != nil {
 		at = from
+	}
+	if left := b.null[problem.Param]; left != nil && problem.Node == b.mapped {
+		d := b.tree.At(left, "%s", problem.Text)
+		d.Note = "this is null at a point, which counts as not given"
+		b.report(d)
+		return
 	}
 	d := b.tree.At(at, "%s", problem.Text)
 	d.Expected = problem.Want

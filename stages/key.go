@@ -69,6 +69,9 @@ func canonical(v reflect.Value, f Field) string {
 	return CanonicalJSON(plain(v, f.Sub))
 }
 
+// A keyValuer is a parameter of several forms, or an element of one: this is what it is in a key.
+type keyValuer interface{ KeyValue() any }
+
 func plain(v reflect.Value, sub []Field) any {
 	if v.Kind() == reflect.Pointer {
 		if v.IsNil() {
@@ -84,7 +87,7 @@ func plain(v reflect.Value, sub []Field) any {
 			return string(x.File)
 		}
 		return x.List
-	case interface{ KeyValue() any }: // a parameter of several forms
+	case keyValuer:
 		return x.KeyValue()
 	}
 	if sub == nil {
@@ -108,6 +111,12 @@ func CanonicalJSON(v any) string {
 func writeCanonical(b *strings.Builder, v reflect.Value) {
 	for v.IsValid() && (v.Kind() == reflect.Interface || v.Kind() == reflect.Pointer) {
 		v = v.Elem()
+	}
+	if v.IsValid() && v.CanInterface() {
+		if k, ok := v.Interface().(keyValuer); ok {
+			writeCanonical(b, reflect.ValueOf(k.KeyValue()))
+			return
+		}
 	}
 	switch {
 	case !v.IsValid():
