@@ -88,14 +88,3 @@ func (c Conv) weightGradientRows(set *instructionSet, dw, dy, x []float32, group
 		set.multiply(a, b, out, c.OutChannels, 1, i0 > 0)
 	}
 }
-
-// inPlace is the block b [k, cols] with contiguous rows read where it is; only columns that do not fill a panel are copied,
-// to tail.
-func inPlace(set *instructionSet, b []float32, stride, k, cols int, tail []float32) bBlock {
-	block := bBlock{data: b, cols: cols, panel: nr, stride: stride}
-	if rest := cols % nr; rest != 0 {
-		packPanel(set, tail, b[cols-rest:], stride, 1, k, rest)
-		block.tail = tail
-	}
-	return block
-}

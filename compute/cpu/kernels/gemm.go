@@ -42,6 +42,10 @@ const (
 // B [batch, k, n], C [batch, m, n] with a ColStride of 1; A and B may have any strides. C overlaps neither A nor B.
 // With beta 0 what C held is not read. Sums over k run in order, in blocks of a size that depends on k alone.
 func Gemm(pool Pool, alpha float32, a, b View, beta float32, c View, e Epilogue) {
+	if b.ColStride == 1 && c.Rows <= unpackedRows {
+		gemm(pool, alpha, a, unpacked(b), b.Rows, beta, c, e)
+		return
+	}
 	packed := newPacked(b)
 	defer packed.release()
 	packed.pack(pool, b)
@@ -50,7 +54,19 @@ func Gemm(pool Pool, alpha float32, a, b View, beta float32, c View, e Epilogue)
 
 // GemmPacked is Gemm with a B that PackB prepared.
 func GemmPacked(pool Pool, alpha float32, a View, b *Packed, beta float32, c View, e Epilogue) {
-	if a.Rows != c.Rows || b.n != c.Cols || a.Cols != b.k || c.ColStride != 1 {
+	if b.n != c.Cols {
+		panic("kernels: the sizes of a matrix product do not match")
+	}
+	gemm(pool, alpha, a, b, b.k, beta, c, e)
+}
+
+// A bSource gives the columns j0 to j0+cols of rows k0 to k0+kc of B; k0 is a multiple of the depth of blocks, j0 of nr.
+type bSource interface {
+	block(batch, k0, kc, j0, cols int) bBlock
+}
+
+func gemm(pool Pool, alpha float32, a View, b bSource, k int, beta float32, c View, e Epilogue) {
+	if a.Rows != c.Rows || a.Cols != k || c.ColStride != 1 {
 		panic("kernels: the sizes of a matrix product do not match")
 	}
 	mc := evenly(c.Rows, mcLimit, mr)
@@ -58,7 +74,7 @@ func GemmPacked(pool Pool, alpha float32, a View, b *Packed, beta float32, c Vie
 	mBlocks, nBlocks := ceilDiv(c.Rows, mc), ceilDiv(c.Cols, nc)
 	pool.Run(c.Batch*mBlocks*nBlocks, func(i int) {
 		batch, i0, j0 := i/(mBlocks*nBlocks), i%mBlocks*mc, i/mBlocks%nBlocks*nc
-		t := gemmTask{set: active, a: a, b: b, c: c, e: e, alpha: alpha, beta: beta, batch: batch}
+		t := gemmTask{set: active, a: a, b: b, k: k, c: c, e: e, alpha: alpha, beta: beta, batch: batch}
 		t.run(i0, min(mc, c.Rows-i0), j0, min(nc, c.Cols-j0))
 	})
 }
@@ -78,7 +94,8 @@ func columnBlock(c View, mc, workers int) int {
 type gemmTask struct {
 	set         *instructionSet
 	a, c        View
-	b           *Packed
+	b           bSource
+	k           int
 	e           Epilogue
 	alpha, beta float32
 	batch       int
@@ -87,14 +104,16 @@ type gemmTask struct {
 // run computes the block of C at (i0, j0) of rows × cols.
 func (t *gemmTask) run(i0, rows, j0, cols int) {
 	accumulate := t.scaleC(i0, rows, j0, cols)
-	for k0 := 0; k0 < t.b.k; k0 += t.b.kc {
-		kc := min(t.b.kc, t.b.k-k0)
-		block := newABlock(t.a, t.batch, i0, rows, k0, kc)
-		t.set.multiply(block, t.b.block(t.batch, k0, kc, j0, cols), t.c.at(t.batch, i0, j0), t.c.RowStride, t.alpha, accumulate)
-		block.release()
+	depth := evenly(t.k, kcLimit, 1)
+	for k0 := 0; k0 < t.k; k0 += depth {
+		kc := min(depth, t.k-k0)
+		block, b := newABlock(t.a, t.batch, i0, rows, k0, kc), t.b.block(t.batch, k0, kc, j0, cols)
+		t.set.multiply(block, b, t.c.at(t.batch, i0, j0), t.c.RowStride, t.alpha, accumulate)
+		block.scratch.release()
+		b.scratch.release()
 		accumulate = true
 	}
-	if t.b.k == 0 && !accumulate {
+	if t.k == 0 && !accumulate {
 		clearRows(t.c.at(t.batch, i0, j0), t.c.RowStride, rows, cols)
 	}
 	t.e.apply(t.set, t.c, t.batch, i0, rows, j0, cols)
@@ -140,18 +159,19 @@ func newABlock(a View, batch, i0, rows, k0, kc int) aBlock {
 	return block
 }
 
-func (b *aBlock) release() { b.scratch.release() }
-
 // packA copies a [rows, kc] into panels of mr rows, each [kc, mr].
 func packA(dst, a []float32, rowStride, colStride, rows, kc int) {
-	for i := 0; i < rows; i += mr {
-		panel := dst[i*kc:]
-		n := min(mr, rows-i)
-		for p := range kc {
-			src := a[i*rowStride+p*colStride:]
-			for r := range n {
-				panel[p*mr+r] = src[r*rowStride]
-			}
+	whole := 0
+	if rowStride == 1 {
+		whole = rows / mr * mr
+	}
+	for p := range kc {
+		column := a[p*colStride:]
+		for i := 0; i < whole; i += mr {
+			*(*[mr]float32)(dst[i*kc+p*mr:]) = *(*[mr]float32)(column[i:])
+		}
+		for i := whole; i < rows; i++ {
+			dst[i/mr*mr*kc+p*mr+i%mr] = column[i*rowStride]
 		}
 	}
 }

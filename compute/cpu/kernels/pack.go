@@ -100,6 +100,7 @@ type bBlock struct {
 	cols          int
 	panel, stride int
 	tail          []float32
+	scratch       scratch
 }
 
 // panelAt is the panel of the columns from j on, and the distance of its rows.
@@ -108,4 +109,28 @@ func (b *bBlock) panelAt(j int) (panel []float32, stride int) {
 		return b.tail, nr
 	}
 	return b.data[j/nr*b.panel:], b.stride
+}
+
+// unpackedRows is up to how many rows of C a product reads B where it is: B is read from the L1 cache for all but the first.
+const unpackedRows = 24
+
+// unpacked is a B with contiguous rows that is read where it is.
+type unpacked View
+
+func (u unpacked) block(batch, k0, kc, j0, cols int) bBlock {
+	tail := newScratch(kc * nr)
+	b := inPlace(active, View(u).at(batch, k0, j0), u.RowStride, kc, cols, tail.data)
+	b.scratch = tail
+	return b
+}
+
+// inPlace is the block b [k, cols] with contiguous rows read where it is; only columns that do not fill a panel are copied,
+// to tail.
+func inPlace(set *instructionSet, b []float32, stride, k, cols int, tail []float32) bBlock {
+	block := bBlock{data: b, cols: cols, panel: nr, stride: stride}
+	if rest := cols % nr; rest != 0 {
+		packPanel(set, tail, b[cols-rest:], stride, 1, k, rest)
+		block.tail = tail
+	}
+	return block
 }
