@@ -107,7 +107,7 @@ func (p *Plan) lookUpLevel(ctx context.Context, level []*Node, works []work) err
 		group.Go(func() error {
 			for k := next.Add(1) - 1; k < int64(len(level)); k = next.Add(1) - 1 {
 				n := level[k]
-				if !n.open() && !n.wanted() {
+				if !n.needed() || !n.open() && !n.wanted() {
 					continue
 				}
 				if err := n.lookUp(ctx, p.store, works[k]); err != nil {

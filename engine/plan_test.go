@@ -350,3 +350,26 @@ func (g *graph) field(uses, name string) stages.Field {
 	}
 	return f
 }
+
+func TestFilesThatNothingNeedsAreNotRead(t *testing.T) {
+	g := diamond(t, "1")
+	g.add(g.stage("r", "reader"), "", "path: /nowhere/a").Needed = false
+	p, s, _ := g.run(newStore(t), Options{}, RunOptions{})
+	equal(t, "warnings", len(p.Warnings), 0)
+	equal(t, "executed", s.Executed, 4)
+	equal(t, "idle", states(p, Idle), "r")
+}
+
+func TestOnlyWhatTheRunIsForNeedsItsFiles(t *testing.T) {
+	g := diamond(t, "1")
+	r := g.add(g.stage("r", "reader"), "", "path: /nowhere/a")
+	g.add(g.stage("s", "sum"), "", "plus: 3", in("inputs", r))
+	store := newStore(t)
+	if err := g.plan(store, Options{}).Runnable(); err == nil || !strings.Contains(err.Error(), "/nowhere/a") {
+		t.Errorf("everything: %v", err)
+	}
+	only := Options{Only: func(i *specs.Instance) bool { return i.Stage.Name == "d" }}
+	if err := g.plan(store, only).Runnable(); err != nil {
+		t.Errorf("only d: %v", err)
+	}
+}

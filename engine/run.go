@@ -51,9 +51,9 @@ func Run(ctx context.Context, p *Plan, x Executor, o RunOptions, events func(Eve
 	return &summary, ctx.Err()
 }
 
-// Runnable says what of p cannot run at all: missing files, and what is not built yet.
+// Runnable says what of p cannot run at all: files that are missing for what the run is for, and what is not built yet.
 func (p *Plan) Runnable() error {
-	problems := slices.Clone(p.Warnings)
+	problems := p.missingFiles()
 	for _, n := range p.Nodes {
 		if pending, ok := n.runner.(stages.Pending); ok && n.willRun() && pending.NotBuilt() != "" {
 			problems = append(problems, fmt.Sprintf("%s: %s: %s is not built yet", n.Stage().Place, n.Name(), pending.NotBuilt()))
@@ -64,6 +64,24 @@ func (p *Plan) Runnable() error {
 	}
 	slices.Sort(problems)
 	return errors.New(strings.Join(slices.Compact(problems), "\n"))
+}
+
+// missingFiles lists the files without which what the run is for is unknown or blocked.
+func (p *Plan) missingFiles() []string {
+	var missing []string
+	reached := make([]bool, len(p.Nodes))
+	for _, n := range slices.Backward(p.Nodes) {
+		if n.State != Unknown && n.State != Blocked || !reached[n.Index] && !slices.ContainsFunc(n.users, use.wantedItself) {
+			continue
+		}
+		if n.State == Unknown {
+			missing = append(missing, n.sources.missing)
+		}
+		for _, producer := range n.producers {
+			reached[producer.Index] = true
+		}
+	}
+	return missing
 }
 
 // scheduler runs a plan. All its state belongs to the goroutine of loop; workers send messages.

@@ -41,7 +41,8 @@ type finder struct {
 	files map[string]cache.Linked
 }
 
-// findSources looks for what instances read outside the store. Instances with equal parameters share it.
+// findSources looks for what the instances that something needs read outside the store. Instances with equal
+// parameters share it.
 func findSources(ctx context.Context, store *cache.Dir, instances []*specs.Instance) (map[*specs.Instance]*sources, error) {
 	byKey, of := map[string]*sources{}, map[*specs.Instance]*sources{}
 	f := &finder{store: store, files: map[string]cache.Linked{}}
@@ -50,7 +51,7 @@ func findSources(ctx context.Context, store *cache.Dir, instances []*specs.Insta
 	var problems problemList
 	for _, i := range instances {
 		sourcer, ok := i.Runner.(stages.Sourcer)
-		if !ok {
+		if !ok || !i.Needed {
 			continue
 		}
 		key := sourceKey(i)
