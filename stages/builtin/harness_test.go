@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"regft/cache"
@@ -68,6 +70,15 @@ func (l *lab) run(name, params string, inputs map[string][]stages.Input) outcome
 // try runs stage type name with parameters in YAML; inputs are put where its parameters take them.
 func (l *lab) try(name, params string, inputs map[string][]stages.Input) (outcome, error) {
 	l.t.Helper()
+	ty, r, err := l.decode(name, params, inputs)
+	if err != nil {
+		return outcome{}, err
+	}
+	return l.execute(ty, r)
+}
+
+func (l *lab) decode(name, params string, inputs map[string][]stages.Input) (stages.Type, stages.Runner, error) {
+	l.t.Helper()
 	ty, ok := stages.Lookup(name)
 	if !ok {
 		l.t.Fatalf("no stage type %q", name)
@@ -80,16 +91,13 @@ func (l *lab) try(name, params string, inputs map[string][]stages.Input) (outcom
 	if len(doc.Content) > 0 {
 		node = doc.Content[0]
 	}
-	for param := range inputs { // inputs count as given, and so does CEL
+	for _, param := range append(slices.Collect(maps.Keys(inputs)), slices.Collect(maps.Keys(l.expr))...) { // they count as given
 		node.Content = append(node.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: param}, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "stages.x"})
-	}
-	for param := range l.expr {
-		node.Content = append(node.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: param}, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "metrics"})
 	}
 	wd, _ := os.Getwd()
 	r, problems := ty.Decode(node, stages.Context{Dir: wd, Seed: l.seed})
 	for _, p := range problems {
-		return outcome{}, p
+		return ty, r, p
 	}
 	for param, in := range inputs {
 		f, _ := ty.Field(param)
@@ -99,7 +107,33 @@ func (l *lab) try(name, params string, inputs map[string][]stages.Input) (outcom
 		f, _ := ty.Field(param)
 		ty.SetExpr(r, f, stages.Expr{Text: param, Eval: eval})
 	}
-	return l.execute(ty, r)
+	return ty, r, nil
+}
+
+// lines are what a stage's parameters and what it reads put into its key, or into that of partial work.
+func (l *lab) lines(name, params string, inputs map[string][]stages.Input, partial bool) []string {
+	l.t.Helper()
+	ty, r, err := l.decode(name, params, inputs)
+	if err != nil {
+		l.t.Fatalf("%s %s: %v", name, params, err)
+	}
+	lines := ty.ParamLines(r, partial)
+	s, ok := r.(stages.Sourcer)
+	if !ok {
+		return lines
+	}
+	sources, err := s.Sources(l.ctx)
+	if err != nil {
+		l.t.Fatalf("%s %s: %v", name, params, err)
+	}
+	for _, s := range sources {
+		if s.Root != "" {
+			lines = append(lines, "source "+s.Param+" "+l.link(s).Digest.String())
+			continue
+		}
+		lines = append(lines, "source "+s.Param+" "+stages.CanonicalJSON(s.Value))
+	}
+	return lines
 }
 
 func (l *lab) execute(ty stages.Type, r stages.Runner) (outcome, error) {
