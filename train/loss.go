@@ -6,6 +6,9 @@
 package train
 
 import (
+	"math"
+	"slices"
+
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
@@ -36,4 +39,18 @@ func VarianceCovariance(z *Node) (variance, covariance, spread *Node) {
 	off := Where(Diagonal(z.Graph(), dim), ZerosLike(c), c)
 	pairs := float64(max(dim*(dim-1), 1))
 	return ReduceAllMean(hinge), DivScalar(ReduceAllSum(Square(off)), pairs), ReduceAllMean(diagonal)
+}
+
+// softmax are the probabilities that logits stand for, in float64.
+func softmax(logits []float32) []float64 {
+	top, total := slices.Max(logits), 0.0
+	p := make([]float64, len(logits))
+	for i, x := range logits {
+		p[i] = math.Exp(float64(x - top))
+		total += p[i]
+	}
+	for i := range p {
+		p[i] /= total
+	}
+	return p
 }
