@@ -197,8 +197,22 @@ func (c *compiler) emit(s step) {
 	c.steps = append(c.steps, s)
 }
 
-// lowerNode makes the steps of one node.
+// lowerings make steps on package kernels, and tell whether they can.
+var lowerings []func(c *compiler, n *node) bool
+
+func init() {
+	lowerings = []func(c *compiler, n *node) bool{
+		(*compiler).lowerChain, (*compiler).lowerView, (*compiler).lowerReduce,
+	}
+}
+
+// lowerNode makes the steps of one node, on the reference backend where there is no other way.
 func (c *compiler) lowerNode(n *node) error {
+	for _, lower := range lowerings {
+		if lower(c, n) {
+			return nil
+		}
+	}
 	run, err := c.backend.compileReference(n)
 	if err != nil {
 		return err

@@ -52,12 +52,15 @@ func (f *Function) Reshape(x compute.Value, dimensions ...int) (compute.Value, e
 }
 
 // Transpose implements compute.StandardOps.
-func (f *Function) Transpose(x compute.Value, permutation ...int) (compute.Value, error) {
-	axes := slices.Clone(permutation)
-	return f.add1(compute.OpTypeTranspose, axes, func(g compute.Function, in []compute.Value) (compute.Value, error) {
-		return g.Transpose(in[0], axes...)
+func (f *Function) Transpose(x compute.Value, axes ...int) (compute.Value, error) {
+	order := permutation(slices.Clone(axes))
+	return f.add1(compute.OpTypeTranspose, order, func(g compute.Function, in []compute.Value) (compute.Value, error) {
+		return g.Transpose(in[0], order...)
 	}, x)
 }
+
+// A permutation lists the axes of the operand in the order of the result.
+type permutation []int
 
 // Reverse implements compute.StandardOps.
 func (f *Function) Reverse(x compute.Value, over ...int) (compute.Value, error) {
