@@ -195,7 +195,7 @@ func (n *Node) explain(last *Past) {
 	before, known := last.node(n.Name())
 	upstream := slices.ContainsFunc(n.takes, (*Node).willRun)
 	switch {
-	case !n.certain():
+	case !n.certain() || n.recorded && slices.ContainsFunc(n.inputs, input.open):
 		n.State, n.Reason = Maybe, "when"
 	case !known:
 		n.Reason = "new"

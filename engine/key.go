@@ -201,6 +201,7 @@ func (n *Node) lookUp(ctx context.Context, store *cache.Dir, w work) error {
 	if err != nil {
 		return ignoreMiss(err)
 	}
+	n.recorded = true
 	r, err := store.Result(ctx, action)
 	if err != nil {
 		return ignoreMiss(err)

@@ -35,6 +35,7 @@ type Node struct {
 	before    *cache.Result // that the plan found, while the run looks again
 	found     bool          // Result was there before the run
 	stirred   bool          // something that it needs may come out otherwise
+	recorded  bool          // its recipe stood for an action before
 	demanded  bool          // the run needs its result
 	whole     bool          // the content of Result was seen to be there
 }

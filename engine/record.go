@@ -132,13 +132,16 @@ func folderName(name string) string {
 	return url.PathEscape(name)
 }
 
-// Event appends e to events.jsonl. The first error is that of Close.
+// Event appends e to events.jsonl, and a series also for TensorBoard. The first error is that of Close.
 func (r *Record) Event(e Event) {
 	line, err := json.Marshal(e)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err == nil && r.events != nil {
 		_, err = r.events.Write(append(line, '\n'))
+	}
+	if err == nil && e.Kind == NodeSeries {
+		err = writeSeries(r.Dir, e)
 	}
 	if r.err == nil && err != nil {
 		r.err = fmt.Errorf("recording an event: %w", err)
@@ -149,9 +152,11 @@ func (r *Record) Event(e Event) {
 const maxLogName = 200
 
 // logPath is the log of n below the run's folder: logs/STAGE/COORDINATES.log.
-func logPath(n *Node) string {
-	stage := n.Stage().Name
-	name := url.PathEscape(n.Name()[len(stage):])
+func logPath(n *Node) string { return filepath.Join(logsFolder, nodePath(n.Stage().Name, n.Name())) }
+
+// nodePath is STAGE/COORDINATES.log of a node called name, such as tuned[draw=0].
+func nodePath(stage, name string) string {
+	name = url.PathEscape(name[len(stage):])
 	if name == "" {
 		name = "log"
 	}
@@ -160,7 +165,7 @@ func logPath(n *Node) string {
 		h.Write([]byte(name))
 		name = fmt.Sprintf("%s-%016x", name[:maxLogName-20], h.Sum64())
 	}
-	return filepath.Join(logsFolder, stage, name+".log")
+	return filepath.Join(stage, name+".log")
 }
 
 // Close writes the results, and how the run ended.

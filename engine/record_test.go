@@ -68,7 +68,7 @@ func TestResultsGolden(t *testing.T) {
 func compareGolden(t *testing.T, r *Record, name string) {
 	t.Helper()
 	for _, file := range []string{resultsFile, tableFile} {
-		got := seconds.ReplaceAllString(readFile(t, r.Dir, file), "${1}SECONDS")
+		got := secondsField.ReplaceAllString(readFile(t, r.Dir, file), "${1}SECONDS")
 		path := filepath.Join("testdata", name+filepath.Ext(file))
 		if *update {
 			if err := os.WriteFile(path, []byte(got), 0o666); err != nil {
@@ -81,10 +81,10 @@ func compareGolden(t *testing.T, r *Record, name string) {
 	}
 }
 
-// seconds are what differs between runs: the field of results.jsonl, the last column of results.csv.
+// secondsField is what differs between runs: the field of results.jsonl, the last column of results.csv.
 var (
-	seconds = regexp.MustCompile(`(?m)("seconds":|,(?:true|false),)[0-9.e-]+`)
-	update  = flag.Bool("update", false, "write goldens")
+	secondsField = regexp.MustCompile(`(?m)("seconds":|,(?:true|false),)[0-9.e-]+`)
+	update       = flag.Bool("update", false, "write goldens")
 )
 
 func TestARunThatRepeatsTheLastWritesNothing(t *testing.T) {

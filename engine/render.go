@@ -55,7 +55,11 @@ func (p *Plan) WriteTable(w io.Writer) error {
 		add(s.Name, *c.Stages[s.Name], reasons[s.Name], over)
 	}
 	add("total", total, "", "")
-	_, err := io.WriteString(w, layOut(rows))
+	text := layOut(rows)
+	if cost := p.Cost().String(); cost != "" {
+		text += cost + "\n"
+	}
+	_, err := io.WriteString(w, text)
 	return err
 }
 

@@ -1,0 +1,78 @@
+package engine
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestCost(t *testing.T) {
+	store, runs := newStore(t), t.TempDir()
+	recordRun(t, fan(t, 2, 0.1), store, runs)
+	c := fan(t, 4, 0.1).plan(store, Options{}).Cost()
+	if c.Run < 200*time.Millisecond || c.Run > 2*time.Second {
+		t.Errorf("two leaves more of 0.1 s: %+v", c)
+	}
+	equal(t, "never measured", c.Unmeasured, 1) // another total
+	last, err := OpenRun(runs, "latest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "never measured, with the last run", fan(t, 4, 0.1).plan(store, Options{Last: last}).Cost().Unmeasured, 0)
+	equal(t, "nothing to do", fan(t, 2, 0.1).plan(store, Options{}).Cost().String(), "")
+}
+
+func TestPlanTable(t *testing.T) {
+	store := newStore(t)
+	conditional(t, "10", gate3).run(store, Options{}, RunOptions{})
+	g := conditional(t, "20", gate3)
+	g.e.Spec.Stages[2].Over = []string{"alpha", "a second axis with a long name", "and a third one"}
+	var b strings.Builder
+	if err := g.plan(store, Options{}).WriteTable(&b); err != nil {
+		t.Fatal(err)
+	}
+	table, cost, _ := strings.Cut(b.String(), "about")
+	if !strings.HasSuffix(cost, "never measured\n") && !strings.HasSuffix(cost, "of work\n") && !strings.HasSuffix(cost, "spared\n") {
+		t.Errorf("cost: %q", cost)
+	}
+	const want = `stage   nodes  hit  run  maybe  why       over
+gate        1    0    1      0  new
+target      1    1    0      0
+m           3    3    0      0
+    over [alpha, a second axis with a long name, and a third one]
+s           3    2    0      1  when      [alpha]
+best        1    0    0      1  when
+final       1    0    0      1  upstream
+total      10    6    1      3
+`
+	if table != want {
+		t.Errorf("got\n%s\nwant\n%s", table, want)
+	}
+}
+
+func TestGraph(t *testing.T) {
+	g := diamond(t, "1").plan(newStore(t), Options{}).Graph()
+	equal(t, "Mermaid", g.Mermaid(), `flowchart LR
+  s0["a<br/>const × 1"]
+  s1["b<br/>sum × 1"]
+  s2["c<br/>sum × 1"]
+  s3["d<br/>sum × 1"]
+  s0 --> s1
+  s0 --> s2
+  s1 --> s3
+  s2 --> s3
+`)
+	equal(t, "DOT", g.DOT(), `digraph plan {
+  rankdir=LR
+  node [shape=box]
+  "a" [label="a\nconst × 1"]
+  "b" [label="b\nsum × 1"]
+  "c" [label="c\nsum × 1"]
+  "d" [label="d\nsum × 1"]
+  "a" -> "b"
+  "a" -> "c"
+  "b" -> "d"
+  "c" -> "d"
+}
+`)
+}
