@@ -78,7 +78,7 @@ func Names() []string { return slices.Sorted(maps.Keys(named)) }
 func FromConfig(config []byte, name string, steps int) (Scheduler, error) {
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(quoteNonFinite(config), &keys); err != nil {
-		return nil, fmt.Errorf("scheduler configuration is not a JSON object: %w", err)
+		return nil, fmt.Errorf("scheduler_config.json is not a JSON object: %w", err)
 	}
 	chosen, err := choose(keys, name)
 	if err != nil {
