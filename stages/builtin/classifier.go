@@ -2,7 +2,6 @@ package builtin
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"regft/compute"
 	"regft/datasets"
 	"regft/models/clip"
-	"regft/models/merge"
 	"regft/models/nn"
 	"regft/stages"
 )
@@ -28,12 +26,6 @@ const (
 
 // ownFiles are the files in which two classifiers of one source differ.
 var ownFiles = []string{imageShard, clip.HeadFile}
-
-// A recipe says how an ensemble's weights are merged.
-type recipe struct {
-	Method string  `json:"method"`
-	Alpha  float64 `json:"alpha"`
-}
 
 // A classifier is one read into memory: image tower and head, merged if it is an ensemble.
 type classifier struct {
@@ -71,27 +63,6 @@ func readClassifier(ctx context.Context, backend compute.Backend, a stages.Artif
 	defer c.Close()
 	parameters, err := c.Classifier(files)
 	return parameters, c, err
-}
-
-func mergeRecipe(ctx context.Context, backend compute.Backend, a stages.Artifact, prefix string) (nn.Arrays, *clip.Checkpoint, error) {
-	text, err := a.ReadFile(ctx, prefix+recipeFile)
-	if err != nil {
-		return nil, nil, err
-	}
-	var r recipe
-	if err := json.Unmarshal(text, &r); err != nil {
-		return nil, nil, fmt.Errorf("reading the recipe of an ensemble: %w", err)
-	}
-	from, c, err := readClassifier(ctx, backend, a, prefix+"from/")
-	if err != nil {
-		return nil, nil, err
-	}
-	to, _, err := readClassifier(ctx, backend, a, prefix+"to/")
-	if err != nil {
-		return nil, nil, err
-	}
-	merged, err := merge.Linear(from, to, r.Alpha)
-	return merged, c, err
 }
 
 // layered looks names up in its first files, then in the second: an ensemble's parents share what is not their own.

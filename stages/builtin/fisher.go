@@ -1,15 +1,29 @@
 package builtin
 
-import "regft/stages"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"regft/compute"
+	"regft/models/clip"
+	"regft/models/nn"
+	"regft/models/safetensors"
+	"regft/stages"
+	"regft/train"
+)
 
 var _ = stages.Register[Fisher](stages.Type{
 	Name: "fisher", Version: 1, Out: stages.Fisher,
 	Doc: "Estimates the diagonal Fisher information of a classifier's parameters (Matena and Raffel, arXiv 2111.09832).",
 })
 
+// fisherFile holds one tensor for each parameter of the image tower and head.
+const fisherFile = "fisher.safetensors"
+
 // Fisher is the mean squared gradient of the log-likelihood, in evaluation mode.
 type Fisher struct {
-	declared
 	Classifier stages.Input `yaml:"classifier" in:"classifier" doc:"whose parameters"`
 	Data       stages.Input `yaml:"data" in:"images" doc:"pictures to estimate on"`
 	Samples    *int         `yaml:"samples" min:"1" unit:"pictures" doc:"the first n; without it, all"`
@@ -20,3 +34,134 @@ type Fisher struct {
 
 // Draws says that only drawn labels use the seed.
 func (f *Fisher) Draws() bool { return f.Labels == "drawn" }
+
+// MetricNames say how many pictures were used, and the sum over all parameters.
+func (*Fisher) MetricNames() []string { return []string{"images", "trace"} }
+
+// Validate refuses passes that would repeat each other.
+func (f *Fisher) Validate() error {
+	if f.Labels == "given" && f.Passes > 1 {
+		return errors.New("labels: given are the same in every pass: leave passes out")
+	}
+	return nil
+}
+
+// Run estimates the information, picture by picture.
+func (f *Fisher) Run(ctx context.Context, env *stages.Env) error {
+	if err := sameClasses(ctx, "classifier", f.Classifier.Artifact(), "data", f.Data.Artifact()); err != nil {
+		return err
+	}
+	backend, err := backendOf(env)
+	if err != nil {
+		return err
+	}
+	c, err := openClassifier(ctx, backend, f.Classifier.Artifact())
+	if err != nil {
+		return err
+	}
+	pictures, err := openPictures(ctx, env, f.Data.Artifact())
+	if err != nil {
+		return fmt.Errorf("data: %w", err)
+	}
+	encoding, err := newEncoding(ctx, env, backend, c, clip.Batch)
+	if err != nil {
+		return err
+	}
+	defer encoding.close()
+	order := pictures.all()
+	if f.Samples != nil {
+		order = order[:min(*f.Samples, len(order))]
+	}
+	estimate, err := f.estimator(ctx, env, backend, c)
+	if err != nil {
+		return err
+	}
+	defer estimate.Close()
+	done := 0
+	for b, err := range pictures.batches(ctx, order, clip.Batch, encoding.pixels.Values(), encoding.evaluate) {
+		if err != nil {
+			return err
+		}
+		draws, err := f.draws(ctx, backend, encoding, pictures, b.Pictures, b.Values)
+		if err != nil {
+			return err
+		}
+		for k := range b.Pictures {
+			if err := estimate.Add(ctx, b.Values[k*encoding.pixels.Values():(k+1)*encoding.pixels.Values()], draws[k]); err != nil {
+				return err
+			}
+			done++
+			env.Host.Progress(done, len(order), "pictures")
+		}
+	}
+	return f.write(env, estimate, done)
+}
+
+// estimator starts an estimate; its program is compiled once in a run for all classifiers of a shape.
+func (f *Fisher) estimator(ctx context.Context, env *stages.Env, backend compute.Backend, c *classifier) (*train.Fisher, error) {
+	v, err := env.Shared.Get(ctx, fmt.Sprintf("fisher %d %+v", len(c.Classes), c.Config), func(context.Context) (any, int64, error) {
+		p, err := train.NewFisherProgram(backend, c.Config, len(c.Classes))
+		return p, 0, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return train.NewFisher(v.(*train.FisherProgram), c.Parameters)
+}
+
+// draws counts for each of some pictures how often each label comes in all passes.
+func (f *Fisher) draws(ctx context.Context, backend compute.Backend, e *encoding, p *pictureSet, samples []int, pixels []float32) ([][]int, error) {
+	classes := len(e.classifier.Classes)
+	counts := make([][]int, len(samples))
+	for k, i := range samples {
+		counts[k] = make([]int, classes)
+		if f.Labels == "given" {
+			counts[k][p.Labels[i]] = 1
+		}
+	}
+	if f.Labels == "given" {
+		return counts, nil
+	}
+	features, err := e.encoder.Encode(ctx, e.weights, pixels)
+	if err != nil {
+		return nil, err
+	}
+	logits, err := e.logits(ctx, backend, features)
+	if err != nil {
+		return nil, err
+	}
+	for k, i := range samples {
+		for pass := range f.Passes {
+			counts[k][train.DrawLabel(logits[k*classes:(k+1)*classes], uint64(f.Seed), pass, i)]++
+		}
+	}
+	return counts, nil
+}
+
+func (f *Fisher) write(env *stages.Env, estimate *train.Fisher, images int) error {
+	information, err := estimate.Mean()
+	if err != nil {
+		return err
+	}
+	dir, err := env.OutputDir("")
+	if err != nil {
+		return err
+	}
+	env.Host.Metric("images", float64(images))
+	env.Host.Metric("trace", trace(information))
+	tensors := map[string]safetensors.Source{}
+	for name, a := range information {
+		tensors[name] = source(a)
+	}
+	return writeTensors(filepath.Join(dir, fisherFile), tensors)
+}
+
+func trace(information nn.Arrays) float64 {
+	total := 0.0
+	for _, name := range information.Names() {
+		for _, x := range information[name].Values {
+			total += float64(x)
+		}
+	}
+	return total
+}
