@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -94,17 +95,17 @@ func (p *Past) durations() means {
 
 // String is c in words, "" where nothing runs.
 func (c Cost) String() string {
-	if c == (Cost{}) {
-		return ""
+	var parts []string
+	if c.Run > 0 {
+		parts = append(parts, "about "+round(c.Run).String()+" of work")
 	}
-	text := "about " + round(c.Run).String() + " of work"
 	if c.Maybe > 0 {
-		text += ", and " + round(c.Maybe).String() + " that may be spared"
+		parts = append(parts, "about "+round(c.Maybe).String()+" that may be spared")
 	}
 	if c.Unmeasured > 0 {
-		text += fmt.Sprintf("; %d nodes were never measured", c.Unmeasured)
+		parts = append(parts, fmt.Sprintf("nodes never measured: %d", c.Unmeasured))
 	}
-	return text
+	return strings.Join(parts, "; ")
 }
 
 // round keeps two figures or so.
