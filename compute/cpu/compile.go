@@ -202,7 +202,9 @@ var lowerings []func(c *compiler, n *node) bool
 
 func init() {
 	lowerings = []func(c *compiler, n *node) bool{
-		(*compiler).lowerChain, (*compiler).lowerView, (*compiler).lowerReduce,
+		(*compiler).lowerChain, (*compiler).lowerView, (*compiler).lowerTranspose, (*compiler).lowerReduce,
+		(*compiler).lowerDot, (*compiler).lowerDense, (*compiler).lowerSoftmax, (*compiler).lowerLayerNorm,
+		(*compiler).lowerConcatenate, (*compiler).lowerPad, (*compiler).lowerGather,
 	}
 }
 

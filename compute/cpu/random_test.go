@@ -44,7 +44,9 @@ var growths = []func(g *grower, x *Node) *Node{
 	func(_ *grower, x *Node) *Node { return Sin(x) },
 	func(g *grower, x *Node) *Node { return Max(x, MulScalar(g.like(x), 0.3)) },
 	func(g *grower, x *Node) *Node { return Min(x, MulScalar(g.like(x), 0.3)) },
-	func(g *grower, x *Node) *Node { return Where(GreaterThan(x, ScalarZero(x.Graph(), x.DType())), x, g.like(x)) },
+	func(g *grower, x *Node) *Node {
+		return Where(GreaterThan(x, ScalarZero(x.Graph(), x.DType())), x, g.like(x))
+	},
 	func(_ *grower, x *Node) *Node { return ClipScalar(x, -0.7, 0.6) },
 	func(g *grower, x *Node) *Node { return Sub(x, ReduceAndKeep(x, ReduceMean, g.axis(x))) },
 	func(g *grower, x *Node) *Node { return Add(x, ReduceAndKeep(x, ReduceMax, g.axis(x))) },

@@ -1644,35 +1644,31 @@ loop8:
 	VFMADD231PS  Y1, Y5, Y2
 	VMOVUPS      word3f800000<>+0(SB), Y3
 	VMOVUPS      word42b20000<>+0(SB), Y5
-	VMINPS       Y2, Y5, Y2
-	VMOVUPS      wordc2d00000<>+0(SB), Y5
-	VMAXPS       Y2, Y5, Y2
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y5
-	VROUNDPS     $0x00, Y5, Y5
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS word3f318000<>+0(SB), Y5, Y2
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y2
-	VMOVUPS      word39506967<>+0(SB), Y6
-	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y6
-	VFMADD213PS  word3c088908<>+0(SB), Y2, Y6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y6
-	VFMADD213PS  word3f000000<>+0(SB), Y2, Y6
-	VMULPS       Y2, Y2, Y7
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y7, Y6, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VMINPS       Y2, Y5, Y5
+	VMULPS       word3fb8aa3b<>+0(SB), Y5, Y6
+	VROUNDPS     $0x00, Y6, Y6
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y6, Y5
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y5
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
+	VMULPS       Y5, Y5, Y8
+	VMOVAPS      Y5, Y5
+	VFMADD231PS  Y8, Y7, Y5
+	VADDPS       word3f800000<>+0(SB), Y5, Y5
+	VSUBPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y6, Y6
 	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y2, Y2
-	VPADDD       word0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y2, Y2
-	VSUBPS       Y2, Y3, Y2
+	VPADDD       Y6, Y5, Y5
+	VADDPS       Y5, Y5, Y5
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y2
+	VANDNPS      Y5, Y2, Y5
+	VSUBPS       Y5, Y3, Y2
 	VANDPS       word7fffffff<>+0(SB), Y2, Y2
 	VANDPS       word80000000<>+0(SB), Y0, Y0
 	VORPS        Y0, Y2, Y0
@@ -1715,35 +1711,31 @@ check8:
 	VFMADD231PS  Y2, Y6, Y3
 	VMOVUPS      word3f800000<>+0(SB), Y4
 	VMOVUPS      word42b20000<>+0(SB), Y6
-	VMINPS       Y3, Y6, Y3
-	VMOVUPS      wordc2d00000<>+0(SB), Y6
-	VMAXPS       Y3, Y6, Y3
-	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y6
-	VROUNDPS     $0x00, Y6, Y6
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS word3f318000<>+0(SB), Y6, Y3
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y3
-	VMOVUPS      word39506967<>+0(SB), Y7
-	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y7
-	VFMADD213PS  word3c088908<>+0(SB), Y3, Y7
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y7
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y7
-	VFMADD213PS  word3f000000<>+0(SB), Y3, Y7
-	VMULPS       Y3, Y3, Y8
-	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y8, Y7, Y3
-	VADDPS       word3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y6, Y6
-	VPSRAD       $0x01, Y6, Y7
-	VPSUBD       Y7, Y6, Y6
-	VPADDD       word0000007f<>+0(SB), Y7, Y7
+	VMINPS       Y3, Y6, Y6
+	VMULPS       word3fb8aa3b<>+0(SB), Y6, Y7
+	VROUNDPS     $0x00, Y7, Y7
+	VMOVAPS      Y6, Y6
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y6
+	VMOVAPS      Y6, Y6
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y6
+	VMOVUPS      word39506967<>+0(SB), Y8
+	VFMADD213PS  word3ab743ce<>+0(SB), Y6, Y8
+	VFMADD213PS  word3c088908<>+0(SB), Y6, Y8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y6, Y8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y6, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y6, Y8
+	VMULPS       Y6, Y6, Y9
+	VMOVAPS      Y6, Y6
+	VFMADD231PS  Y9, Y8, Y6
+	VADDPS       word3f800000<>+0(SB), Y6, Y6
+	VSUBPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y7, Y7
 	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y3, Y3
-	VPADDD       word0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y3, Y3
-	VSUBPS       Y3, Y4, Y3
+	VPADDD       Y7, Y6, Y6
+	VADDPS       Y6, Y6, Y6
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y3, Y3
+	VANDNPS      Y6, Y3, Y6
+	VSUBPS       Y6, Y4, Y3
 	VANDPS       word7fffffff<>+0(SB), Y3, Y3
 	VANDPS       word80000000<>+0(SB), Y1, Y1
 	VORPS        Y1, Y3, Y1
@@ -1885,6 +1877,16 @@ DATA wordbe03ce86<>+24(SB)/4, $0xbe03ce86
 DATA wordbe03ce86<>+28(SB)/4, $0xbe03ce86
 GLOBL wordbe03ce86<>(SB), RODATA|NOPTR, $32
 
+DATA wordc2ac0000<>+0(SB)/4, $0xc2ac0000
+DATA wordc2ac0000<>+4(SB)/4, $0xc2ac0000
+DATA wordc2ac0000<>+8(SB)/4, $0xc2ac0000
+DATA wordc2ac0000<>+12(SB)/4, $0xc2ac0000
+DATA wordc2ac0000<>+16(SB)/4, $0xc2ac0000
+DATA wordc2ac0000<>+20(SB)/4, $0xc2ac0000
+DATA wordc2ac0000<>+24(SB)/4, $0xc2ac0000
+DATA wordc2ac0000<>+28(SB)/4, $0xc2ac0000
+GLOBL wordc2ac0000<>(SB), RODATA|NOPTR, $32
+
 DATA word3f6d8000<>+0(SB)/4, $0x3f6d8000
 DATA word3f6d8000<>+4(SB)/4, $0x3f6d8000
 DATA word3f6d8000<>+8(SB)/4, $0x3f6d8000
@@ -1920,35 +1922,31 @@ loop8:
 	VFMADD231PS  Y0, Y2, Y3
 	VADDPS       Y1, Y1, Y2
 	VMOVUPS      word42b20000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      wordc2d00000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y4
-	VROUNDPS     $0x00, Y4, Y4
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS word3f318000<>+0(SB), Y4, Y2
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y2
-	VMOVUPS      word39506967<>+0(SB), Y5
-	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y5
-	VFMADD213PS  word3c088908<>+0(SB), Y2, Y5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y5
-	VFMADD213PS  word3f000000<>+0(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y6, Y5, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VMINPS       Y2, Y4, Y4
+	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y4
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y4
+	VMOVUPS      word39506967<>+0(SB), Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y4, Y7
+	VMOVAPS      Y4, Y4
+	VFMADD231PS  Y7, Y6, Y4
+	VADDPS       word3f800000<>+0(SB), Y4, Y4
+	VSUBPS       word3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y2, Y2
-	VPADDD       word0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VPADDD       Y5, Y4, Y4
+	VADDPS       Y4, Y4, Y4
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y2
+	VANDNPS      Y4, Y2, Y4
+	VADDPS       word3f800000<>+0(SB), Y4, Y2
 	VMOVUPS      word3f800000<>+0(SB), Y4
 	VMOVUPS      word40000000<>+0(SB), Y5
 	VDIVPS       Y2, Y5, Y2
@@ -1982,35 +1980,31 @@ check8:
 	VFMADD231PS  Y1, Y3, Y4
 	VADDPS       Y2, Y2, Y3
 	VMOVUPS      word42b20000<>+0(SB), Y5
-	VMINPS       Y3, Y5, Y3
-	VMOVUPS      wordc2d00000<>+0(SB), Y5
-	VMAXPS       Y3, Y5, Y3
-	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y5
-	VROUNDPS     $0x00, Y5, Y5
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS word3f318000<>+0(SB), Y5, Y3
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y3
-	VMOVUPS      word39506967<>+0(SB), Y6
-	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y6
-	VFMADD213PS  word3c088908<>+0(SB), Y3, Y6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y6
-	VFMADD213PS  word3f000000<>+0(SB), Y3, Y6
-	VMULPS       Y3, Y3, Y7
-	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y7, Y6, Y3
-	VADDPS       word3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VMINPS       Y3, Y5, Y5
+	VMULPS       word3fb8aa3b<>+0(SB), Y5, Y6
+	VROUNDPS     $0x00, Y6, Y6
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y6, Y5
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y5
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
+	VMULPS       Y5, Y5, Y8
+	VMOVAPS      Y5, Y5
+	VFMADD231PS  Y8, Y7, Y5
+	VADDPS       word3f800000<>+0(SB), Y5, Y5
+	VSUBPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y6, Y6
 	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y3, Y3
-	VPADDD       word0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y3, Y3
-	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VPADDD       Y6, Y5, Y5
+	VADDPS       Y5, Y5, Y5
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y3, Y3
+	VANDNPS      Y5, Y3, Y5
+	VADDPS       word3f800000<>+0(SB), Y5, Y3
 	VMOVUPS      word3f800000<>+0(SB), Y5
 	VMOVUPS      word40000000<>+0(SB), Y6
 	VDIVPS       Y3, Y6, Y3
@@ -2111,35 +2105,31 @@ loop8:
 	VMOVUPS      word3f800000<>+0(SB), Y1
 	VXORPS       word80000000<>+0(SB), Y0, Y0
 	VMOVUPS      word42b20000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y0
-	VMOVUPS      wordc2d00000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
-	VMULPS       word3fb8aa3b<>+0(SB), Y0, Y2
-	VROUNDPS     $0x00, Y2, Y2
-	VMOVAPS      Y0, Y0
-	VFNMADD231PS word3f318000<>+0(SB), Y2, Y0
-	VMOVAPS      Y0, Y0
-	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y0
-	VMOVUPS      word39506967<>+0(SB), Y3
-	VFMADD213PS  word3ab743ce<>+0(SB), Y0, Y3
-	VFMADD213PS  word3c088908<>+0(SB), Y0, Y3
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y0, Y3
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y0, Y3
-	VFMADD213PS  word3f000000<>+0(SB), Y0, Y3
-	VMULPS       Y0, Y0, Y4
-	VMOVAPS      Y0, Y0
-	VFMADD231PS  Y4, Y3, Y0
-	VADDPS       word3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VMINPS       Y0, Y2, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y2
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      word39506967<>+0(SB), Y4
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y4
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y4
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y4
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y4
+	VMULPS       Y2, Y2, Y5
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y5, Y4, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VSUBPS       word3f800000<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y0, Y0
-	VPADDD       word0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y0, Y0
-	VADDPS       word3f800000<>+0(SB), Y0, Y0
+	VPADDD       Y3, Y2, Y2
+	VADDPS       Y2, Y2, Y2
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y0, Y0
+	VANDNPS      Y2, Y0, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y0
 	VDIVPS       Y0, Y1, Y0
 	VMOVUPS      Y0, (CX)(BX*4)
 	ADDQ         $0x08, BX
@@ -2157,35 +2147,31 @@ check8:
 	VMOVUPS      word3f800000<>+0(SB), Y2
 	VXORPS       word80000000<>+0(SB), Y1, Y1
 	VMOVUPS      word42b20000<>+0(SB), Y3
-	VMINPS       Y1, Y3, Y1
-	VMOVUPS      wordc2d00000<>+0(SB), Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y3
-	VROUNDPS     $0x00, Y3, Y3
-	VMOVAPS      Y1, Y1
-	VFNMADD231PS word3f318000<>+0(SB), Y3, Y1
-	VMOVAPS      Y1, Y1
-	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y1
-	VMOVUPS      word39506967<>+0(SB), Y4
-	VFMADD213PS  word3ab743ce<>+0(SB), Y1, Y4
-	VFMADD213PS  word3c088908<>+0(SB), Y1, Y4
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y1, Y4
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y1, Y4
-	VFMADD213PS  word3f000000<>+0(SB), Y1, Y4
-	VMULPS       Y1, Y1, Y5
-	VMOVAPS      Y1, Y1
-	VFMADD231PS  Y5, Y4, Y1
-	VADDPS       word3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VMINPS       Y1, Y3, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMOVUPS      word39506967<>+0(SB), Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y6, Y5, Y3
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y1, Y1
-	VPADDD       word0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y1, Y1
-	VADDPS       word3f800000<>+0(SB), Y1, Y1
+	VPADDD       Y4, Y3, Y3
+	VADDPS       Y3, Y3, Y3
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y1, Y1
+	VANDNPS      Y3, Y1, Y3
+	VADDPS       word3f800000<>+0(SB), Y3, Y1
 	VDIVPS       Y1, Y2, Y1
 	VMASKMOVPS   Y1, Y0, (CX)(BX*4)
 
@@ -2268,35 +2254,31 @@ loop8:
 	VFMADD231PS  Y2, Y6, Y3
 	VMOVUPS      word3f800000<>+0(SB), Y4
 	VMOVUPS      word42b20000<>+0(SB), Y6
-	VMINPS       Y3, Y6, Y3
-	VMOVUPS      wordc2d00000<>+0(SB), Y6
-	VMAXPS       Y3, Y6, Y3
-	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y6
-	VROUNDPS     $0x00, Y6, Y6
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS word3f318000<>+0(SB), Y6, Y3
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y3
-	VMOVUPS      word39506967<>+0(SB), Y7
-	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y7
-	VFMADD213PS  word3c088908<>+0(SB), Y3, Y7
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y7
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y7
-	VFMADD213PS  word3f000000<>+0(SB), Y3, Y7
-	VMULPS       Y3, Y3, Y8
-	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y8, Y7, Y3
-	VADDPS       word3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y6, Y6
-	VPSRAD       $0x01, Y6, Y7
-	VPSUBD       Y7, Y6, Y6
-	VPADDD       word0000007f<>+0(SB), Y7, Y7
+	VMINPS       Y3, Y6, Y6
+	VMULPS       word3fb8aa3b<>+0(SB), Y6, Y7
+	VROUNDPS     $0x00, Y7, Y7
+	VMOVAPS      Y6, Y6
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y6
+	VMOVAPS      Y6, Y6
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y6
+	VMOVUPS      word39506967<>+0(SB), Y8
+	VFMADD213PS  word3ab743ce<>+0(SB), Y6, Y8
+	VFMADD213PS  word3c088908<>+0(SB), Y6, Y8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y6, Y8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y6, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y6, Y8
+	VMULPS       Y6, Y6, Y9
+	VMOVAPS      Y6, Y6
+	VFMADD231PS  Y9, Y8, Y6
+	VADDPS       word3f800000<>+0(SB), Y6, Y6
+	VSUBPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y7, Y7
 	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y3, Y3
-	VPADDD       word0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y3, Y3
-	VSUBPS       Y3, Y4, Y3
+	VPADDD       Y7, Y6, Y6
+	VADDPS       Y6, Y6, Y6
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y3, Y3
+	VANDNPS      Y6, Y3, Y6
+	VSUBPS       Y6, Y4, Y3
 	VANDPS       word7fffffff<>+0(SB), Y3, Y3
 	VANDPS       word80000000<>+0(SB), Y0, Y0
 	VORPS        Y0, Y3, Y0
@@ -2343,35 +2325,31 @@ check8:
 	VFMADD231PS  Y3, Y7, Y4
 	VMOVUPS      word3f800000<>+0(SB), Y5
 	VMOVUPS      word42b20000<>+0(SB), Y7
-	VMINPS       Y4, Y7, Y4
-	VMOVUPS      wordc2d00000<>+0(SB), Y7
-	VMAXPS       Y4, Y7, Y4
-	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y7
-	VROUNDPS     $0x00, Y7, Y7
-	VMOVAPS      Y4, Y4
-	VFNMADD231PS word3f318000<>+0(SB), Y7, Y4
-	VMOVAPS      Y4, Y4
-	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y4
-	VMOVUPS      word39506967<>+0(SB), Y8
-	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y8
-	VFMADD213PS  word3c088908<>+0(SB), Y4, Y8
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y8
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y8
-	VFMADD213PS  word3f000000<>+0(SB), Y4, Y8
-	VMULPS       Y4, Y4, Y9
-	VMOVAPS      Y4, Y4
-	VFMADD231PS  Y9, Y8, Y4
-	VADDPS       word3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y7, Y7
-	VPSRAD       $0x01, Y7, Y8
-	VPSUBD       Y8, Y7, Y7
-	VPADDD       word0000007f<>+0(SB), Y8, Y8
+	VMINPS       Y4, Y7, Y7
+	VMULPS       word3fb8aa3b<>+0(SB), Y7, Y8
+	VROUNDPS     $0x00, Y8, Y8
+	VMOVAPS      Y7, Y7
+	VFNMADD231PS word3f318000<>+0(SB), Y8, Y7
+	VMOVAPS      Y7, Y7
+	VFNMADD231PS wordb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      word39506967<>+0(SB), Y9
+	VFMADD213PS  word3ab743ce<>+0(SB), Y7, Y9
+	VFMADD213PS  word3c088908<>+0(SB), Y7, Y9
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y7, Y9
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y7, Y9
+	VFMADD213PS  word3f000000<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVAPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y7
+	VSUBPS       word3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y8, Y8
 	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y4, Y4
-	VPADDD       word0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y4, Y4
-	VSUBPS       Y4, Y5, Y4
+	VPADDD       Y8, Y7, Y7
+	VADDPS       Y7, Y7, Y7
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y4, Y4
+	VANDNPS      Y7, Y4, Y7
+	VSUBPS       Y7, Y5, Y4
 	VANDPS       word7fffffff<>+0(SB), Y4, Y4
 	VANDPS       word80000000<>+0(SB), Y1, Y1
 	VORPS        Y1, Y4, Y1
@@ -2405,35 +2383,31 @@ loop8:
 	VMULPS       word3fcc422a<>+0(SB), Y2, Y1
 	VXORPS       word80000000<>+0(SB), Y1, Y1
 	VMOVUPS      word42b20000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      wordc2d00000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x00, Y2, Y2
-	VMOVAPS      Y1, Y1
-	VFNMADD231PS word3f318000<>+0(SB), Y2, Y1
-	VMOVAPS      Y1, Y1
-	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      word39506967<>+0(SB), Y3
-	VFMADD213PS  word3ab743ce<>+0(SB), Y1, Y3
-	VFMADD213PS  word3c088908<>+0(SB), Y1, Y3
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y1, Y3
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y1, Y3
-	VFMADD213PS  word3f000000<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVAPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       word3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VMINPS       Y1, Y2, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y2
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      word39506967<>+0(SB), Y4
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y4
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y4
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y4
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y4
+	VMULPS       Y2, Y2, Y5
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y5, Y4, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VSUBPS       word3f800000<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y1, Y1
-	VPADDD       word0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y1, Y1
-	VADDPS       word3f800000<>+0(SB), Y1, Y1
+	VPADDD       Y3, Y2, Y2
+	VADDPS       Y2, Y2, Y2
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y1, Y1
+	VANDNPS      Y2, Y1, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y1
 	VDIVPS       Y1, Y0, Y0
 	VMOVUPS      Y0, (CX)(BX*4)
 	ADDQ         $0x08, BX
@@ -2455,35 +2429,31 @@ check8:
 	VMULPS       word3fcc422a<>+0(SB), Y3, Y2
 	VXORPS       word80000000<>+0(SB), Y2, Y2
 	VMOVUPS      word42b20000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      wordc2d00000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS word3f318000<>+0(SB), Y3, Y2
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      word39506967<>+0(SB), Y4
-	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y4
-	VFMADD213PS  word3c088908<>+0(SB), Y2, Y4
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y4
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y4
-	VFMADD213PS  word3f000000<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VMINPS       Y2, Y3, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMOVUPS      word39506967<>+0(SB), Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y6, Y5, Y3
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
-	VPADDD       word0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VPADDD       Y4, Y3, Y3
+	VADDPS       Y3, Y3, Y3
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y2
+	VANDNPS      Y3, Y2, Y3
+	VADDPS       word3f800000<>+0(SB), Y3, Y2
 	VDIVPS       Y2, Y1, Y1
 	VMASKMOVPS   Y1, Y0, (CX)(BX*4)
 
@@ -2527,35 +2497,31 @@ loop8:
 	VMULPS       word3fd9db23<>+0(SB), Y0, Y1
 	VXORPS       word80000000<>+0(SB), Y1, Y1
 	VMOVUPS      word42b20000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      wordc2d00000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x00, Y2, Y2
-	VMOVAPS      Y1, Y1
-	VFNMADD231PS word3f318000<>+0(SB), Y2, Y1
-	VMOVAPS      Y1, Y1
-	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      word39506967<>+0(SB), Y3
-	VFMADD213PS  word3ab743ce<>+0(SB), Y1, Y3
-	VFMADD213PS  word3c088908<>+0(SB), Y1, Y3
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y1, Y3
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y1, Y3
-	VFMADD213PS  word3f000000<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVAPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       word3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VMINPS       Y1, Y2, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y2
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      word39506967<>+0(SB), Y4
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y4
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y4
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y4
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y4
+	VMULPS       Y2, Y2, Y5
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y5, Y4, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VSUBPS       word3f800000<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y1, Y1
-	VPADDD       word0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y1, Y1
-	VADDPS       word3f800000<>+0(SB), Y1, Y1
+	VPADDD       Y3, Y2, Y2
+	VADDPS       Y2, Y2, Y2
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y1, Y1
+	VANDNPS      Y2, Y1, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y1
 	VDIVPS       Y1, Y0, Y0
 	VMOVUPS      Y0, (CX)(BX*4)
 	ADDQ         $0x08, BX
@@ -2573,35 +2539,31 @@ check8:
 	VMULPS       word3fd9db23<>+0(SB), Y1, Y2
 	VXORPS       word80000000<>+0(SB), Y2, Y2
 	VMOVUPS      word42b20000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      wordc2d00000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS word3f318000<>+0(SB), Y3, Y2
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      word39506967<>+0(SB), Y4
-	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y4
-	VFMADD213PS  word3c088908<>+0(SB), Y2, Y4
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y4
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y4
-	VFMADD213PS  word3f000000<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VMINPS       Y2, Y3, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMOVUPS      word39506967<>+0(SB), Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y6, Y5, Y3
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
-	VPADDD       word0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VPADDD       Y4, Y3, Y3
+	VADDPS       Y3, Y3, Y3
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y2
+	VANDNPS      Y3, Y2, Y3
+	VADDPS       word3f800000<>+0(SB), Y3, Y2
 	VDIVPS       Y2, Y1, Y1
 	VMASKMOVPS   Y1, Y0, (CX)(BX*4)
 
@@ -2634,54 +2596,7 @@ loop8:
 	VMOVUPS      (DX)(BX*4), Y0
 	VXORPS       word80000000<>+0(SB), Y0, Y1
 	VMOVUPS      word42b20000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      wordc2d00000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x00, Y2, Y2
-	VMOVAPS      Y1, Y1
-	VFNMADD231PS word3f318000<>+0(SB), Y2, Y1
-	VMOVAPS      Y1, Y1
-	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      word39506967<>+0(SB), Y3
-	VFMADD213PS  word3ab743ce<>+0(SB), Y1, Y3
-	VFMADD213PS  word3c088908<>+0(SB), Y1, Y3
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y1, Y3
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y1, Y3
-	VFMADD213PS  word3f000000<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVAPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       word3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       word0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y1, Y1
-	VPADDD       word0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y1, Y1
-	VADDPS       word3f800000<>+0(SB), Y1, Y1
-	VDIVPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (CX)(BX*4)
-	ADDQ         $0x08, BX
-
-check8:
-	CMPQ         BX, SI
-	JLE          loop8
-	SUBQ         BX, AX
-	JZ           done
-	LEAQ         tailMask<>+0(SB), SI
-	MOVQ         $0x00000008, DI
-	SUBQ         AX, DI
-	VMOVUPS      (SI)(DI*4), Y0
-	VMASKMOVPS   (DX)(BX*4), Y0, Y1
-	VXORPS       word80000000<>+0(SB), Y1, Y2
-	VMOVUPS      word42b20000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      wordc2d00000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
+	VMINPS       Y1, Y2, Y2
 	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
 	VROUNDPS     $0x00, Y3, Y3
 	VMOVAPS      Y2, Y2
@@ -2698,16 +2613,55 @@ check8:
 	VMOVAPS      Y2, Y2
 	VFMADD231PS  Y5, Y4, Y2
 	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VSUBPS       word3f800000<>+0(SB), Y3, Y3
 	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       word0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
-	VPADDD       word0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VADDPS       Y2, Y2, Y2
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y1, Y1
+	VANDNPS      Y2, Y1, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y1
+	VDIVPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (CX)(BX*4)
+	ADDQ         $0x08, BX
+
+check8:
+	CMPQ         BX, SI
+	JLE          loop8
+	SUBQ         BX, AX
+	JZ           done
+	LEAQ         tailMask<>+0(SB), SI
+	MOVQ         $0x00000008, DI
+	SUBQ         AX, DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (DX)(BX*4), Y0, Y1
+	VXORPS       word80000000<>+0(SB), Y1, Y2
+	VMOVUPS      word42b20000<>+0(SB), Y3
+	VMINPS       Y2, Y3, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMOVUPS      word39506967<>+0(SB), Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y6, Y5, Y3
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VPADDD       Y4, Y3, Y3
+	VADDPS       Y3, Y3, Y3
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y2
+	VANDNPS      Y3, Y2, Y3
+	VADDPS       word3f800000<>+0(SB), Y3, Y2
 	VDIVPS       Y2, Y1, Y1
 	VMASKMOVPS   Y1, Y0, (CX)(BX*4)
 
@@ -3806,36 +3760,32 @@ loop8:
 	VMOVUPS      (DX)(BX*4), Y2
 	VSUBPS       Y0, Y2, Y2
 	VMOVUPS      word42b20000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      wordc2d00000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS word3f318000<>+0(SB), Y3, Y2
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      word39506967<>+0(SB), Y4
-	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y4
-	VFMADD213PS  word3c088908<>+0(SB), Y2, Y4
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y4
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y4
-	VFMADD213PS  word3f000000<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VMINPS       Y2, Y3, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMOVUPS      word39506967<>+0(SB), Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y6, Y5, Y3
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
-	VPADDD       word0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VADDPS       Y2, Y1, Y1
-	VMOVUPS      Y2, (CX)(BX*4)
+	VPADDD       Y4, Y3, Y3
+	VADDPS       Y3, Y3, Y3
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y2
+	VANDNPS      Y3, Y2, Y3
+	VADDPS       Y3, Y1, Y1
+	VMOVUPS      Y3, (CX)(BX*4)
 	ADDQ         $0x08, BX
 
 check8:
@@ -3850,35 +3800,31 @@ check8:
 	VMASKMOVPS   (DX)(BX*4), Y2, Y3
 	VSUBPS       Y0, Y3, Y0
 	VMOVUPS      word42b20000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y0
-	VMOVUPS      wordc2d00000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y0
-	VMULPS       word3fb8aa3b<>+0(SB), Y0, Y3
-	VROUNDPS     $0x00, Y3, Y3
-	VMOVAPS      Y0, Y0
-	VFNMADD231PS word3f318000<>+0(SB), Y3, Y0
-	VMOVAPS      Y0, Y0
-	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y0
-	VMOVUPS      word39506967<>+0(SB), Y4
-	VFMADD213PS  word3ab743ce<>+0(SB), Y0, Y4
-	VFMADD213PS  word3c088908<>+0(SB), Y0, Y4
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y0, Y4
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y0, Y4
-	VFMADD213PS  word3f000000<>+0(SB), Y0, Y4
-	VMULPS       Y0, Y0, Y5
-	VMOVAPS      Y0, Y0
-	VFMADD231PS  Y5, Y4, Y0
-	VADDPS       word3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VMINPS       Y0, Y3, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMOVUPS      word39506967<>+0(SB), Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y6, Y5, Y3
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y0, Y0
-	VPADDD       word0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y0, Y0
-	VANDPS       Y2, Y0, Y0
+	VPADDD       Y4, Y3, Y3
+	VADDPS       Y3, Y3, Y3
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y0, Y0
+	VANDNPS      Y3, Y0, Y3
+	VANDPS       Y2, Y3, Y0
 	VADDPS       Y0, Y1, Y1
 	VMASKMOVPS   Y0, Y2, (CX)(BX*4)
 

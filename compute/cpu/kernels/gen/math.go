@@ -12,22 +12,40 @@ const (
 	sqrt12 = 0.707106781186547524
 )
 
-// exp is exp(x): x = n·ln 2 + r, a polynomial in r (Cephes expf), times 2ⁿ in two steps so that denormal results and n = 128
-// come out right. Below −104 it is 0, above 88.73 +Inf; NaN stays.
+// exp is exp(x): x = n·ln 2 + r, a polynomial in r, times 2ⁿ in two steps so that denormal results and n = 128 come out
+// right. Below −104 it is 0, above 88.73 +Inf; NaN stays.
 func exp(x vec) vec {
 	x = minOrSecond(load(number(89)), x)
 	x = maxOrSecond(load(number(-104)), x)
-	n := round(mul(x, number(log2e)))
-	r := fnma(n, number(ln2Hi), x)
-	r = fnma(n, number(ln2Lo), r)
-	y := polynomial(r, 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
-	y = fma(y, mul(r, r), r)
-	y = add(y, number(1))
+	y, n := expReduced(x)
 	whole, half := YMM(), YMM()
 	VCVTPS2DQ(n, whole)
 	VPSRAD(Imm(1), whole, half)
 	VPSUBD(half, whole, whole)
 	return mul(mul(y, powerOfTwo(half)), powerOfTwo(whole))
+}
+
+// expFlushed is exp(x) for use inside sums and quotients: results below 5e-38 are 0, and 2ⁿ⁻¹ is added to the exponent.
+func expFlushed(x vec) vec {
+	y, n := expReduced(minOrSecond(load(number(89)), x))
+	exponent := YMM()
+	VCVTPS2DQ(sub(n, number(1)), exponent)
+	VPSLLD(Imm(23), exponent, exponent)
+	VPADDD(exponent, y, y)
+	y = add(y, y)
+	below := compare(lessThan, x, number(-86))
+	VANDNPS(y, below, y)
+	return y
+}
+
+// expReduced is exp(x − n·ln 2) by the polynomial of Cephes' expf, and n = round(x/ln 2).
+func expReduced(x vec) (y, n vec) {
+	n = round(mul(x, number(log2e)))
+	r := fnma(n, number(ln2Hi), x)
+	r = fnma(n, number(ln2Lo), r)
+	y = polynomial(r, 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
+	y = fma(y, mul(r, r), r)
+	return add(y, number(1)), n
 }
 
 // log is the natural logarithm (Cephes logf): x = 2ᵉ·m with m from √½ to √2, a polynomial in m − 1.
@@ -83,7 +101,7 @@ func erf(x vec) vec {
 		VFMADD213PS(number(c), t, high)
 	}
 	high = fma(high, t, negate(t))
-	high = sub(load(number(1)), exp(high))
+	high = sub(load(number(1)), expFlushed(high))
 	high = or(and(high, word(0x7fffffff)), and(x, word(signBit)))
 	return choose(compare(greaterThan, t, number(475.0/512)), low, high)
 }
@@ -95,14 +113,14 @@ func tanh(x vec) vec {
 	t, s := and(x, word(0x7fffffff)), mul(x, x)
 	low := polynomial(s, -5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1)
 	low = fma(mul(low, s), x, x)
-	high := add(exp(add(t, t)), number(1))
+	high := add(expFlushed(add(t, t)), number(1))
 	high = sub(load(number(1)), div(load(number(2)), high))
 	high = or(high, and(x, word(signBit)))
 	return choose(compare(greaterThan, t, number(0.625)), low, high)
 }
 
 // logistic is 1 + exp(−x), what sigmoid and its relatives divide by.
-func logistic(x vec) vec { return add(exp(negate(x)), number(1)) }
+func logistic(x vec) vec { return add(expFlushed(negate(x)), number(1)) }
 
 func sigmoid(x vec) vec { return div(load(number(1)), logistic(x)) }
 

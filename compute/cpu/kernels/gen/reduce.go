@@ -24,7 +24,7 @@ func reductions() {
 	function("expSubAVX2", "func(dst, x []float32, s float32) float32", func() {
 		s, acc := broadcast("s"), zeros()
 		loop{dst: "dst", sources: []string{"x"}}.run(func(_ int, in []vec, mask *vec) vec {
-			y := exp(sub(in[0], s))
+			y := expFlushed(sub(in[0], s))
 			if mask != nil {
 				y = and(y, *mask)
 			}
