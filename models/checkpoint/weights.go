@@ -59,13 +59,18 @@ func OpenFile(files Files, name string) (*Weights, error) {
 	return w, nil
 }
 
+// isPickled tells whether a file is one of torch.save's, by the endings that people give them.
+func isPickled(name string) bool {
+	return slices.Contains([]string{".bin", ".pth", ".pt"}, path.Ext(name))
+}
+
 func (w *Weights) add(files Files, name string) error {
 	at, err := files.Path(name)
 	if err != nil {
 		return err
 	}
 	found := map[string]safetensors.Tensor{}
-	if strings.HasSuffix(name, ".bin") {
+	if isPickled(name) {
 		if found, err = readBin(at); err != nil {
 			return err
 		}
