@@ -77,6 +77,8 @@ func (b *Backend) DeviceDescription(compute.DeviceNum) string { return "the proc
 func (b *Backend) Capabilities() compute.Capabilities {
 	c := b.reference.Capabilities().Clone()
 	c.DynamicAxes = false
+	c.Operations[compute.OpTypeFusedScaledDotProductAttention] = true
+	c.Operations[compute.OpTypeFusedScaledDotProductAttentionVJP] = true
 	for _, op := range []compute.OpType{compute.OpTypeDynamicDimensionSize, compute.OpTypeDynamicShape, compute.OpTypeDynamicReshape} {
 		delete(c.Operations, op)
 	}
