@@ -15,7 +15,7 @@ import (
 const maxAxes = 64
 
 // maxValues is how many values one axis may have.
-const maxValues = 1_000_000
+const maxValues = 300_000
 
 // readAxes reads sweep.axes, and with each axis what baseline and included points say of it.
 func (p *program) readAxes(n *yaml.Node) {

@@ -10,7 +10,7 @@ import (
 
 // The limits of a sweep.
 const (
-	maxPoints = 2_000_000
+	maxPoints = 300_000
 	maxLooks  = 400_000_000 // at combinations that are not ruled out early
 )
 

@@ -63,7 +63,7 @@ func (d *decoder) bad(at *yaml.Node, param, format string, args ...any) {
 
 func (d *decoder) mapping(v reflect.Value, fields []Field, n *yaml.Node, prefix string) {
 	if n.Kind != yaml.MappingNode {
-		d.bad(n, strings.TrimSuffix(prefix, "."), "want a mapping of parameters, got %s", describe(n))
+		d.bad(n, strings.TrimSuffix(prefix, "."), "%swant a mapping of parameters, got %s", strings.Replace(prefix, ".", ": ", 1), describe(n))
 		return
 	}
 	given := map[string]bool{}

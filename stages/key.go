@@ -161,10 +161,13 @@ func writeList(b *strings.Builder, v reflect.Value) {
 	b.WriteByte(']')
 }
 
+// lineSeparators undoes the escapes of encoding/json that RFC 8785 does not have; escaped backslashes stay.
+var lineSeparators = strings.NewReplacer(`\\`, `\\`, `\u2028`, "\u2028", `\u2029`, "\u2029")
+
 func writeScalar(b *strings.Builder, v reflect.Value) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(v.Interface()) // booleans and texts always encode
-	b.WriteString(strings.TrimSuffix(buf.String(), "\n"))
+	b.WriteString(lineSeparators.Replace(strings.TrimSuffix(buf.String(), "\n")))
 }
