@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"regft/cache"
 	"regft/engine"
@@ -71,14 +72,16 @@ func (a *app) run(cmd *cobra.Command, path string, o runOptions) error {
 		return err
 	}
 	if p.Repeats(last) {
-		return a.nothingToDo(last, o)
+		return a.nothingToDo(p, last, o.asJSON)
 	}
 	return a.execute(cmd.Context(), p, store, o)
 }
 
 // nothingToDo shows what the last run left: nothing is written.
-func (a *app) nothingToDo(last *engine.Past, o runOptions) error {
-	if o.asJSON {
+func (a *app) nothingToDo(p *engine.Plan, last *engine.Past, asJSON bool) error {
+	if asJSON {
+		a.newDisplay(true).event(engine.Event{Time: time.Now().UTC(), Kind: engine.RunEnded, Node: -1,
+			Summary: &engine.Summary{Hits: p.Counts().Total().Hit}})
 		return nil
 	}
 	if err := a.showTables(last); err != nil {
