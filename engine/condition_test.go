@@ -169,3 +169,12 @@ func TestWhenThatCannotBeEvaluated(t *testing.T) {
 	equal(t, "name", l.names(NodeFailed), "y")
 	equal(t, "started", l.names(NodeStarted), "a x")
 }
+
+func TestAssertThatReadsAnotherInstance(t *testing.T) {
+	g := chain(t, "1", "2")
+	x, z := g.e.Instances[1], g.e.Instances[3]
+	z.Assert = when(x, func(v float64) bool { return v > 10 })
+	_, s, l := g.run(newStore(t), Options{}, RunOptions{})
+	equal(t, "failed", l.names(NodeFailed), "z")
+	equal(t, "executed", s.Executed, 4)
+}

@@ -81,12 +81,13 @@ func (p *Plan) judgeMembers(inputs []input, whenever bool) fate {
 	return f
 }
 
-// judgeConditions evaluates when, and waits for what an assert reads.
+// judgeConditions evaluates when, once what it reads has ended.
 func (p *Plan) judgeConditions(i *instance) fate {
-	for _, c := range i.conditions {
-		if c == i {
-			continue // its assert reads itself
-		}
+	if i.When == nil {
+		return wanted
+	}
+	for _, ref := range i.When.Refs {
+		c := p.instances[ref]
 		p.judge(c)
 		switch c.fate {
 		case failed, blocked, unknown:
@@ -96,9 +97,6 @@ func (p *Plan) judgeConditions(i *instance) fate {
 		case undecided:
 			return undecided
 		}
-	}
-	if i.When == nil {
-		return wanted
 	}
 	ok, err := i.When.Eval(p.outcome)
 	if err != nil {
@@ -134,7 +132,7 @@ func (p *Plan) settle(i *instance) {
 		return
 	}
 	for _, c := range i.conditions {
-		if c != i && c.fate != done {
+		if c != i && c.fate == undecided {
 			i.fate = undecided
 			return
 		}

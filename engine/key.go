@@ -57,12 +57,10 @@ func ownLines(t stages.Type, r stages.Runner) []string {
 // those all of whose counterparts, the members that agree on the axes that both have, are skipped.
 func droppedMembers(in []input) []bool {
 	dropped := make([]bool, len(in))
-	any := false
 	for i, x := range in {
 		dropped[i] = x.member != nil && x.gathered() && x.member.fate == skipped
-		any = any || dropped[i]
 	}
-	if !any {
+	if !slices.Contains(dropped, true) {
 		return dropped
 	}
 	for i, x := range in {

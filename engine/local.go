@@ -148,7 +148,8 @@ func (l *Local) stage(ctx context.Context, t Task, h *host, dir string, log *log
 	case <-ctx.Done():
 	}
 	select {
-	case <-ended:
+	case err := <-ended:
+		fmt.Fprintf(log, "stopped: %v\n", err)
 	case <-time.After(grace):
 	}
 	return ctx.Err()

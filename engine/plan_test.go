@@ -147,7 +147,8 @@ func TestEarlyCutoff(t *testing.T) {
 	g := chain(t, "2", "1")
 	p := g.plan(store, Options{Last: last})
 	equal(t, "run", states(p, Work), "a x")
-	equal(t, "reasons", p.Nodes[0].Reason+" "+p.Nodes[1].Reason, "changed changed")
+	equal(t, "reason of a", p.Nodes[0].Reason, "changed")
+	equal(t, "reason of x", p.Nodes[1].Reason, "changed")
 	equal(t, "maybe", states(p, Maybe), "y z")
 	s, l, err := runPlan(t.Context(), t, p, store, RunOptions{})
 	if err != nil {

@@ -162,7 +162,7 @@ func nodePath(stage, name string) string {
 	}
 	if len(name) > maxLogName {
 		h := fnv.New64a()
-		h.Write([]byte(name))
+		_, _ = h.Write([]byte(name)) // a hash never fails
 		name = fmt.Sprintf("%s-%016x", name[:maxLogName-20], h.Sum64())
 	}
 	return filepath.Join(stage, name+".log")

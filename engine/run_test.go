@@ -66,7 +66,7 @@ func TestResourcesOfTheSpec(t *testing.T) {
 
 	g = fan(t, 1, 0)
 	g.e.Spec.Stages[0].Resources.GPUs = 1
-	_, s, l = g.run(newStore(t), Options{}, RunOptions{})
+	_, s, _ = g.run(newStore(t), Options{}, RunOptions{})
 	equal(t, "failed without a GPU", s.Failed, 1)
 	equal(t, "blocked", s.Blocked, 1)
 }
