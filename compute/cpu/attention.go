@@ -122,10 +122,12 @@ func newAttention(in []*value, layout compute.AttentionAxesLayout, options *comp
 	}}
 }
 
-// setMask takes a mask of float32 or truth values that broadcasts to [batch, heads, queries, keys].
+// setMask takes a mask of float32 or truth values, [queries, keys], or one that broadcasts to [batch, heads, queries,
+// keys] where that is the layout of the operands: for others callers do not agree on the order of its axes.
 func (c *attentionConfig) setMask(s shapes.Shape) bool {
 	c.masked, c.boolMask = true, s.DType == dtypes.Bool
-	if !c.boolMask && s.DType != dtypes.Float32 || s.Rank() > 4 {
+	known := s.Rank() == 2 || s.Rank() == 4 && c.layout == compute.AttentionAxesLayoutBHSD
+	if !c.boolMask && s.DType != dtypes.Float32 || !known {
 		return false
 	}
 	dims := []int{c.Batch, c.Heads, c.Queries, c.Keys}
