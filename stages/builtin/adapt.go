@@ -3,6 +3,7 @@ package builtin
 import (
 	"errors"
 
+	"regft/models/adapter"
 	"regft/stages"
 
 	"gopkg.in/yaml.v3"
@@ -15,7 +16,6 @@ var _ = stages.Register[Adapt](stages.Type{
 
 // Adapt builds and trains a cache adapter.
 type Adapt struct {
-	declared
 	Classifier    stages.Input  `yaml:"classifier" in:"classifier" doc:"whose encoder and head"`
 	Data          *stages.Input `yaml:"data" in:"images" doc:"real shots"`
 	Generated     *stages.Input `yaml:"generated" in:"images" doc:"generated shots; one of the two is enough"`
@@ -28,29 +28,52 @@ type Adapt struct {
 	Epochs        int           `yaml:"epochs" default:"20" min:"1" doc:"of training the keys"`
 	BatchSize     int           `yaml:"batch_size" default:"256" min:"1" unit:"pictures" doc:"of training the keys"`
 	Shuffle       bool          `yaml:"shuffle" default:"true" doc:"or the order of the shots"`
-	Beta          Search        `yaml:"beta" optional:"true" doc:"sharpness of the affinities: a number, or {search: {to, steps}} on validate"`
-	Alpha         Search        `yaml:"alpha" optional:"true" doc:"weight of the cache: a number, or {search: {to, steps}} on validate"`
-	Gamma         Search        `yaml:"gamma" optional:"true" doc:"weight of TIP-X's affinities: a number, or {search: {to, steps}} on validate"`
-	Temperature   *float64      `yaml:"temperature" min:"0" doc:"of TIP-X's distributions"`
-	Validation    *stages.Input `yaml:"validate" in:"images" doc:"chooses the epoch, beta, alpha and gamma"`
-	SecondEncoder stages.Path   `yaml:"second_encoder" optional:"true" doc:"a DINO ResNet-50 checkpoint, for cafo"`
+	Beta          Search        `yaml:"beta" optional:"true" doc:"sharpness of the affinities, 1 where left out: a number, or {search: {to, steps}, init} on validate, init being that of training"`
+	Alpha         Search        `yaml:"alpha" optional:"true" doc:"weight of the cache, 1 where left out: a number, or {search: {to, steps}, init} on validate"`
+	Gamma         Search        `yaml:"gamma" optional:"true" doc:"weight of TIP-X's affinities, 1 where left out: a number, or {search: {to, steps}} on validate"`
+	Temperature   *float64      `yaml:"temperature" min:"0" doc:"of tip_x's distributions, 0.5 where left out; of cafo's weights of its encoders, 1 where left out"`
+	Validation    *stages.Input `yaml:"validate" in:"images" doc:"chooses the epoch, beta, alpha and gamma; without it the last epoch is taken"`
+	Test          *stages.Input `yaml:"test" in:"images" doc:"for compat: published, where the references choose the epoch by it; without it validate does"`
+	SecondEncoder stages.Path   `yaml:"second_encoder" optional:"true" doc:"a DINO ResNet-50, for cafo: a .safetensors, .bin or .pth file in torchvision's names, or a folder with one"`
 	Compat        string        `yaml:"compat" default:"none" enum:"none,published" doc:"published repeats the references' quirks"`
 	Seed          stages.Seed   `yaml:"seed" doc:"of shuffling and augmentation; the spec's where left out"`
 }
 
-// Validate wants shots of some kind.
+// Validate checks what belongs together.
 func (a *Adapt) Validate() error {
-	if a.Data == nil && a.Generated == nil {
+	method := adapter.Method(a.Method)
+	searches := a.Beta.Steps+a.Alpha.Steps+a.Gamma.Steps > 0
+	switch {
+	case a.Data == nil && a.Generated == nil:
 		return errors.New("adapt needs shots: data (real), generated, or both")
+	case method == adapter.CaFo && a.SecondEncoder == "":
+		return errors.New("method: cafo needs second_encoder, a DINO ResNet-50 checkpoint")
+	case method != adapter.CaFo && a.SecondEncoder != "":
+		return errors.New("second_encoder is for method: cafo")
+	case searches && a.Validation == nil:
+		return errors.New("a search of beta, alpha or gamma needs pictures: give them as validate")
+	case method != adapter.TipX && a.Gamma != (Search{}):
+		return errors.New("gamma is for method: tip_x")
+	case method != adapter.TipX && method != adapter.CaFo && a.Temperature != nil:
+		return errors.New("temperature is for method: tip_x and cafo")
+	case a.Temperature != nil && *a.Temperature == 0:
+		return errors.New("temperature is 0, want a number above it")
+	case a.Test != nil && a.Compat != "published":
+		return errors.New("test is for compat: published, which chooses the epoch by it; validate chooses otherwise")
 	}
 	return nil
 }
 
+// Draws says when the seed matters.
+func (a *Adapt) Draws() bool {
+	return a.Augment != "none" || a.Shuffle && adapter.Method(a.Method).Trains()
+}
+
 // Search is a number, or a grid searched on validation data.
 type Search struct {
-	Value *float64
+	Value *float64 // of training and of no search
 	To    float64
-	Steps int
+	Steps int // 0 for no search
 }
 
 // TypeName is what errors call it.
@@ -58,10 +81,14 @@ func (Search) TypeName() string { return "a number or {search: {to, steps}}" }
 
 // KeyValue is its form in a key.
 func (s Search) KeyValue() any {
-	if s.Steps > 0 {
-		return map[string]any{"search": map[string]any{"to": s.To, "steps": s.Steps}}
+	if s.Steps == 0 {
+		return s.Value
 	}
-	return s.Value
+	m := map[string]any{"search": map[string]any{"to": s.To, "steps": s.Steps}}
+	if s.Value != nil {
+		m["init"] = *s.Value
+	}
+	return m
 }
 
 // UnmarshalYAML reads both forms.
@@ -71,8 +98,9 @@ func (s *Search) UnmarshalYAML(n *yaml.Node) error {
 	}
 	var m struct {
 		Search yaml.Node `yaml:"search"`
+		Init   *float64  `yaml:"init"`
 	}
-	if err := strict(n, &m, "search"); err != nil {
+	if err := strict(n, &m, "search", "init"); err != nil {
 		return err
 	}
 	var grid struct {
@@ -85,6 +113,22 @@ func (s *Search) UnmarshalYAML(n *yaml.Node) error {
 	if grid.To <= 0 || grid.Steps < 1 {
 		return errors.New("search wants to above 0 and steps of 1 or more")
 	}
-	s.To, s.Steps = grid.To, grid.Steps
+	s.Value, s.To, s.Steps = m.Init, grid.To, grid.Steps
 	return nil
+}
+
+// initial is the value before a search.
+func (s Search) initial() float64 {
+	if s.Value == nil {
+		return 1
+	}
+	return *s.Value
+}
+
+// line is what is searched, from a published start on.
+func (s Search) line(from float64) adapter.Line {
+	if s.Steps == 0 {
+		return adapter.Fixed(s.initial())
+	}
+	return adapter.Line{From: from, To: s.To, Steps: s.Steps}
 }

@@ -53,7 +53,7 @@ func (e *Evaluate) Run(ctx context.Context, env *stages.Env) error {
 	if err != nil {
 		return err
 	}
-	logits, err := encoding.logits(ctx, backend, features)
+	logits, err := encoding.answers(ctx, env, backend, a, pictures, features)
 	if err != nil {
 		return err
 	}
