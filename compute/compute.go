@@ -38,13 +38,14 @@ type Backend = gomlx.Backend
 // Env names the environment variable that chooses the backend where New is given no name.
 const Env = "REGFT_BACKEND"
 
-// The names of backends: gomlx's in portable Go, the default, and package cpu's.
+// The names of backends: gomlx's in portable Go, and package cpu's, the default.
 const (
 	Go  = "go"
 	CPU = cpu.Name
 )
 
-// New returns a new backend by name: "go", "cpu", or "" for the one that $REGFT_BACKEND names, "go" by default.
+// New returns a new backend by name: "go", "cpu", or "" for the one that $REGFT_BACKEND names, "cpu" by
+// default.
 func New(name string) (Backend, error) {
 	switch name = resolve(name); name {
 	case Go:
@@ -83,7 +84,7 @@ func resolve(name string) string {
 		name = os.Getenv(Env)
 	}
 	if name == "" {
-		name = Go
+		name = CPU
 	}
 	return name
 }
