@@ -11,16 +11,16 @@ import (
 
 var _ = stages.Register[Filter](stages.Type{
 	Name: "filter", Version: 1, Out: stages.Images,
-	Doc: "Keeps the best pictures of a set, by CLIP's score or confidence or by order.",
+	Doc: "Keeps the best pictures of a set: by CLIP's score (arXiv 2104.08718) or confidence, by how little they repeat others, or by order.",
 })
 
-// Filter keeps a part of a set of pictures.
+// Filter keeps a part of a set of pictures, in the set's order. What was found of each picture that stays is a line
+// of scores.jsonl.
 type Filter struct {
-	declared
 	Data       stages.Input  `yaml:"data" in:"images" doc:"the pictures to choose from"`
-	By         string        `yaml:"by" default:"" enum:",clip_score,clip_confidence,duplicate" doc:"what ranks pictures; without it, the dataset's order"`
-	Classifier *stages.Input `yaml:"classifier" in:"classifier" doc:"scores the pictures for clip_score and clip_confidence"`
-	Keep       Keep          `yaml:"keep" cel:"image" names:"score,rank,correct,class" doc:"{per_class: n}, {fraction: f}, or CEL over image.score, image.rank (0 to 1), image.correct and image.class"`
+	By         string        `yaml:"by" default:"" enum:",clip_score,clip_confidence,duplicate" partial:"-" doc:"what ranks pictures, the best first: clip_score, the cosine of a picture's features and its class's weights (without a label, the likeliest class's); clip_confidence, the probability of the likeliest class; duplicate, the distance to the nearest earlier picture, in bits of a perceptual hash (0 to 64) or with a classifier as 1 − cosine of features; without it, the dataset's order"`
+	Classifier *stages.Input `yaml:"classifier" in:"classifier" doc:"scores the pictures, and says whether they are correct"`
+	Keep       Keep          `yaml:"keep" cel:"image" names:"score,rank,correct,class" partial:"-" doc:"{per_class: n}, {fraction: f}, or CEL over image.score, image.rank (from 0, the best, to below 1), image.correct and image.class"`
 }
 
 // MetricNames says that the stage counts what it kept.
@@ -34,7 +34,7 @@ func (f *Filter) Validate() error {
 	return nil
 }
 
-// Keep says which pictures stay: a number of each class, a fraction, or a condition.
+// Keep says which pictures stay: the best n of each class, the best fraction of all, or those that meet a condition.
 type Keep struct {
 	PerClass int
 	Fraction float64

@@ -20,7 +20,7 @@ import (
 // decodedLimit bounds the decoded pictures of one set that stay in memory for further passes and stages, in bytes.
 const decodedLimit = 256 << 20
 
-// A pictureSet is an images artifact whose pictures can be loaded, all of them labelled.
+// A pictureSet is an images artifact whose pictures can be loaded.
 type pictureSet struct {
 	Classes []datasets.Class
 	Labels  []int
@@ -34,15 +34,22 @@ func openPictures(ctx context.Context, env *stages.Env, a stages.Artifact) (*pic
 	if err != nil {
 		return nil, err
 	}
+	for _, im := range set.images {
+		if im.Label == datasets.Unlabelled {
+			return nil, fmt.Errorf("picture %s has no label", im.FileName)
+		}
+	}
+	return openSet(ctx, env, a, set)
+}
+
+// openSet opens the pictures of a, with or without labels. There must be one.
+func openSet(ctx context.Context, env *stages.Env, a stages.Artifact, set *imageSet) (*pictureSet, error) {
 	if len(set.images) == 0 {
 		return nil, errors.New("there are no pictures")
 	}
 	p := &pictureSet{Classes: set.classes}
 	names := make([]string, len(set.images))
 	for i, im := range set.images {
-		if im.Label == datasets.Unlabelled {
-			return nil, fmt.Errorf("picture %s has no label", im.FileName)
-		}
 		p.Labels, names[i] = append(p.Labels, im.Label), im.FileName
 	}
 	cache, err := env.Shared.Get(ctx, "decoded "+a.Digest.String(), func(context.Context) (any, int64, error) {
