@@ -912,32 +912,32 @@ set6:
 // func negAVX2(dst []float32, x []float32)
 // Requires: AVX
 TEXT ·negAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	XORQ BX, BX
-	MOVQ AX, SI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	XORQ AX, AX
+	MOVQ CX, SI
 	SUBQ $0x08, SI
 	JMP  check8
 
 loop8:
-	VMOVUPS (DX)(BX*4), Y0
+	VMOVUPS (BX)(AX*4), Y0
 	VXORPS  word80000000<>+0(SB), Y0, Y0
-	VMOVUPS Y0, (CX)(BX*4)
-	ADDQ    $0x08, BX
+	VMOVUPS Y0, (DX)(AX*4)
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       BX, SI
+	CMPQ       AX, SI
 	JLE        loop8
-	SUBQ       BX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
-	SUBQ       AX, DI
+	SUBQ       CX, DI
 	VMOVUPS    (SI)(DI*4), Y0
-	VMASKMOVPS (DX)(BX*4), Y0, Y1
+	VMASKMOVPS (BX)(AX*4), Y0, Y1
 	VXORPS     word80000000<>+0(SB), Y1, Y1
-	VMASKMOVPS Y1, Y0, (CX)(BX*4)
+	VMASKMOVPS Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -974,32 +974,32 @@ GLOBL tailMask<>(SB), RODATA|NOPTR, $64
 // func absAVX2(dst []float32, x []float32)
 // Requires: AVX
 TEXT ·absAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	XORQ BX, BX
-	MOVQ AX, SI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	XORQ AX, AX
+	MOVQ CX, SI
 	SUBQ $0x08, SI
 	JMP  check8
 
 loop8:
-	VMOVUPS (DX)(BX*4), Y0
+	VMOVUPS (BX)(AX*4), Y0
 	VANDPS  word7fffffff<>+0(SB), Y0, Y0
-	VMOVUPS Y0, (CX)(BX*4)
-	ADDQ    $0x08, BX
+	VMOVUPS Y0, (DX)(AX*4)
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       BX, SI
+	CMPQ       AX, SI
 	JLE        loop8
-	SUBQ       BX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
-	SUBQ       AX, DI
+	SUBQ       CX, DI
 	VMOVUPS    (SI)(DI*4), Y0
-	VMASKMOVPS (DX)(BX*4), Y0, Y1
+	VMASKMOVPS (BX)(AX*4), Y0, Y1
 	VANDPS     word7fffffff<>+0(SB), Y1, Y1
-	VMASKMOVPS Y1, Y0, (CX)(BX*4)
+	VMASKMOVPS Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -1018,32 +1018,32 @@ GLOBL word7fffffff<>(SB), RODATA|NOPTR, $32
 // func sqrtAVX2(dst []float32, x []float32)
 // Requires: AVX
 TEXT ·sqrtAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	XORQ BX, BX
-	MOVQ AX, SI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	XORQ AX, AX
+	MOVQ CX, SI
 	SUBQ $0x08, SI
 	JMP  check8
 
 loop8:
-	VMOVUPS (DX)(BX*4), Y0
+	VMOVUPS (BX)(AX*4), Y0
 	VSQRTPS Y0, Y0
-	VMOVUPS Y0, (CX)(BX*4)
-	ADDQ    $0x08, BX
+	VMOVUPS Y0, (DX)(AX*4)
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       BX, SI
+	CMPQ       AX, SI
 	JLE        loop8
-	SUBQ       BX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
-	SUBQ       AX, DI
+	SUBQ       CX, DI
 	VMOVUPS    (SI)(DI*4), Y0
-	VMASKMOVPS (DX)(BX*4), Y0, Y1
+	VMASKMOVPS (BX)(AX*4), Y0, Y1
 	VSQRTPS    Y1, Y1
-	VMASKMOVPS Y1, Y0, (CX)(BX*4)
+	VMASKMOVPS Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -1052,36 +1052,36 @@ done:
 // func rsqrtAVX2(dst []float32, x []float32)
 // Requires: AVX
 TEXT ·rsqrtAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	XORQ BX, BX
-	MOVQ AX, SI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	XORQ AX, AX
+	MOVQ CX, SI
 	SUBQ $0x08, SI
 	JMP  check8
 
 loop8:
-	VMOVUPS (DX)(BX*4), Y0
+	VMOVUPS (BX)(AX*4), Y0
 	VMOVUPS word3f800000<>+0(SB), Y1
 	VSQRTPS Y0, Y0
 	VDIVPS  Y0, Y1, Y0
-	VMOVUPS Y0, (CX)(BX*4)
-	ADDQ    $0x08, BX
+	VMOVUPS Y0, (DX)(AX*4)
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       BX, SI
+	CMPQ       AX, SI
 	JLE        loop8
-	SUBQ       BX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
-	SUBQ       AX, DI
+	SUBQ       CX, DI
 	VMOVUPS    (SI)(DI*4), Y0
-	VMASKMOVPS (DX)(BX*4), Y0, Y1
+	VMASKMOVPS (BX)(AX*4), Y0, Y1
 	VMOVUPS    word3f800000<>+0(SB), Y2
 	VSQRTPS    Y1, Y1
 	VDIVPS     Y1, Y2, Y1
-	VMASKMOVPS Y1, Y0, (CX)(BX*4)
+	VMASKMOVPS Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -1100,16 +1100,88 @@ GLOBL word3f800000<>(SB), RODATA|NOPTR, $32
 // func expAVX2(dst []float32, x []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·expAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	XORQ BX, BX
-	MOVQ AX, SI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	XORQ AX, AX
+	MOVQ CX, SI
+	SUBQ $0x10, SI
+	JMP  check16
+
+loop16:
+	VMOVUPS      (BX)(AX*4), Y0
+	VMOVUPS      32(BX)(AX*4), Y1
+	VMOVUPS      word42b20000<>+0(SB), Y2
+	VMOVUPS      word42b20000<>+0(SB), Y3
+	VMINPS       Y0, Y2, Y0
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      wordc2d00000<>+0(SB), Y2
+	VMOVUPS      wordc2d00000<>+0(SB), Y3
+	VMAXPS       Y0, Y2, Y0
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y0, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y3
+	VROUNDPS     $0x00, Y2, Y2
+	VROUNDPS     $0x00, Y3, Y3
+	VMOVAPS      Y0, Y0
+	VFNMADD231PS word3f318000<>+0(SB), Y2, Y0
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y1
+	VMOVAPS      Y0, Y0
+	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y0
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y1
+	VMOVUPS      word39506967<>+0(SB), Y4
+	VMOVUPS      word39506967<>+0(SB), Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y0, Y4
+	VFMADD213PS  word3ab743ce<>+0(SB), Y1, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y0, Y4
+	VFMADD213PS  word3c088908<>+0(SB), Y1, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y0, Y4
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y1, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y0, Y4
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y1, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y0, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y1, Y5
+	VMULPS       Y0, Y0, Y6
+	VMULPS       Y1, Y1, Y7
+	VMOVAPS      Y0, Y0
+	VFMADD231PS  Y6, Y4, Y0
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y7, Y5, Y1
+	VADDPS       word3f800000<>+0(SB), Y0, Y0
+	VADDPS       word3f800000<>+0(SB), Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y2, Y4
+	VPSRAD       $0x01, Y3, Y5
+	VPADDD       word0000007f<>+0(SB), Y4, Y6
+	VPADDD       word0000007f<>+0(SB), Y5, Y7
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y6, Y0, Y0
+	VMULPS       Y7, Y1, Y1
+	VPSUBD       Y4, Y2, Y2
+	VPSUBD       Y5, Y3, Y3
+	VPADDD       word0000007f<>+0(SB), Y2, Y2
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y2, Y2
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y2, Y0, Y0
+	VMULPS       Y3, Y1, Y1
+	VMOVUPS      Y0, (DX)(AX*4)
+	VMOVUPS      Y1, 32(DX)(AX*4)
+	ADDQ         $0x10, AX
+
+check16:
+	CMPQ AX, SI
+	JLE  loop16
+	MOVQ CX, SI
 	SUBQ $0x08, SI
 	JMP  check8
 
 loop8:
-	VMOVUPS      (DX)(BX*4), Y0
+	VMOVUPS      (BX)(AX*4), Y0
 	VMOVUPS      word42b20000<>+0(SB), Y1
 	VMINPS       Y0, Y1, Y0
 	VMOVUPS      wordc2d00000<>+0(SB), Y1
@@ -1132,26 +1204,26 @@ loop8:
 	VADDPS       word3f800000<>+0(SB), Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPSRAD       $0x01, Y1, Y2
+	VPADDD       word0000007f<>+0(SB), Y2, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y0, Y0
 	VPSUBD       Y2, Y1, Y1
-	VPADDD       word0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y0, Y0
 	VPADDD       word0000007f<>+0(SB), Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (CX)(BX*4)
-	ADDQ         $0x08, BX
+	VMOVUPS      Y0, (DX)(AX*4)
+	ADDQ         $0x08, AX
 
 check8:
-	CMPQ         BX, SI
+	CMPQ         AX, SI
 	JLE          loop8
-	SUBQ         BX, AX
+	SUBQ         AX, CX
 	JZ           done
 	LEAQ         tailMask<>+0(SB), SI
 	MOVQ         $0x00000008, DI
-	SUBQ         AX, DI
+	SUBQ         CX, DI
 	VMOVUPS      (SI)(DI*4), Y0
-	VMASKMOVPS   (DX)(BX*4), Y0, Y1
+	VMASKMOVPS   (BX)(AX*4), Y0, Y1
 	VMOVUPS      word42b20000<>+0(SB), Y2
 	VMINPS       Y1, Y2, Y1
 	VMOVUPS      wordc2d00000<>+0(SB), Y2
@@ -1174,14 +1246,14 @@ check8:
 	VADDPS       word3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y2, Y2
 	VPSRAD       $0x01, Y2, Y3
+	VPADDD       word0000007f<>+0(SB), Y3, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y1, Y1
 	VPSUBD       Y3, Y2, Y2
-	VPADDD       word0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y1, Y1
 	VPADDD       word0000007f<>+0(SB), Y2, Y2
 	VPSLLD       $0x17, Y2, Y2
 	VMULPS       Y2, Y1, Y1
-	VMASKMOVPS   Y1, Y0, (CX)(BX*4)
+	VMASKMOVPS   Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -1310,16 +1382,116 @@ GLOBL word0000007f<>(SB), RODATA|NOPTR, $32
 // func logAVX2(dst []float32, x []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·logAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	XORQ BX, BX
-	MOVQ AX, SI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	XORQ AX, AX
+	MOVQ CX, SI
+	SUBQ $0x10, SI
+	JMP  check16
+
+loop16:
+	VMOVUPS      (BX)(AX*4), Y0
+	VMOVUPS      32(BX)(AX*4), Y1
+	VCMPPS       $0x01, word00800000<>+0(SB), Y0, Y2
+	VCMPPS       $0x01, word00800000<>+0(SB), Y1, Y3
+	VMULPS       word4b000000<>+0(SB), Y0, Y4
+	VMULPS       word4b000000<>+0(SB), Y1, Y5
+	VBLENDVPS    Y2, Y4, Y0, Y4
+	VBLENDVPS    Y3, Y5, Y1, Y5
+	VPSRLD       $0x17, Y4, Y6
+	VPSRLD       $0x17, Y5, Y7
+	VPSUBD       word0000007e<>+0(SB), Y6, Y6
+	VPSUBD       word0000007e<>+0(SB), Y7, Y7
+	VCVTDQ2PS    Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VANDPS       word41b80000<>+0(SB), Y2, Y2
+	VANDPS       word41b80000<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y6, Y2
+	VSUBPS       Y3, Y7, Y3
+	VANDPS       word007fffff<>+0(SB), Y4, Y4
+	VANDPS       word007fffff<>+0(SB), Y5, Y5
+	VORPS        word3f000000<>+0(SB), Y4, Y4
+	VORPS        word3f000000<>+0(SB), Y5, Y5
+	VCMPPS       $0x01, word3f3504f3<>+0(SB), Y4, Y6
+	VCMPPS       $0x01, word3f3504f3<>+0(SB), Y5, Y7
+	VANDPS       word3f800000<>+0(SB), Y6, Y8
+	VANDPS       word3f800000<>+0(SB), Y7, Y9
+	VSUBPS       Y8, Y2, Y2
+	VSUBPS       Y9, Y3, Y3
+	VANDPS       Y4, Y6, Y6
+	VANDPS       Y5, Y7, Y7
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y7, Y5, Y5
+	VSUBPS       word3f800000<>+0(SB), Y4, Y4
+	VSUBPS       word3f800000<>+0(SB), Y5, Y5
+	VMULPS       Y4, Y4, Y6
+	VMULPS       Y5, Y5, Y7
+	VMOVUPS      word3d9021bb<>+0(SB), Y8
+	VMOVUPS      word3d9021bb<>+0(SB), Y9
+	VFMADD213PS  wordbdebd1b8<>+0(SB), Y4, Y8
+	VFMADD213PS  wordbdebd1b8<>+0(SB), Y5, Y9
+	VFMADD213PS  word3def251a<>+0(SB), Y4, Y8
+	VFMADD213PS  word3def251a<>+0(SB), Y5, Y9
+	VFMADD213PS  wordbdfe5d4f<>+0(SB), Y4, Y8
+	VFMADD213PS  wordbdfe5d4f<>+0(SB), Y5, Y9
+	VFMADD213PS  word3e11e9bf<>+0(SB), Y4, Y8
+	VFMADD213PS  word3e11e9bf<>+0(SB), Y5, Y9
+	VFMADD213PS  wordbe2aae50<>+0(SB), Y4, Y8
+	VFMADD213PS  wordbe2aae50<>+0(SB), Y5, Y9
+	VFMADD213PS  word3e4cceac<>+0(SB), Y4, Y8
+	VFMADD213PS  word3e4cceac<>+0(SB), Y5, Y9
+	VFMADD213PS  wordbe7ffffc<>+0(SB), Y4, Y8
+	VFMADD213PS  wordbe7ffffc<>+0(SB), Y5, Y9
+	VFMADD213PS  word3eaaaaaa<>+0(SB), Y4, Y8
+	VFMADD213PS  word3eaaaaaa<>+0(SB), Y5, Y9
+	VMULPS       Y4, Y8, Y8
+	VMULPS       Y5, Y9, Y9
+	VMULPS       Y6, Y8, Y8
+	VMULPS       Y7, Y9, Y9
+	VMOVAPS      Y8, Y8
+	VFMADD231PS  wordb95e8083<>+0(SB), Y2, Y8
+	VMOVAPS      Y9, Y9
+	VFMADD231PS  wordb95e8083<>+0(SB), Y3, Y9
+	VMOVAPS      Y8, Y8
+	VFNMADD231PS word3f000000<>+0(SB), Y6, Y8
+	VMOVAPS      Y9, Y6
+	VFNMADD231PS word3f000000<>+0(SB), Y7, Y6
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y6, Y5, Y5
+	VMOVAPS      Y4, Y4
+	VFMADD231PS  word3f318000<>+0(SB), Y2, Y4
+	VMOVAPS      Y5, Y2
+	VFMADD231PS  word3f318000<>+0(SB), Y3, Y2
+	VCMPPS       $0x01, word00000000<>+0(SB), Y0, Y3
+	VCMPPS       $0x01, word00000000<>+0(SB), Y1, Y5
+	VBLENDVPS    Y3, word7fc00000<>+0(SB), Y4, Y3
+	VBLENDVPS    Y5, word7fc00000<>+0(SB), Y2, Y2
+	VCMPPS       $0x00, word00000000<>+0(SB), Y0, Y4
+	VCMPPS       $0x00, word00000000<>+0(SB), Y1, Y5
+	VBLENDVPS    Y4, wordff800000<>+0(SB), Y3, Y3
+	VBLENDVPS    Y5, wordff800000<>+0(SB), Y2, Y2
+	VCMPPS       $0x00, word7f800000<>+0(SB), Y0, Y4
+	VCMPPS       $0x00, word7f800000<>+0(SB), Y1, Y5
+	VBLENDVPS    Y4, Y0, Y3, Y3
+	VBLENDVPS    Y5, Y1, Y2, Y2
+	VCMPPS       $0x03, Y0, Y0, Y4
+	VCMPPS       $0x03, Y1, Y1, Y5
+	VBLENDVPS    Y4, Y0, Y3, Y0
+	VBLENDVPS    Y5, Y1, Y2, Y1
+	VMOVUPS      Y0, (DX)(AX*4)
+	VMOVUPS      Y1, 32(DX)(AX*4)
+	ADDQ         $0x10, AX
+
+check16:
+	CMPQ AX, SI
+	JLE  loop16
+	MOVQ CX, SI
 	SUBQ $0x08, SI
 	JMP  check8
 
 loop8:
-	VMOVUPS      (DX)(BX*4), Y0
+	VMOVUPS      (BX)(AX*4), Y0
 	VCMPPS       $0x01, word00800000<>+0(SB), Y0, Y1
 	VMULPS       word4b000000<>+0(SB), Y0, Y2
 	VBLENDVPS    Y1, Y2, Y0, Y2
@@ -1355,28 +1527,27 @@ loop8:
 	VADDPS       Y4, Y2, Y2
 	VMOVAPS      Y2, Y2
 	VFMADD231PS  word3f318000<>+0(SB), Y1, Y2
-	VXORPS       Y1, Y1, Y1
-	VCMPPS       $0x01, Y1, Y0, Y3
-	VBLENDVPS    Y3, word7fc00000<>+0(SB), Y2, Y2
-	VCMPPS       $0x00, Y1, Y0, Y1
-	VBLENDVPS    Y1, wordff800000<>+0(SB), Y2, Y2
-	VCMPPS       $0x00, word7f800000<>+0(SB), Y0, Y1
-	VBLENDVPS    Y1, Y0, Y2, Y1
+	VCMPPS       $0x01, word00000000<>+0(SB), Y0, Y1
+	VBLENDVPS    Y1, word7fc00000<>+0(SB), Y2, Y1
+	VCMPPS       $0x00, word00000000<>+0(SB), Y0, Y2
+	VBLENDVPS    Y2, wordff800000<>+0(SB), Y1, Y1
+	VCMPPS       $0x00, word7f800000<>+0(SB), Y0, Y2
+	VBLENDVPS    Y2, Y0, Y1, Y1
 	VCMPPS       $0x03, Y0, Y0, Y2
 	VBLENDVPS    Y2, Y0, Y1, Y0
-	VMOVUPS      Y0, (CX)(BX*4)
-	ADDQ         $0x08, BX
+	VMOVUPS      Y0, (DX)(AX*4)
+	ADDQ         $0x08, AX
 
 check8:
-	CMPQ         BX, SI
+	CMPQ         AX, SI
 	JLE          loop8
-	SUBQ         BX, AX
+	SUBQ         AX, CX
 	JZ           done
 	LEAQ         tailMask<>+0(SB), SI
 	MOVQ         $0x00000008, DI
-	SUBQ         AX, DI
+	SUBQ         CX, DI
 	VMOVUPS      (SI)(DI*4), Y0
-	VMASKMOVPS   (DX)(BX*4), Y0, Y1
+	VMASKMOVPS   (BX)(AX*4), Y0, Y1
 	VCMPPS       $0x01, word00800000<>+0(SB), Y1, Y2
 	VMULPS       word4b000000<>+0(SB), Y1, Y3
 	VBLENDVPS    Y2, Y3, Y1, Y3
@@ -1412,16 +1583,15 @@ check8:
 	VADDPS       Y5, Y3, Y3
 	VMOVAPS      Y3, Y3
 	VFMADD231PS  word3f318000<>+0(SB), Y2, Y3
-	VXORPS       Y2, Y2, Y2
-	VCMPPS       $0x01, Y2, Y1, Y4
-	VBLENDVPS    Y4, word7fc00000<>+0(SB), Y3, Y3
-	VCMPPS       $0x00, Y2, Y1, Y2
-	VBLENDVPS    Y2, wordff800000<>+0(SB), Y3, Y3
-	VCMPPS       $0x00, word7f800000<>+0(SB), Y1, Y2
-	VBLENDVPS    Y2, Y1, Y3, Y2
+	VCMPPS       $0x01, word00000000<>+0(SB), Y1, Y2
+	VBLENDVPS    Y2, word7fc00000<>+0(SB), Y3, Y2
+	VCMPPS       $0x00, word00000000<>+0(SB), Y1, Y3
+	VBLENDVPS    Y3, wordff800000<>+0(SB), Y2, Y2
+	VCMPPS       $0x00, word7f800000<>+0(SB), Y1, Y3
+	VBLENDVPS    Y3, Y1, Y2, Y2
 	VCMPPS       $0x03, Y1, Y1, Y3
 	VBLENDVPS    Y3, Y1, Y2, Y1
-	VMASKMOVPS   Y1, Y0, (CX)(BX*4)
+	VMASKMOVPS   Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -1577,6 +1747,16 @@ DATA word3eaaaaaa<>+24(SB)/4, $0x3eaaaaaa
 DATA word3eaaaaaa<>+28(SB)/4, $0x3eaaaaaa
 GLOBL word3eaaaaaa<>(SB), RODATA|NOPTR, $32
 
+DATA word00000000<>+0(SB)/4, $0x00000000
+DATA word00000000<>+4(SB)/4, $0x00000000
+DATA word00000000<>+8(SB)/4, $0x00000000
+DATA word00000000<>+12(SB)/4, $0x00000000
+DATA word00000000<>+16(SB)/4, $0x00000000
+DATA word00000000<>+20(SB)/4, $0x00000000
+DATA word00000000<>+24(SB)/4, $0x00000000
+DATA word00000000<>+28(SB)/4, $0x00000000
+GLOBL word00000000<>(SB), RODATA|NOPTR, $32
+
 DATA word7fc00000<>+0(SB)/4, $0x7fc00000
 DATA word7fc00000<>+4(SB)/4, $0x7fc00000
 DATA word7fc00000<>+8(SB)/4, $0x7fc00000
@@ -1610,202 +1790,144 @@ GLOBL word7f800000<>(SB), RODATA|NOPTR, $32
 // func erfAVX2(dst []float32, x []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·erfAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	XORQ BX, BX
-	MOVQ AX, SI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	XORQ AX, AX
+	MOVQ CX, SI
 	SUBQ $0x08, SI
 	JMP  check8
 
 loop8:
-	VMOVUPS      (DX)(BX*4), Y0
+	VMOVUPS      (BX)(AX*4), Y0
 	VANDPS       word7fffffff<>+0(SB), Y0, Y1
-	VMULPS       Y0, Y0, Y2
-	VMOVUPS      wordba1c7000<>+0(SB), Y3
-	VFMADD213PS  word3ba38d2c<>+0(SB), Y2, Y3
-	VFMADD213PS  wordbcdb48d9<>+0(SB), Y2, Y3
-	VFMADD213PS  word3de70e22<>+0(SB), Y2, Y3
-	VFMADD213PS  wordbec09380<>+0(SB), Y2, Y3
-	VFMADD213PS  word3e0375d4<>+0(SB), Y2, Y3
-	VMOVAPS      Y0, Y4
-	VFMADD231PS  Y0, Y3, Y4
-	VMOVUPS      wordb7910000<>+0(SB), Y3
-	VFMADD213PS  word39c8e7d9<>+0(SB), Y1, Y3
-	VMOVUPS      wordbb7e8a1c<>+0(SB), Y5
-	VFMADD213PS  word3cc6b1a1<>+0(SB), Y1, Y5
-	VMOVAPS      Y5, Y5
-	VFMADD231PS  Y2, Y3, Y5
-	VFMADD213PS  wordbddaae5c<>+0(SB), Y1, Y5
-	VFMADD213PS  wordbf228550<>+0(SB), Y1, Y5
-	VFMADD213PS  wordbe03ce86<>+0(SB), Y1, Y5
+	VMOVUPS      wordb7910000<>+0(SB), Y2
+	VFMADD213PS  word39c8e7d9<>+0(SB), Y1, Y2
+	VMULPS       Y0, Y0, Y3
+	VMOVUPS      wordbb7e8a1c<>+0(SB), Y4
+	VFMADD213PS  word3cc6b1a1<>+0(SB), Y1, Y4
+	VMOVAPS      Y4, Y4
+	VFMADD231PS  Y3, Y2, Y4
+	VFMADD213PS  wordbddaae5c<>+0(SB), Y1, Y4
+	VFMADD213PS  wordbf228550<>+0(SB), Y1, Y4
+	VFMADD213PS  wordbe03ce86<>+0(SB), Y1, Y4
 	VXORPS       word80000000<>+0(SB), Y1, Y2
 	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y1, Y5, Y2
+	VFMADD231PS  Y1, Y4, Y2
 	VMOVUPS      word3f800000<>+0(SB), Y3
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y4
 	VMOVUPS      word42b20000<>+0(SB), Y5
-	VMINPS       Y2, Y5, Y5
-	VMULPS       word3fb8aa3b<>+0(SB), Y5, Y6
-	VROUNDPS     $0x00, Y6, Y6
-	VMOVAPS      Y5, Y5
-	VFNMADD231PS word3f318000<>+0(SB), Y6, Y5
-	VMOVAPS      Y5, Y5
-	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y5
-	VMOVUPS      word39506967<>+0(SB), Y7
-	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
-	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
-	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
-	VMULPS       Y5, Y5, Y8
-	VMOVAPS      Y5, Y5
-	VFMADD231PS  Y8, Y7, Y5
-	VADDPS       word3f800000<>+0(SB), Y5, Y5
-	VSUBPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VADDPS       Y5, Y5, Y5
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y2
-	VANDNPS      Y5, Y2, Y5
-	VSUBPS       Y5, Y3, Y2
+	VMINPS       Y2, Y5, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y2
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y2
+	VMOVUPS      word39506967<>+0(SB), Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y6
+	VMULPS       Y2, Y2, Y7
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y7, Y6, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VSUBPS       word3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	VADDPS       Y2, Y2, Y2
+	VANDNPS      Y2, Y4, Y2
+	VSUBPS       Y2, Y3, Y2
 	VANDPS       word7fffffff<>+0(SB), Y2, Y2
-	VANDPS       word80000000<>+0(SB), Y0, Y0
-	VORPS        Y0, Y2, Y0
-	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y1, Y1
-	VBLENDVPS    Y1, Y0, Y4, Y0
-	VMOVUPS      Y0, (CX)(BX*4)
-	ADDQ         $0x08, BX
-
-check8:
-	CMPQ         BX, SI
-	JLE          loop8
-	SUBQ         BX, AX
-	JZ           done
-	LEAQ         tailMask<>+0(SB), SI
-	MOVQ         $0x00000008, DI
-	SUBQ         AX, DI
-	VMOVUPS      (SI)(DI*4), Y0
-	VMASKMOVPS   (DX)(BX*4), Y0, Y1
-	VANDPS       word7fffffff<>+0(SB), Y1, Y2
-	VMULPS       Y1, Y1, Y3
+	VANDPS       word80000000<>+0(SB), Y0, Y3
+	VORPS        Y3, Y2, Y2
+	VMULPS       Y0, Y0, Y3
 	VMOVUPS      wordba1c7000<>+0(SB), Y4
 	VFMADD213PS  word3ba38d2c<>+0(SB), Y3, Y4
 	VFMADD213PS  wordbcdb48d9<>+0(SB), Y3, Y4
 	VFMADD213PS  word3de70e22<>+0(SB), Y3, Y4
 	VFMADD213PS  wordbec09380<>+0(SB), Y3, Y4
 	VFMADD213PS  word3e0375d4<>+0(SB), Y3, Y4
-	VMOVAPS      Y1, Y5
-	VFMADD231PS  Y1, Y4, Y5
-	VMOVUPS      wordb7910000<>+0(SB), Y4
-	VFMADD213PS  word39c8e7d9<>+0(SB), Y2, Y4
-	VMOVUPS      wordbb7e8a1c<>+0(SB), Y6
-	VFMADD213PS  word3cc6b1a1<>+0(SB), Y2, Y6
-	VMOVAPS      Y6, Y6
-	VFMADD231PS  Y3, Y4, Y6
-	VFMADD213PS  wordbddaae5c<>+0(SB), Y2, Y6
-	VFMADD213PS  wordbf228550<>+0(SB), Y2, Y6
-	VFMADD213PS  wordbe03ce86<>+0(SB), Y2, Y6
+	VMOVAPS      Y0, Y3
+	VFMADD231PS  Y0, Y4, Y3
+	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y1, Y0
+	VBLENDVPS    Y0, Y2, Y3, Y0
+	VMOVUPS      Y0, (DX)(AX*4)
+	ADDQ         $0x08, AX
+
+check8:
+	CMPQ         AX, SI
+	JLE          loop8
+	SUBQ         AX, CX
+	JZ           done
+	LEAQ         tailMask<>+0(SB), SI
+	MOVQ         $0x00000008, DI
+	SUBQ         CX, DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (BX)(AX*4), Y0, Y1
+	VANDPS       word7fffffff<>+0(SB), Y1, Y2
+	VMOVUPS      wordb7910000<>+0(SB), Y3
+	VFMADD213PS  word39c8e7d9<>+0(SB), Y2, Y3
+	VMULPS       Y1, Y1, Y4
+	VMOVUPS      wordbb7e8a1c<>+0(SB), Y5
+	VFMADD213PS  word3cc6b1a1<>+0(SB), Y2, Y5
+	VMOVAPS      Y5, Y5
+	VFMADD231PS  Y4, Y3, Y5
+	VFMADD213PS  wordbddaae5c<>+0(SB), Y2, Y5
+	VFMADD213PS  wordbf228550<>+0(SB), Y2, Y5
+	VFMADD213PS  wordbe03ce86<>+0(SB), Y2, Y5
 	VXORPS       word80000000<>+0(SB), Y2, Y3
 	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y2, Y6, Y3
+	VFMADD231PS  Y2, Y5, Y3
 	VMOVUPS      word3f800000<>+0(SB), Y4
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y3, Y5
 	VMOVUPS      word42b20000<>+0(SB), Y6
-	VMINPS       Y3, Y6, Y6
-	VMULPS       word3fb8aa3b<>+0(SB), Y6, Y7
-	VROUNDPS     $0x00, Y7, Y7
-	VMOVAPS      Y6, Y6
-	VFNMADD231PS word3f318000<>+0(SB), Y7, Y6
-	VMOVAPS      Y6, Y6
-	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y6
-	VMOVUPS      word39506967<>+0(SB), Y8
-	VFMADD213PS  word3ab743ce<>+0(SB), Y6, Y8
-	VFMADD213PS  word3c088908<>+0(SB), Y6, Y8
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y6, Y8
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y6, Y8
-	VFMADD213PS  word3f000000<>+0(SB), Y6, Y8
-	VMULPS       Y6, Y6, Y9
-	VMOVAPS      Y6, Y6
-	VFMADD231PS  Y9, Y8, Y6
-	VADDPS       word3f800000<>+0(SB), Y6, Y6
-	VSUBPS       word3f800000<>+0(SB), Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VPADDD       Y7, Y6, Y6
-	VADDPS       Y6, Y6, Y6
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y3, Y3
-	VANDNPS      Y6, Y3, Y6
-	VSUBPS       Y6, Y4, Y3
+	VMINPS       Y3, Y6, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y6
+	VROUNDPS     $0x00, Y6, Y6
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y6, Y3
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y3
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y7
+	VMULPS       Y3, Y3, Y8
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y8, Y7, Y3
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VPADDD       Y6, Y3, Y3
+	VADDPS       Y3, Y3, Y3
+	VANDNPS      Y3, Y5, Y3
+	VSUBPS       Y3, Y4, Y3
 	VANDPS       word7fffffff<>+0(SB), Y3, Y3
-	VANDPS       word80000000<>+0(SB), Y1, Y1
-	VORPS        Y1, Y3, Y1
-	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y2, Y2
-	VBLENDVPS    Y2, Y1, Y5, Y1
-	VMASKMOVPS   Y1, Y0, (CX)(BX*4)
+	VANDPS       word80000000<>+0(SB), Y1, Y4
+	VORPS        Y4, Y3, Y3
+	VMULPS       Y1, Y1, Y4
+	VMOVUPS      wordba1c7000<>+0(SB), Y5
+	VFMADD213PS  word3ba38d2c<>+0(SB), Y4, Y5
+	VFMADD213PS  wordbcdb48d9<>+0(SB), Y4, Y5
+	VFMADD213PS  word3de70e22<>+0(SB), Y4, Y5
+	VFMADD213PS  wordbec09380<>+0(SB), Y4, Y5
+	VFMADD213PS  word3e0375d4<>+0(SB), Y4, Y5
+	VMOVAPS      Y1, Y4
+	VFMADD231PS  Y1, Y5, Y4
+	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y2, Y1
+	VBLENDVPS    Y1, Y3, Y4, Y1
+	VMASKMOVPS   Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
 	RET
-
-DATA wordba1c7000<>+0(SB)/4, $0xba1c7000
-DATA wordba1c7000<>+4(SB)/4, $0xba1c7000
-DATA wordba1c7000<>+8(SB)/4, $0xba1c7000
-DATA wordba1c7000<>+12(SB)/4, $0xba1c7000
-DATA wordba1c7000<>+16(SB)/4, $0xba1c7000
-DATA wordba1c7000<>+20(SB)/4, $0xba1c7000
-DATA wordba1c7000<>+24(SB)/4, $0xba1c7000
-DATA wordba1c7000<>+28(SB)/4, $0xba1c7000
-GLOBL wordba1c7000<>(SB), RODATA|NOPTR, $32
-
-DATA word3ba38d2c<>+0(SB)/4, $0x3ba38d2c
-DATA word3ba38d2c<>+4(SB)/4, $0x3ba38d2c
-DATA word3ba38d2c<>+8(SB)/4, $0x3ba38d2c
-DATA word3ba38d2c<>+12(SB)/4, $0x3ba38d2c
-DATA word3ba38d2c<>+16(SB)/4, $0x3ba38d2c
-DATA word3ba38d2c<>+20(SB)/4, $0x3ba38d2c
-DATA word3ba38d2c<>+24(SB)/4, $0x3ba38d2c
-DATA word3ba38d2c<>+28(SB)/4, $0x3ba38d2c
-GLOBL word3ba38d2c<>(SB), RODATA|NOPTR, $32
-
-DATA wordbcdb48d9<>+0(SB)/4, $0xbcdb48d9
-DATA wordbcdb48d9<>+4(SB)/4, $0xbcdb48d9
-DATA wordbcdb48d9<>+8(SB)/4, $0xbcdb48d9
-DATA wordbcdb48d9<>+12(SB)/4, $0xbcdb48d9
-DATA wordbcdb48d9<>+16(SB)/4, $0xbcdb48d9
-DATA wordbcdb48d9<>+20(SB)/4, $0xbcdb48d9
-DATA wordbcdb48d9<>+24(SB)/4, $0xbcdb48d9
-DATA wordbcdb48d9<>+28(SB)/4, $0xbcdb48d9
-GLOBL wordbcdb48d9<>(SB), RODATA|NOPTR, $32
-
-DATA word3de70e22<>+0(SB)/4, $0x3de70e22
-DATA word3de70e22<>+4(SB)/4, $0x3de70e22
-DATA word3de70e22<>+8(SB)/4, $0x3de70e22
-DATA word3de70e22<>+12(SB)/4, $0x3de70e22
-DATA word3de70e22<>+16(SB)/4, $0x3de70e22
-DATA word3de70e22<>+20(SB)/4, $0x3de70e22
-DATA word3de70e22<>+24(SB)/4, $0x3de70e22
-DATA word3de70e22<>+28(SB)/4, $0x3de70e22
-GLOBL word3de70e22<>(SB), RODATA|NOPTR, $32
-
-DATA wordbec09380<>+0(SB)/4, $0xbec09380
-DATA wordbec09380<>+4(SB)/4, $0xbec09380
-DATA wordbec09380<>+8(SB)/4, $0xbec09380
-DATA wordbec09380<>+12(SB)/4, $0xbec09380
-DATA wordbec09380<>+16(SB)/4, $0xbec09380
-DATA wordbec09380<>+20(SB)/4, $0xbec09380
-DATA wordbec09380<>+24(SB)/4, $0xbec09380
-DATA wordbec09380<>+28(SB)/4, $0xbec09380
-GLOBL wordbec09380<>(SB), RODATA|NOPTR, $32
-
-DATA word3e0375d4<>+0(SB)/4, $0x3e0375d4
-DATA word3e0375d4<>+4(SB)/4, $0x3e0375d4
-DATA word3e0375d4<>+8(SB)/4, $0x3e0375d4
-DATA word3e0375d4<>+12(SB)/4, $0x3e0375d4
-DATA word3e0375d4<>+16(SB)/4, $0x3e0375d4
-DATA word3e0375d4<>+20(SB)/4, $0x3e0375d4
-DATA word3e0375d4<>+24(SB)/4, $0x3e0375d4
-DATA word3e0375d4<>+28(SB)/4, $0x3e0375d4
-GLOBL word3e0375d4<>(SB), RODATA|NOPTR, $32
 
 DATA wordb7910000<>+0(SB)/4, $0xb7910000
 DATA wordb7910000<>+4(SB)/4, $0xb7910000
@@ -1887,6 +2009,66 @@ DATA wordc2ac0000<>+24(SB)/4, $0xc2ac0000
 DATA wordc2ac0000<>+28(SB)/4, $0xc2ac0000
 GLOBL wordc2ac0000<>(SB), RODATA|NOPTR, $32
 
+DATA wordba1c7000<>+0(SB)/4, $0xba1c7000
+DATA wordba1c7000<>+4(SB)/4, $0xba1c7000
+DATA wordba1c7000<>+8(SB)/4, $0xba1c7000
+DATA wordba1c7000<>+12(SB)/4, $0xba1c7000
+DATA wordba1c7000<>+16(SB)/4, $0xba1c7000
+DATA wordba1c7000<>+20(SB)/4, $0xba1c7000
+DATA wordba1c7000<>+24(SB)/4, $0xba1c7000
+DATA wordba1c7000<>+28(SB)/4, $0xba1c7000
+GLOBL wordba1c7000<>(SB), RODATA|NOPTR, $32
+
+DATA word3ba38d2c<>+0(SB)/4, $0x3ba38d2c
+DATA word3ba38d2c<>+4(SB)/4, $0x3ba38d2c
+DATA word3ba38d2c<>+8(SB)/4, $0x3ba38d2c
+DATA word3ba38d2c<>+12(SB)/4, $0x3ba38d2c
+DATA word3ba38d2c<>+16(SB)/4, $0x3ba38d2c
+DATA word3ba38d2c<>+20(SB)/4, $0x3ba38d2c
+DATA word3ba38d2c<>+24(SB)/4, $0x3ba38d2c
+DATA word3ba38d2c<>+28(SB)/4, $0x3ba38d2c
+GLOBL word3ba38d2c<>(SB), RODATA|NOPTR, $32
+
+DATA wordbcdb48d9<>+0(SB)/4, $0xbcdb48d9
+DATA wordbcdb48d9<>+4(SB)/4, $0xbcdb48d9
+DATA wordbcdb48d9<>+8(SB)/4, $0xbcdb48d9
+DATA wordbcdb48d9<>+12(SB)/4, $0xbcdb48d9
+DATA wordbcdb48d9<>+16(SB)/4, $0xbcdb48d9
+DATA wordbcdb48d9<>+20(SB)/4, $0xbcdb48d9
+DATA wordbcdb48d9<>+24(SB)/4, $0xbcdb48d9
+DATA wordbcdb48d9<>+28(SB)/4, $0xbcdb48d9
+GLOBL wordbcdb48d9<>(SB), RODATA|NOPTR, $32
+
+DATA word3de70e22<>+0(SB)/4, $0x3de70e22
+DATA word3de70e22<>+4(SB)/4, $0x3de70e22
+DATA word3de70e22<>+8(SB)/4, $0x3de70e22
+DATA word3de70e22<>+12(SB)/4, $0x3de70e22
+DATA word3de70e22<>+16(SB)/4, $0x3de70e22
+DATA word3de70e22<>+20(SB)/4, $0x3de70e22
+DATA word3de70e22<>+24(SB)/4, $0x3de70e22
+DATA word3de70e22<>+28(SB)/4, $0x3de70e22
+GLOBL word3de70e22<>(SB), RODATA|NOPTR, $32
+
+DATA wordbec09380<>+0(SB)/4, $0xbec09380
+DATA wordbec09380<>+4(SB)/4, $0xbec09380
+DATA wordbec09380<>+8(SB)/4, $0xbec09380
+DATA wordbec09380<>+12(SB)/4, $0xbec09380
+DATA wordbec09380<>+16(SB)/4, $0xbec09380
+DATA wordbec09380<>+20(SB)/4, $0xbec09380
+DATA wordbec09380<>+24(SB)/4, $0xbec09380
+DATA wordbec09380<>+28(SB)/4, $0xbec09380
+GLOBL wordbec09380<>(SB), RODATA|NOPTR, $32
+
+DATA word3e0375d4<>+0(SB)/4, $0x3e0375d4
+DATA word3e0375d4<>+4(SB)/4, $0x3e0375d4
+DATA word3e0375d4<>+8(SB)/4, $0x3e0375d4
+DATA word3e0375d4<>+12(SB)/4, $0x3e0375d4
+DATA word3e0375d4<>+16(SB)/4, $0x3e0375d4
+DATA word3e0375d4<>+20(SB)/4, $0x3e0375d4
+DATA word3e0375d4<>+24(SB)/4, $0x3e0375d4
+DATA word3e0375d4<>+28(SB)/4, $0x3e0375d4
+GLOBL word3e0375d4<>(SB), RODATA|NOPTR, $32
+
 DATA word3f6d8000<>+0(SB)/4, $0x3f6d8000
 DATA word3f6d8000<>+4(SB)/4, $0x3f6d8000
 DATA word3f6d8000<>+8(SB)/4, $0x3f6d8000
@@ -1900,124 +2082,238 @@ GLOBL word3f6d8000<>(SB), RODATA|NOPTR, $32
 // func tanhAVX2(dst []float32, x []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·tanhAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	XORQ BX, BX
-	MOVQ AX, SI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	XORQ AX, AX
+	MOVQ CX, SI
+	SUBQ $0x10, SI
+	JMP  check16
+
+loop16:
+	VMOVUPS      (BX)(AX*4), Y0
+	VMOVUPS      32(BX)(AX*4), Y1
+	VANDPS       word7fffffff<>+0(SB), Y0, Y2
+	VANDPS       word7fffffff<>+0(SB), Y1, Y3
+	VADDPS       Y2, Y2, Y4
+	VADDPS       Y3, Y3, Y5
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y4, Y6
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y5, Y7
+	VMOVUPS      word42b20000<>+0(SB), Y8
+	VMOVUPS      word42b20000<>+0(SB), Y9
+	VMINPS       Y4, Y8, Y4
+	VMINPS       Y5, Y9, Y5
+	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y8
+	VMULPS       word3fb8aa3b<>+0(SB), Y5, Y9
+	VROUNDPS     $0x00, Y8, Y8
+	VROUNDPS     $0x00, Y9, Y9
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y8, Y4
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y9, Y5
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y8, Y4
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS wordb95e8083<>+0(SB), Y9, Y5
+	VMOVUPS      word39506967<>+0(SB), Y10
+	VMOVUPS      word39506967<>+0(SB), Y11
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y10
+	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y11
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y10
+	VFMADD213PS  word3c088908<>+0(SB), Y5, Y11
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y10
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y11
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y10
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y11
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y10
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y11
+	VMULPS       Y4, Y4, Y12
+	VMULPS       Y5, Y5, Y13
+	VMOVAPS      Y4, Y4
+	VFMADD231PS  Y12, Y10, Y4
+	VMOVAPS      Y5, Y5
+	VFMADD231PS  Y13, Y11, Y5
+	VADDPS       word3f800000<>+0(SB), Y4, Y4
+	VADDPS       word3f800000<>+0(SB), Y5, Y5
+	VSUBPS       word3f800000<>+0(SB), Y8, Y8
+	VSUBPS       word3f800000<>+0(SB), Y9, Y9
+	VCVTPS2DQ    Y8, Y8
+	VCVTPS2DQ    Y9, Y9
+	VPSLLD       $0x17, Y8, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       Y8, Y4, Y4
+	VPADDD       Y9, Y5, Y5
+	VADDPS       Y4, Y4, Y4
+	VADDPS       Y5, Y5, Y5
+	VANDNPS      Y4, Y6, Y4
+	VANDNPS      Y5, Y7, Y5
+	VADDPS       word3f800000<>+0(SB), Y4, Y4
+	VADDPS       word3f800000<>+0(SB), Y5, Y5
+	VMOVUPS      word3f800000<>+0(SB), Y6
+	VMOVUPS      word3f800000<>+0(SB), Y7
+	VMOVUPS      word40000000<>+0(SB), Y8
+	VMOVUPS      word40000000<>+0(SB), Y9
+	VDIVPS       Y4, Y8, Y4
+	VDIVPS       Y5, Y9, Y5
+	VSUBPS       Y4, Y6, Y4
+	VSUBPS       Y5, Y7, Y5
+	VANDPS       word80000000<>+0(SB), Y0, Y6
+	VANDPS       word80000000<>+0(SB), Y1, Y7
+	VORPS        Y6, Y4, Y4
+	VORPS        Y7, Y5, Y5
+	VMULPS       Y0, Y0, Y6
+	VMULPS       Y1, Y1, Y7
+	VMOVUPS      wordbbbaf0ea<>+0(SB), Y8
+	VMOVUPS      wordbbbaf0ea<>+0(SB), Y9
+	VFMADD213PS  word3ca9134e<>+0(SB), Y6, Y8
+	VFMADD213PS  word3ca9134e<>+0(SB), Y7, Y9
+	VFMADD213PS  wordbd5c1e2d<>+0(SB), Y6, Y8
+	VFMADD213PS  wordbd5c1e2d<>+0(SB), Y7, Y9
+	VFMADD213PS  word3e088393<>+0(SB), Y6, Y8
+	VFMADD213PS  word3e088393<>+0(SB), Y7, Y9
+	VFMADD213PS  wordbeaaaa99<>+0(SB), Y6, Y8
+	VFMADD213PS  wordbeaaaa99<>+0(SB), Y7, Y9
+	VMULPS       Y6, Y8, Y6
+	VMULPS       Y7, Y9, Y7
+	VMOVAPS      Y0, Y8
+	VFMADD231PS  Y0, Y6, Y8
+	VMOVAPS      Y1, Y0
+	VFMADD231PS  Y1, Y7, Y0
+	VCMPPS       $0x0e, word3f200000<>+0(SB), Y2, Y1
+	VCMPPS       $0x0e, word3f200000<>+0(SB), Y3, Y2
+	VBLENDVPS    Y1, Y4, Y8, Y1
+	VBLENDVPS    Y2, Y5, Y0, Y0
+	VMOVUPS      Y1, (DX)(AX*4)
+	VMOVUPS      Y0, 32(DX)(AX*4)
+	ADDQ         $0x10, AX
+
+check16:
+	CMPQ AX, SI
+	JLE  loop16
+	MOVQ CX, SI
 	SUBQ $0x08, SI
 	JMP  check8
 
 loop8:
-	VMOVUPS      (DX)(BX*4), Y0
+	VMOVUPS      (BX)(AX*4), Y0
 	VANDPS       word7fffffff<>+0(SB), Y0, Y1
-	VMULPS       Y0, Y0, Y2
-	VMOVUPS      wordbbbaf0ea<>+0(SB), Y3
-	VFMADD213PS  word3ca9134e<>+0(SB), Y2, Y3
-	VFMADD213PS  wordbd5c1e2d<>+0(SB), Y2, Y3
-	VFMADD213PS  word3e088393<>+0(SB), Y2, Y3
-	VFMADD213PS  wordbeaaaa99<>+0(SB), Y2, Y3
-	VMULPS       Y2, Y3, Y2
-	VMOVAPS      Y0, Y3
-	VFMADD231PS  Y0, Y2, Y3
 	VADDPS       Y1, Y1, Y2
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y3
 	VMOVUPS      word42b20000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y4
-	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y5
-	VROUNDPS     $0x00, Y5, Y5
-	VMOVAPS      Y4, Y4
-	VFNMADD231PS word3f318000<>+0(SB), Y5, Y4
-	VMOVAPS      Y4, Y4
-	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y4
-	VMOVUPS      word39506967<>+0(SB), Y6
-	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
-	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
-	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y4, Y7
-	VMOVAPS      Y4, Y4
-	VFMADD231PS  Y7, Y6, Y4
-	VADDPS       word3f800000<>+0(SB), Y4, Y4
-	VSUBPS       word3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VADDPS       Y4, Y4, Y4
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y2
-	VANDNPS      Y4, Y2, Y4
-	VADDPS       word3f800000<>+0(SB), Y4, Y2
-	VMOVUPS      word3f800000<>+0(SB), Y4
-	VMOVUPS      word40000000<>+0(SB), Y5
-	VDIVPS       Y2, Y5, Y2
-	VSUBPS       Y2, Y4, Y2
-	VANDPS       word80000000<>+0(SB), Y0, Y0
-	VORPS        Y0, Y2, Y0
-	VCMPPS       $0x0e, word3f200000<>+0(SB), Y1, Y1
-	VBLENDVPS    Y1, Y0, Y3, Y0
-	VMOVUPS      Y0, (CX)(BX*4)
-	ADDQ         $0x08, BX
-
-check8:
-	CMPQ         BX, SI
-	JLE          loop8
-	SUBQ         BX, AX
-	JZ           done
-	LEAQ         tailMask<>+0(SB), SI
-	MOVQ         $0x00000008, DI
-	SUBQ         AX, DI
-	VMOVUPS      (SI)(DI*4), Y0
-	VMASKMOVPS   (DX)(BX*4), Y0, Y1
-	VANDPS       word7fffffff<>+0(SB), Y1, Y2
-	VMULPS       Y1, Y1, Y3
+	VMINPS       Y2, Y4, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y2
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y2
+	VMOVUPS      word39506967<>+0(SB), Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y5
+	VMULPS       Y2, Y2, Y6
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y6, Y5, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VSUBPS       word3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VPADDD       Y4, Y2, Y2
+	VADDPS       Y2, Y2, Y2
+	VANDNPS      Y2, Y3, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VMOVUPS      word3f800000<>+0(SB), Y3
+	VMOVUPS      word40000000<>+0(SB), Y4
+	VDIVPS       Y2, Y4, Y2
+	VSUBPS       Y2, Y3, Y2
+	VANDPS       word80000000<>+0(SB), Y0, Y3
+	VORPS        Y3, Y2, Y2
+	VMULPS       Y0, Y0, Y3
 	VMOVUPS      wordbbbaf0ea<>+0(SB), Y4
 	VFMADD213PS  word3ca9134e<>+0(SB), Y3, Y4
 	VFMADD213PS  wordbd5c1e2d<>+0(SB), Y3, Y4
 	VFMADD213PS  word3e088393<>+0(SB), Y3, Y4
 	VFMADD213PS  wordbeaaaa99<>+0(SB), Y3, Y4
 	VMULPS       Y3, Y4, Y3
-	VMOVAPS      Y1, Y4
-	VFMADD231PS  Y1, Y3, Y4
+	VMOVAPS      Y0, Y4
+	VFMADD231PS  Y0, Y3, Y4
+	VCMPPS       $0x0e, word3f200000<>+0(SB), Y1, Y0
+	VBLENDVPS    Y0, Y2, Y4, Y0
+	VMOVUPS      Y0, (DX)(AX*4)
+	ADDQ         $0x08, AX
+
+check8:
+	CMPQ         AX, SI
+	JLE          loop8
+	SUBQ         AX, CX
+	JZ           done
+	LEAQ         tailMask<>+0(SB), SI
+	MOVQ         $0x00000008, DI
+	SUBQ         CX, DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (BX)(AX*4), Y0, Y1
+	VANDPS       word7fffffff<>+0(SB), Y1, Y2
 	VADDPS       Y2, Y2, Y3
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y3, Y4
 	VMOVUPS      word42b20000<>+0(SB), Y5
-	VMINPS       Y3, Y5, Y5
-	VMULPS       word3fb8aa3b<>+0(SB), Y5, Y6
-	VROUNDPS     $0x00, Y6, Y6
-	VMOVAPS      Y5, Y5
-	VFNMADD231PS word3f318000<>+0(SB), Y6, Y5
-	VMOVAPS      Y5, Y5
-	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y5
-	VMOVUPS      word39506967<>+0(SB), Y7
-	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
-	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
-	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
-	VMULPS       Y5, Y5, Y8
-	VMOVAPS      Y5, Y5
-	VFMADD231PS  Y8, Y7, Y5
-	VADDPS       word3f800000<>+0(SB), Y5, Y5
-	VSUBPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VADDPS       Y5, Y5, Y5
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y3, Y3
-	VANDNPS      Y5, Y3, Y5
-	VADDPS       word3f800000<>+0(SB), Y5, Y3
-	VMOVUPS      word3f800000<>+0(SB), Y5
-	VMOVUPS      word40000000<>+0(SB), Y6
-	VDIVPS       Y3, Y6, Y3
-	VSUBPS       Y3, Y5, Y3
-	VANDPS       word80000000<>+0(SB), Y1, Y1
-	VORPS        Y1, Y3, Y1
-	VCMPPS       $0x0e, word3f200000<>+0(SB), Y2, Y2
-	VBLENDVPS    Y2, Y1, Y4, Y1
-	VMASKMOVPS   Y1, Y0, (CX)(BX*4)
+	VMINPS       Y3, Y5, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y3
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y3
+	VMOVUPS      word39506967<>+0(SB), Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y6
+	VMULPS       Y3, Y3, Y7
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y7, Y6, Y3
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y5, Y3, Y3
+	VADDPS       Y3, Y3, Y3
+	VANDNPS      Y3, Y4, Y3
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VMOVUPS      word3f800000<>+0(SB), Y4
+	VMOVUPS      word40000000<>+0(SB), Y5
+	VDIVPS       Y3, Y5, Y3
+	VSUBPS       Y3, Y4, Y3
+	VANDPS       word80000000<>+0(SB), Y1, Y4
+	VORPS        Y4, Y3, Y3
+	VMULPS       Y1, Y1, Y4
+	VMOVUPS      wordbbbaf0ea<>+0(SB), Y5
+	VFMADD213PS  word3ca9134e<>+0(SB), Y4, Y5
+	VFMADD213PS  wordbd5c1e2d<>+0(SB), Y4, Y5
+	VFMADD213PS  word3e088393<>+0(SB), Y4, Y5
+	VFMADD213PS  wordbeaaaa99<>+0(SB), Y4, Y5
+	VMULPS       Y4, Y5, Y4
+	VMOVAPS      Y1, Y5
+	VFMADD231PS  Y1, Y4, Y5
+	VCMPPS       $0x0e, word3f200000<>+0(SB), Y2, Y1
+	VBLENDVPS    Y1, Y3, Y5, Y1
+	VMASKMOVPS   Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
 	RET
+
+DATA word40000000<>+0(SB)/4, $0x40000000
+DATA word40000000<>+4(SB)/4, $0x40000000
+DATA word40000000<>+8(SB)/4, $0x40000000
+DATA word40000000<>+12(SB)/4, $0x40000000
+DATA word40000000<>+16(SB)/4, $0x40000000
+DATA word40000000<>+20(SB)/4, $0x40000000
+DATA word40000000<>+24(SB)/4, $0x40000000
+DATA word40000000<>+28(SB)/4, $0x40000000
+GLOBL word40000000<>(SB), RODATA|NOPTR, $32
 
 DATA wordbbbaf0ea<>+0(SB)/4, $0xbbbaf0ea
 DATA wordbbbaf0ea<>+4(SB)/4, $0xbbbaf0ea
@@ -2069,16 +2365,6 @@ DATA wordbeaaaa99<>+24(SB)/4, $0xbeaaaa99
 DATA wordbeaaaa99<>+28(SB)/4, $0xbeaaaa99
 GLOBL wordbeaaaa99<>(SB), RODATA|NOPTR, $32
 
-DATA word40000000<>+0(SB)/4, $0x40000000
-DATA word40000000<>+4(SB)/4, $0x40000000
-DATA word40000000<>+8(SB)/4, $0x40000000
-DATA word40000000<>+12(SB)/4, $0x40000000
-DATA word40000000<>+16(SB)/4, $0x40000000
-DATA word40000000<>+20(SB)/4, $0x40000000
-DATA word40000000<>+24(SB)/4, $0x40000000
-DATA word40000000<>+28(SB)/4, $0x40000000
-GLOBL word40000000<>(SB), RODATA|NOPTR, $32
-
 DATA word3f200000<>+0(SB)/4, $0x3f200000
 DATA word3f200000<>+4(SB)/4, $0x3f200000
 DATA word3f200000<>+8(SB)/4, $0x3f200000
@@ -2092,88 +2378,160 @@ GLOBL word3f200000<>(SB), RODATA|NOPTR, $32
 // func sigmoidAVX2(dst []float32, x []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	XORQ BX, BX
-	MOVQ AX, SI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	XORQ AX, AX
+	MOVQ CX, SI
+	SUBQ $0x10, SI
+	JMP  check16
+
+loop16:
+	VMOVUPS      (BX)(AX*4), Y0
+	VMOVUPS      32(BX)(AX*4), Y1
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VMOVUPS      word3f800000<>+0(SB), Y3
+	VXORPS       word80000000<>+0(SB), Y0, Y0
+	VXORPS       word80000000<>+0(SB), Y1, Y1
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y0, Y4
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y1, Y5
+	VMOVUPS      word42b20000<>+0(SB), Y6
+	VMOVUPS      word42b20000<>+0(SB), Y7
+	VMINPS       Y0, Y6, Y0
+	VMINPS       Y1, Y7, Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y0, Y6
+	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y7
+	VROUNDPS     $0x00, Y6, Y6
+	VROUNDPS     $0x00, Y7, Y7
+	VMOVAPS      Y0, Y0
+	VFNMADD231PS word3f318000<>+0(SB), Y6, Y0
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y1
+	VMOVAPS      Y0, Y0
+	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y0
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y1
+	VMOVUPS      word39506967<>+0(SB), Y8
+	VMOVUPS      word39506967<>+0(SB), Y9
+	VFMADD213PS  word3ab743ce<>+0(SB), Y0, Y8
+	VFMADD213PS  word3ab743ce<>+0(SB), Y1, Y9
+	VFMADD213PS  word3c088908<>+0(SB), Y0, Y8
+	VFMADD213PS  word3c088908<>+0(SB), Y1, Y9
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y0, Y8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y1, Y9
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y0, Y8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y1, Y9
+	VFMADD213PS  word3f000000<>+0(SB), Y0, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y1, Y9
+	VMULPS       Y0, Y0, Y10
+	VMULPS       Y1, Y1, Y11
+	VMOVAPS      Y0, Y0
+	VFMADD231PS  Y10, Y8, Y0
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y11, Y9, Y1
+	VADDPS       word3f800000<>+0(SB), Y0, Y0
+	VADDPS       word3f800000<>+0(SB), Y1, Y1
+	VSUBPS       word3f800000<>+0(SB), Y6, Y6
+	VSUBPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y6, Y6
+	VCVTPS2DQ    Y7, Y7
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       Y6, Y0, Y0
+	VPADDD       Y7, Y1, Y1
+	VADDPS       Y0, Y0, Y0
+	VADDPS       Y1, Y1, Y1
+	VANDNPS      Y0, Y4, Y0
+	VANDNPS      Y1, Y5, Y1
+	VADDPS       word3f800000<>+0(SB), Y0, Y0
+	VADDPS       word3f800000<>+0(SB), Y1, Y1
+	VDIVPS       Y0, Y2, Y0
+	VDIVPS       Y1, Y3, Y1
+	VMOVUPS      Y0, (DX)(AX*4)
+	VMOVUPS      Y1, 32(DX)(AX*4)
+	ADDQ         $0x10, AX
+
+check16:
+	CMPQ AX, SI
+	JLE  loop16
+	MOVQ CX, SI
 	SUBQ $0x08, SI
 	JMP  check8
 
 loop8:
-	VMOVUPS      (DX)(BX*4), Y0
+	VMOVUPS      (BX)(AX*4), Y0
 	VMOVUPS      word3f800000<>+0(SB), Y1
 	VXORPS       word80000000<>+0(SB), Y0, Y0
-	VMOVUPS      word42b20000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y2
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y0, Y2
+	VMOVUPS      word42b20000<>+0(SB), Y3
+	VMINPS       Y0, Y3, Y0
+	VMULPS       word3fb8aa3b<>+0(SB), Y0, Y3
 	VROUNDPS     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS word3f318000<>+0(SB), Y3, Y2
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y2
+	VMOVAPS      Y0, Y0
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y0
+	VMOVAPS      Y0, Y0
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y0
 	VMOVUPS      word39506967<>+0(SB), Y4
-	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y4
-	VFMADD213PS  word3c088908<>+0(SB), Y2, Y4
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y4
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y4
-	VFMADD213PS  word3f000000<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VFMADD213PS  word3ab743ce<>+0(SB), Y0, Y4
+	VFMADD213PS  word3c088908<>+0(SB), Y0, Y4
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y0, Y4
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y0, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y0, Y4
+	VMULPS       Y0, Y0, Y5
+	VMOVAPS      Y0, Y0
+	VFMADD231PS  Y5, Y4, Y0
+	VADDPS       word3f800000<>+0(SB), Y0, Y0
 	VSUBPS       word3f800000<>+0(SB), Y3, Y3
 	VCVTPS2DQ    Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VPADDD       Y3, Y2, Y2
-	VADDPS       Y2, Y2, Y2
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y0, Y0
-	VANDNPS      Y2, Y0, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y0
+	VPADDD       Y3, Y0, Y0
+	VADDPS       Y0, Y0, Y0
+	VANDNPS      Y0, Y2, Y0
+	VADDPS       word3f800000<>+0(SB), Y0, Y0
 	VDIVPS       Y0, Y1, Y0
-	VMOVUPS      Y0, (CX)(BX*4)
-	ADDQ         $0x08, BX
+	VMOVUPS      Y0, (DX)(AX*4)
+	ADDQ         $0x08, AX
 
 check8:
-	CMPQ         BX, SI
+	CMPQ         AX, SI
 	JLE          loop8
-	SUBQ         BX, AX
+	SUBQ         AX, CX
 	JZ           done
 	LEAQ         tailMask<>+0(SB), SI
 	MOVQ         $0x00000008, DI
-	SUBQ         AX, DI
+	SUBQ         CX, DI
 	VMOVUPS      (SI)(DI*4), Y0
-	VMASKMOVPS   (DX)(BX*4), Y0, Y1
+	VMASKMOVPS   (BX)(AX*4), Y0, Y1
 	VMOVUPS      word3f800000<>+0(SB), Y2
 	VXORPS       word80000000<>+0(SB), Y1, Y1
-	VMOVUPS      word42b20000<>+0(SB), Y3
-	VMINPS       Y1, Y3, Y3
-	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y1, Y3
+	VMOVUPS      word42b20000<>+0(SB), Y4
+	VMINPS       Y1, Y4, Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y4
 	VROUNDPS     $0x00, Y4, Y4
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y1
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y1
 	VMOVUPS      word39506967<>+0(SB), Y5
-	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
-	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
-	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
-	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VFMADD213PS  word3ab743ce<>+0(SB), Y1, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y1, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y1, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y1, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y1, Y5
+	VMULPS       Y1, Y1, Y6
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y6, Y5, Y1
+	VADDPS       word3f800000<>+0(SB), Y1, Y1
 	VSUBPS       word3f800000<>+0(SB), Y4, Y4
 	VCVTPS2DQ    Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VADDPS       Y3, Y3, Y3
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y1, Y1
-	VANDNPS      Y3, Y1, Y3
-	VADDPS       word3f800000<>+0(SB), Y3, Y1
+	VPADDD       Y4, Y1, Y1
+	VADDPS       Y1, Y1, Y1
+	VANDNPS      Y1, Y3, Y1
+	VADDPS       word3f800000<>+0(SB), Y1, Y1
 	VDIVPS       Y1, Y2, Y1
-	VMASKMOVPS   Y1, Y0, (CX)(BX*4)
+	VMASKMOVPS   Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -2182,34 +2540,34 @@ done:
 // func reluAVX2(dst []float32, x []float32)
 // Requires: AVX
 TEXT ·reluAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	XORQ BX, BX
-	MOVQ AX, SI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	XORQ AX, AX
+	MOVQ CX, SI
 	SUBQ $0x08, SI
 	JMP  check8
 
 loop8:
-	VMOVUPS (DX)(BX*4), Y0
+	VMOVUPS (BX)(AX*4), Y0
 	VXORPS  Y1, Y1, Y1
 	VMAXPS  Y0, Y1, Y0
-	VMOVUPS Y0, (CX)(BX*4)
-	ADDQ    $0x08, BX
+	VMOVUPS Y0, (DX)(AX*4)
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       BX, SI
+	CMPQ       AX, SI
 	JLE        loop8
-	SUBQ       BX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
-	SUBQ       AX, DI
+	SUBQ       CX, DI
 	VMOVUPS    (SI)(DI*4), Y0
-	VMASKMOVPS (DX)(BX*4), Y0, Y1
+	VMASKMOVPS (BX)(AX*4), Y0, Y1
 	VXORPS     Y2, Y2, Y2
 	VMAXPS     Y1, Y2, Y1
-	VMASKMOVPS Y1, Y0, (CX)(BX*4)
+	VMASKMOVPS Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -2218,146 +2576,148 @@ done:
 // func geluAVX2(dst []float32, x []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·geluAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	XORQ BX, BX
-	MOVQ AX, SI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	XORQ AX, AX
+	MOVQ CX, SI
 	SUBQ $0x08, SI
 	JMP  check8
 
 loop8:
-	VMOVUPS      (DX)(BX*4), Y0
+	VMOVUPS      (BX)(AX*4), Y0
 	VMULPS       word3f000000<>+0(SB), Y0, Y1
 	VMULPS       word3f3504f3<>+0(SB), Y0, Y0
 	VANDPS       word7fffffff<>+0(SB), Y0, Y2
-	VMULPS       Y0, Y0, Y3
-	VMOVUPS      wordba1c7000<>+0(SB), Y4
-	VFMADD213PS  word3ba38d2c<>+0(SB), Y3, Y4
-	VFMADD213PS  wordbcdb48d9<>+0(SB), Y3, Y4
-	VFMADD213PS  word3de70e22<>+0(SB), Y3, Y4
-	VFMADD213PS  wordbec09380<>+0(SB), Y3, Y4
-	VFMADD213PS  word3e0375d4<>+0(SB), Y3, Y4
-	VMOVAPS      Y0, Y5
-	VFMADD231PS  Y0, Y4, Y5
-	VMOVUPS      wordb7910000<>+0(SB), Y4
-	VFMADD213PS  word39c8e7d9<>+0(SB), Y2, Y4
-	VMOVUPS      wordbb7e8a1c<>+0(SB), Y6
-	VFMADD213PS  word3cc6b1a1<>+0(SB), Y2, Y6
-	VMOVAPS      Y6, Y6
-	VFMADD231PS  Y3, Y4, Y6
-	VFMADD213PS  wordbddaae5c<>+0(SB), Y2, Y6
-	VFMADD213PS  wordbf228550<>+0(SB), Y2, Y6
-	VFMADD213PS  wordbe03ce86<>+0(SB), Y2, Y6
+	VMOVUPS      wordb7910000<>+0(SB), Y3
+	VFMADD213PS  word39c8e7d9<>+0(SB), Y2, Y3
+	VMULPS       Y0, Y0, Y4
+	VMOVUPS      wordbb7e8a1c<>+0(SB), Y5
+	VFMADD213PS  word3cc6b1a1<>+0(SB), Y2, Y5
+	VMOVAPS      Y5, Y5
+	VFMADD231PS  Y4, Y3, Y5
+	VFMADD213PS  wordbddaae5c<>+0(SB), Y2, Y5
+	VFMADD213PS  wordbf228550<>+0(SB), Y2, Y5
+	VFMADD213PS  wordbe03ce86<>+0(SB), Y2, Y5
 	VXORPS       word80000000<>+0(SB), Y2, Y3
 	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y2, Y6, Y3
+	VFMADD231PS  Y2, Y5, Y3
 	VMOVUPS      word3f800000<>+0(SB), Y4
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y3, Y5
 	VMOVUPS      word42b20000<>+0(SB), Y6
-	VMINPS       Y3, Y6, Y6
-	VMULPS       word3fb8aa3b<>+0(SB), Y6, Y7
-	VROUNDPS     $0x00, Y7, Y7
-	VMOVAPS      Y6, Y6
-	VFNMADD231PS word3f318000<>+0(SB), Y7, Y6
-	VMOVAPS      Y6, Y6
-	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y6
-	VMOVUPS      word39506967<>+0(SB), Y8
-	VFMADD213PS  word3ab743ce<>+0(SB), Y6, Y8
-	VFMADD213PS  word3c088908<>+0(SB), Y6, Y8
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y6, Y8
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y6, Y8
-	VFMADD213PS  word3f000000<>+0(SB), Y6, Y8
-	VMULPS       Y6, Y6, Y9
-	VMOVAPS      Y6, Y6
-	VFMADD231PS  Y9, Y8, Y6
-	VADDPS       word3f800000<>+0(SB), Y6, Y6
-	VSUBPS       word3f800000<>+0(SB), Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VPADDD       Y7, Y6, Y6
-	VADDPS       Y6, Y6, Y6
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y3, Y3
-	VANDNPS      Y6, Y3, Y6
-	VSUBPS       Y6, Y4, Y3
+	VMINPS       Y3, Y6, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y6
+	VROUNDPS     $0x00, Y6, Y6
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y6, Y3
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y3
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y7
+	VMULPS       Y3, Y3, Y8
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y8, Y7, Y3
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VPADDD       Y6, Y3, Y3
+	VADDPS       Y3, Y3, Y3
+	VANDNPS      Y3, Y5, Y3
+	VSUBPS       Y3, Y4, Y3
 	VANDPS       word7fffffff<>+0(SB), Y3, Y3
-	VANDPS       word80000000<>+0(SB), Y0, Y0
-	VORPS        Y0, Y3, Y0
-	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y2, Y2
-	VBLENDVPS    Y2, Y0, Y5, Y0
-	VADDPS       word3f800000<>+0(SB), Y0, Y0
-	VMULPS       Y0, Y1, Y0
-	VMOVUPS      Y0, (CX)(BX*4)
-	ADDQ         $0x08, BX
-
-check8:
-	CMPQ         BX, SI
-	JLE          loop8
-	SUBQ         BX, AX
-	JZ           done
-	LEAQ         tailMask<>+0(SB), SI
-	MOVQ         $0x00000008, DI
-	SUBQ         AX, DI
-	VMOVUPS      (SI)(DI*4), Y0
-	VMASKMOVPS   (DX)(BX*4), Y0, Y1
-	VMULPS       word3f000000<>+0(SB), Y1, Y2
-	VMULPS       word3f3504f3<>+0(SB), Y1, Y1
-	VANDPS       word7fffffff<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
+	VANDPS       word80000000<>+0(SB), Y0, Y4
+	VORPS        Y4, Y3, Y3
+	VMULPS       Y0, Y0, Y4
 	VMOVUPS      wordba1c7000<>+0(SB), Y5
 	VFMADD213PS  word3ba38d2c<>+0(SB), Y4, Y5
 	VFMADD213PS  wordbcdb48d9<>+0(SB), Y4, Y5
 	VFMADD213PS  word3de70e22<>+0(SB), Y4, Y5
 	VFMADD213PS  wordbec09380<>+0(SB), Y4, Y5
 	VFMADD213PS  word3e0375d4<>+0(SB), Y4, Y5
-	VMOVAPS      Y1, Y6
-	VFMADD231PS  Y1, Y5, Y6
-	VMOVUPS      wordb7910000<>+0(SB), Y5
-	VFMADD213PS  word39c8e7d9<>+0(SB), Y3, Y5
-	VMOVUPS      wordbb7e8a1c<>+0(SB), Y7
-	VFMADD213PS  word3cc6b1a1<>+0(SB), Y3, Y7
-	VMOVAPS      Y7, Y7
-	VFMADD231PS  Y4, Y5, Y7
-	VFMADD213PS  wordbddaae5c<>+0(SB), Y3, Y7
-	VFMADD213PS  wordbf228550<>+0(SB), Y3, Y7
-	VFMADD213PS  wordbe03ce86<>+0(SB), Y3, Y7
+	VMOVAPS      Y0, Y4
+	VFMADD231PS  Y0, Y5, Y4
+	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y2, Y0
+	VBLENDVPS    Y0, Y3, Y4, Y0
+	VADDPS       word3f800000<>+0(SB), Y0, Y0
+	VMULPS       Y0, Y1, Y0
+	VMOVUPS      Y0, (DX)(AX*4)
+	ADDQ         $0x08, AX
+
+check8:
+	CMPQ         AX, SI
+	JLE          loop8
+	SUBQ         AX, CX
+	JZ           done
+	LEAQ         tailMask<>+0(SB), SI
+	MOVQ         $0x00000008, DI
+	SUBQ         CX, DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (BX)(AX*4), Y0, Y1
+	VMULPS       word3f000000<>+0(SB), Y1, Y2
+	VMULPS       word3f3504f3<>+0(SB), Y1, Y1
+	VANDPS       word7fffffff<>+0(SB), Y1, Y3
+	VMOVUPS      wordb7910000<>+0(SB), Y4
+	VFMADD213PS  word39c8e7d9<>+0(SB), Y3, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      wordbb7e8a1c<>+0(SB), Y6
+	VFMADD213PS  word3cc6b1a1<>+0(SB), Y3, Y6
+	VMOVAPS      Y6, Y6
+	VFMADD231PS  Y5, Y4, Y6
+	VFMADD213PS  wordbddaae5c<>+0(SB), Y3, Y6
+	VFMADD213PS  wordbf228550<>+0(SB), Y3, Y6
+	VFMADD213PS  wordbe03ce86<>+0(SB), Y3, Y6
 	VXORPS       word80000000<>+0(SB), Y3, Y4
 	VMOVAPS      Y4, Y4
-	VFMADD231PS  Y3, Y7, Y4
+	VFMADD231PS  Y3, Y6, Y4
 	VMOVUPS      word3f800000<>+0(SB), Y5
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y4, Y6
 	VMOVUPS      word42b20000<>+0(SB), Y7
-	VMINPS       Y4, Y7, Y7
-	VMULPS       word3fb8aa3b<>+0(SB), Y7, Y8
-	VROUNDPS     $0x00, Y8, Y8
-	VMOVAPS      Y7, Y7
-	VFNMADD231PS word3f318000<>+0(SB), Y8, Y7
-	VMOVAPS      Y7, Y7
-	VFNMADD231PS wordb95e8083<>+0(SB), Y8, Y7
-	VMOVUPS      word39506967<>+0(SB), Y9
-	VFMADD213PS  word3ab743ce<>+0(SB), Y7, Y9
-	VFMADD213PS  word3c088908<>+0(SB), Y7, Y9
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y7, Y9
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y7, Y9
-	VFMADD213PS  word3f000000<>+0(SB), Y7, Y9
-	VMULPS       Y7, Y7, Y10
-	VMOVAPS      Y7, Y7
-	VFMADD231PS  Y10, Y9, Y7
-	VADDPS       word3f800000<>+0(SB), Y7, Y7
-	VSUBPS       word3f800000<>+0(SB), Y8, Y8
-	VCVTPS2DQ    Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VPADDD       Y8, Y7, Y7
-	VADDPS       Y7, Y7, Y7
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y4, Y4
-	VANDNPS      Y7, Y4, Y7
-	VSUBPS       Y7, Y5, Y4
+	VMINPS       Y4, Y7, Y4
+	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y7
+	VROUNDPS     $0x00, Y7, Y7
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y4
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y4
+	VMOVUPS      word39506967<>+0(SB), Y8
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y8
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y8
+	VMULPS       Y4, Y4, Y9
+	VMOVAPS      Y4, Y4
+	VFMADD231PS  Y9, Y8, Y4
+	VADDPS       word3f800000<>+0(SB), Y4, Y4
+	VSUBPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VADDPS       Y4, Y4, Y4
+	VANDNPS      Y4, Y6, Y4
+	VSUBPS       Y4, Y5, Y4
 	VANDPS       word7fffffff<>+0(SB), Y4, Y4
-	VANDPS       word80000000<>+0(SB), Y1, Y1
-	VORPS        Y1, Y4, Y1
-	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y3, Y3
-	VBLENDVPS    Y3, Y1, Y6, Y1
+	VANDPS       word80000000<>+0(SB), Y1, Y5
+	VORPS        Y5, Y4, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      wordba1c7000<>+0(SB), Y6
+	VFMADD213PS  word3ba38d2c<>+0(SB), Y5, Y6
+	VFMADD213PS  wordbcdb48d9<>+0(SB), Y5, Y6
+	VFMADD213PS  word3de70e22<>+0(SB), Y5, Y6
+	VFMADD213PS  wordbec09380<>+0(SB), Y5, Y6
+	VFMADD213PS  word3e0375d4<>+0(SB), Y5, Y6
+	VMOVAPS      Y1, Y5
+	VFMADD231PS  Y1, Y6, Y5
+	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y3, Y1
+	VBLENDVPS    Y1, Y4, Y5, Y1
 	VADDPS       word3f800000<>+0(SB), Y1, Y1
 	VMULPS       Y1, Y2, Y1
-	VMASKMOVPS   Y1, Y0, (CX)(BX*4)
+	VMASKMOVPS   Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -2366,96 +2726,176 @@ done:
 // func geluTanhAVX2(dst []float32, x []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·geluTanhAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	XORQ BX, BX
-	MOVQ AX, SI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	XORQ AX, AX
+	MOVQ CX, SI
+	SUBQ $0x10, SI
+	JMP  check16
+
+loop16:
+	VMOVUPS      (BX)(AX*4), Y0
+	VMOVUPS      32(BX)(AX*4), Y1
+	VMULPS       Y0, Y0, Y2
+	VMULPS       Y1, Y1, Y3
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y1, Y3, Y3
+	VMOVAPS      Y0, Y4
+	VFMADD231PS  word3d372713<>+0(SB), Y2, Y4
+	VMOVAPS      Y1, Y2
+	VFMADD231PS  word3d372713<>+0(SB), Y3, Y2
+	VMULPS       word3fcc422a<>+0(SB), Y4, Y3
+	VMULPS       word3fcc422a<>+0(SB), Y2, Y2
+	VXORPS       word80000000<>+0(SB), Y3, Y3
+	VXORPS       word80000000<>+0(SB), Y2, Y2
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y3, Y4
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y5
+	VMOVUPS      word42b20000<>+0(SB), Y6
+	VMOVUPS      word42b20000<>+0(SB), Y7
+	VMINPS       Y3, Y6, Y3
+	VMINPS       Y2, Y7, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y6
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y7
+	VROUNDPS     $0x00, Y6, Y6
+	VROUNDPS     $0x00, Y7, Y7
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y6, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y2
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y2
+	VMOVUPS      word39506967<>+0(SB), Y8
+	VMOVUPS      word39506967<>+0(SB), Y9
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y8
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y9
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y8
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y9
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y9
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y9
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y9
+	VMULPS       Y3, Y3, Y10
+	VMULPS       Y2, Y2, Y11
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y10, Y8, Y3
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y11, Y9, Y2
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VSUBPS       word3f800000<>+0(SB), Y6, Y6
+	VSUBPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y6, Y6
+	VCVTPS2DQ    Y7, Y7
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       Y6, Y3, Y3
+	VPADDD       Y7, Y2, Y2
+	VADDPS       Y3, Y3, Y3
+	VADDPS       Y2, Y2, Y2
+	VANDNPS      Y3, Y4, Y3
+	VANDNPS      Y2, Y5, Y2
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VDIVPS       Y3, Y0, Y0
+	VDIVPS       Y2, Y1, Y1
+	VMOVUPS      Y0, (DX)(AX*4)
+	VMOVUPS      Y1, 32(DX)(AX*4)
+	ADDQ         $0x10, AX
+
+check16:
+	CMPQ AX, SI
+	JLE  loop16
+	MOVQ CX, SI
 	SUBQ $0x08, SI
 	JMP  check8
 
 loop8:
-	VMOVUPS      (DX)(BX*4), Y0
+	VMOVUPS      (BX)(AX*4), Y0
 	VMULPS       Y0, Y0, Y1
 	VMULPS       Y0, Y1, Y1
 	VMOVAPS      Y0, Y2
 	VFMADD231PS  word3d372713<>+0(SB), Y1, Y2
 	VMULPS       word3fcc422a<>+0(SB), Y2, Y1
 	VXORPS       word80000000<>+0(SB), Y1, Y1
-	VMOVUPS      word42b20000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y2
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y1, Y2
+	VMOVUPS      word42b20000<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y3
 	VROUNDPS     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS word3f318000<>+0(SB), Y3, Y2
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y2
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y1
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y1
 	VMOVUPS      word39506967<>+0(SB), Y4
-	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y4
-	VFMADD213PS  word3c088908<>+0(SB), Y2, Y4
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y4
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y4
-	VFMADD213PS  word3f000000<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VFMADD213PS  word3ab743ce<>+0(SB), Y1, Y4
+	VFMADD213PS  word3c088908<>+0(SB), Y1, Y4
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y1, Y4
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y1, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y5, Y4, Y1
+	VADDPS       word3f800000<>+0(SB), Y1, Y1
 	VSUBPS       word3f800000<>+0(SB), Y3, Y3
 	VCVTPS2DQ    Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VPADDD       Y3, Y2, Y2
-	VADDPS       Y2, Y2, Y2
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y1, Y1
-	VANDNPS      Y2, Y1, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y1
+	VPADDD       Y3, Y1, Y1
+	VADDPS       Y1, Y1, Y1
+	VANDNPS      Y1, Y2, Y1
+	VADDPS       word3f800000<>+0(SB), Y1, Y1
 	VDIVPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (CX)(BX*4)
-	ADDQ         $0x08, BX
+	VMOVUPS      Y0, (DX)(AX*4)
+	ADDQ         $0x08, AX
 
 check8:
-	CMPQ         BX, SI
+	CMPQ         AX, SI
 	JLE          loop8
-	SUBQ         BX, AX
+	SUBQ         AX, CX
 	JZ           done
 	LEAQ         tailMask<>+0(SB), SI
 	MOVQ         $0x00000008, DI
-	SUBQ         AX, DI
+	SUBQ         CX, DI
 	VMOVUPS      (SI)(DI*4), Y0
-	VMASKMOVPS   (DX)(BX*4), Y0, Y1
+	VMASKMOVPS   (BX)(AX*4), Y0, Y1
 	VMULPS       Y1, Y1, Y2
 	VMULPS       Y1, Y2, Y2
 	VMOVAPS      Y1, Y3
 	VFMADD231PS  word3d372713<>+0(SB), Y2, Y3
 	VMULPS       word3fcc422a<>+0(SB), Y3, Y2
 	VXORPS       word80000000<>+0(SB), Y2, Y2
-	VMOVUPS      word42b20000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y3
-	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y3
+	VMOVUPS      word42b20000<>+0(SB), Y4
+	VMINPS       Y2, Y4, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y4
 	VROUNDPS     $0x00, Y4, Y4
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y2
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y2
 	VMOVUPS      word39506967<>+0(SB), Y5
-	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
-	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
-	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
-	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y5
+	VMULPS       Y2, Y2, Y6
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y6, Y5, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
 	VSUBPS       word3f800000<>+0(SB), Y4, Y4
 	VCVTPS2DQ    Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VADDPS       Y3, Y3, Y3
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y2
-	VANDNPS      Y3, Y2, Y3
-	VADDPS       word3f800000<>+0(SB), Y3, Y2
+	VPADDD       Y4, Y2, Y2
+	VADDPS       Y2, Y2, Y2
+	VANDNPS      Y2, Y3, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
 	VDIVPS       Y2, Y1, Y1
-	VMASKMOVPS   Y1, Y0, (CX)(BX*4)
+	VMASKMOVPS   Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -2484,88 +2924,160 @@ GLOBL word3fcc422a<>(SB), RODATA|NOPTR, $32
 // func quickGeluAVX2(dst []float32, x []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·quickGeluAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	XORQ BX, BX
-	MOVQ AX, SI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	XORQ AX, AX
+	MOVQ CX, SI
+	SUBQ $0x10, SI
+	JMP  check16
+
+loop16:
+	VMOVUPS      (BX)(AX*4), Y0
+	VMOVUPS      32(BX)(AX*4), Y1
+	VMULPS       word3fd9db23<>+0(SB), Y0, Y2
+	VMULPS       word3fd9db23<>+0(SB), Y1, Y3
+	VXORPS       word80000000<>+0(SB), Y2, Y2
+	VXORPS       word80000000<>+0(SB), Y3, Y3
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y4
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y3, Y5
+	VMOVUPS      word42b20000<>+0(SB), Y6
+	VMOVUPS      word42b20000<>+0(SB), Y7
+	VMINPS       Y2, Y6, Y2
+	VMINPS       Y3, Y7, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y6
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y7
+	VROUNDPS     $0x00, Y6, Y6
+	VROUNDPS     $0x00, Y7, Y7
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS word3f318000<>+0(SB), Y6, Y2
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y2
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y3
+	VMOVUPS      word39506967<>+0(SB), Y8
+	VMOVUPS      word39506967<>+0(SB), Y9
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y8
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y9
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y8
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y9
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y9
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y9
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y9
+	VMULPS       Y2, Y2, Y10
+	VMULPS       Y3, Y3, Y11
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y10, Y8, Y2
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y11, Y9, Y3
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y6, Y6
+	VSUBPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y6, Y6
+	VCVTPS2DQ    Y7, Y7
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       Y6, Y2, Y2
+	VPADDD       Y7, Y3, Y3
+	VADDPS       Y2, Y2, Y2
+	VADDPS       Y3, Y3, Y3
+	VANDNPS      Y2, Y4, Y2
+	VANDNPS      Y3, Y5, Y3
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VDIVPS       Y2, Y0, Y0
+	VDIVPS       Y3, Y1, Y1
+	VMOVUPS      Y0, (DX)(AX*4)
+	VMOVUPS      Y1, 32(DX)(AX*4)
+	ADDQ         $0x10, AX
+
+check16:
+	CMPQ AX, SI
+	JLE  loop16
+	MOVQ CX, SI
 	SUBQ $0x08, SI
 	JMP  check8
 
 loop8:
-	VMOVUPS      (DX)(BX*4), Y0
+	VMOVUPS      (BX)(AX*4), Y0
 	VMULPS       word3fd9db23<>+0(SB), Y0, Y1
 	VXORPS       word80000000<>+0(SB), Y1, Y1
-	VMOVUPS      word42b20000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y2
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y1, Y2
+	VMOVUPS      word42b20000<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y3
 	VROUNDPS     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS word3f318000<>+0(SB), Y3, Y2
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y2
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y1
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y1
 	VMOVUPS      word39506967<>+0(SB), Y4
-	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y4
-	VFMADD213PS  word3c088908<>+0(SB), Y2, Y4
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y4
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y4
-	VFMADD213PS  word3f000000<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VFMADD213PS  word3ab743ce<>+0(SB), Y1, Y4
+	VFMADD213PS  word3c088908<>+0(SB), Y1, Y4
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y1, Y4
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y1, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y5, Y4, Y1
+	VADDPS       word3f800000<>+0(SB), Y1, Y1
 	VSUBPS       word3f800000<>+0(SB), Y3, Y3
 	VCVTPS2DQ    Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VPADDD       Y3, Y2, Y2
-	VADDPS       Y2, Y2, Y2
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y1, Y1
-	VANDNPS      Y2, Y1, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y1
+	VPADDD       Y3, Y1, Y1
+	VADDPS       Y1, Y1, Y1
+	VANDNPS      Y1, Y2, Y1
+	VADDPS       word3f800000<>+0(SB), Y1, Y1
 	VDIVPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (CX)(BX*4)
-	ADDQ         $0x08, BX
+	VMOVUPS      Y0, (DX)(AX*4)
+	ADDQ         $0x08, AX
 
 check8:
-	CMPQ         BX, SI
+	CMPQ         AX, SI
 	JLE          loop8
-	SUBQ         BX, AX
+	SUBQ         AX, CX
 	JZ           done
 	LEAQ         tailMask<>+0(SB), SI
 	MOVQ         $0x00000008, DI
-	SUBQ         AX, DI
+	SUBQ         CX, DI
 	VMOVUPS      (SI)(DI*4), Y0
-	VMASKMOVPS   (DX)(BX*4), Y0, Y1
+	VMASKMOVPS   (BX)(AX*4), Y0, Y1
 	VMULPS       word3fd9db23<>+0(SB), Y1, Y2
 	VXORPS       word80000000<>+0(SB), Y2, Y2
-	VMOVUPS      word42b20000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y3
-	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y3
+	VMOVUPS      word42b20000<>+0(SB), Y4
+	VMINPS       Y2, Y4, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y4
 	VROUNDPS     $0x00, Y4, Y4
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y2
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y2
 	VMOVUPS      word39506967<>+0(SB), Y5
-	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
-	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
-	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
-	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y5
+	VMULPS       Y2, Y2, Y6
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y6, Y5, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
 	VSUBPS       word3f800000<>+0(SB), Y4, Y4
 	VCVTPS2DQ    Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VADDPS       Y3, Y3, Y3
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y2
-	VANDNPS      Y3, Y2, Y3
-	VADDPS       word3f800000<>+0(SB), Y3, Y2
+	VPADDD       Y4, Y2, Y2
+	VADDPS       Y2, Y2, Y2
+	VANDNPS      Y2, Y3, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
 	VDIVPS       Y2, Y1, Y1
-	VMASKMOVPS   Y1, Y0, (CX)(BX*4)
+	VMASKMOVPS   Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -2584,86 +3096,156 @@ GLOBL word3fd9db23<>(SB), RODATA|NOPTR, $32
 // func siluAVX2(dst []float32, x []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·siluAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	XORQ BX, BX
-	MOVQ AX, SI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	XORQ AX, AX
+	MOVQ CX, SI
+	SUBQ $0x10, SI
+	JMP  check16
+
+loop16:
+	VMOVUPS      (BX)(AX*4), Y0
+	VMOVUPS      32(BX)(AX*4), Y1
+	VXORPS       word80000000<>+0(SB), Y0, Y2
+	VXORPS       word80000000<>+0(SB), Y1, Y3
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y4
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y3, Y5
+	VMOVUPS      word42b20000<>+0(SB), Y6
+	VMOVUPS      word42b20000<>+0(SB), Y7
+	VMINPS       Y2, Y6, Y2
+	VMINPS       Y3, Y7, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y6
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y7
+	VROUNDPS     $0x00, Y6, Y6
+	VROUNDPS     $0x00, Y7, Y7
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS word3f318000<>+0(SB), Y6, Y2
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y2
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y3
+	VMOVUPS      word39506967<>+0(SB), Y8
+	VMOVUPS      word39506967<>+0(SB), Y9
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y8
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y9
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y8
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y9
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y9
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y9
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y9
+	VMULPS       Y2, Y2, Y10
+	VMULPS       Y3, Y3, Y11
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y10, Y8, Y2
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y11, Y9, Y3
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y6, Y6
+	VSUBPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y6, Y6
+	VCVTPS2DQ    Y7, Y7
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       Y6, Y2, Y2
+	VPADDD       Y7, Y3, Y3
+	VADDPS       Y2, Y2, Y2
+	VADDPS       Y3, Y3, Y3
+	VANDNPS      Y2, Y4, Y2
+	VANDNPS      Y3, Y5, Y3
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VDIVPS       Y2, Y0, Y0
+	VDIVPS       Y3, Y1, Y1
+	VMOVUPS      Y0, (DX)(AX*4)
+	VMOVUPS      Y1, 32(DX)(AX*4)
+	ADDQ         $0x10, AX
+
+check16:
+	CMPQ AX, SI
+	JLE  loop16
+	MOVQ CX, SI
 	SUBQ $0x08, SI
 	JMP  check8
 
 loop8:
-	VMOVUPS      (DX)(BX*4), Y0
+	VMOVUPS      (BX)(AX*4), Y0
 	VXORPS       word80000000<>+0(SB), Y0, Y1
-	VMOVUPS      word42b20000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y2
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y1, Y2
+	VMOVUPS      word42b20000<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y3
 	VROUNDPS     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS word3f318000<>+0(SB), Y3, Y2
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y2
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y1
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y1
 	VMOVUPS      word39506967<>+0(SB), Y4
-	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y4
-	VFMADD213PS  word3c088908<>+0(SB), Y2, Y4
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y4
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y4
-	VFMADD213PS  word3f000000<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VFMADD213PS  word3ab743ce<>+0(SB), Y1, Y4
+	VFMADD213PS  word3c088908<>+0(SB), Y1, Y4
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y1, Y4
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y1, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y5, Y4, Y1
+	VADDPS       word3f800000<>+0(SB), Y1, Y1
 	VSUBPS       word3f800000<>+0(SB), Y3, Y3
 	VCVTPS2DQ    Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VPADDD       Y3, Y2, Y2
-	VADDPS       Y2, Y2, Y2
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y1, Y1
-	VANDNPS      Y2, Y1, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y1
+	VPADDD       Y3, Y1, Y1
+	VADDPS       Y1, Y1, Y1
+	VANDNPS      Y1, Y2, Y1
+	VADDPS       word3f800000<>+0(SB), Y1, Y1
 	VDIVPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (CX)(BX*4)
-	ADDQ         $0x08, BX
+	VMOVUPS      Y0, (DX)(AX*4)
+	ADDQ         $0x08, AX
 
 check8:
-	CMPQ         BX, SI
+	CMPQ         AX, SI
 	JLE          loop8
-	SUBQ         BX, AX
+	SUBQ         AX, CX
 	JZ           done
 	LEAQ         tailMask<>+0(SB), SI
 	MOVQ         $0x00000008, DI
-	SUBQ         AX, DI
+	SUBQ         CX, DI
 	VMOVUPS      (SI)(DI*4), Y0
-	VMASKMOVPS   (DX)(BX*4), Y0, Y1
+	VMASKMOVPS   (BX)(AX*4), Y0, Y1
 	VXORPS       word80000000<>+0(SB), Y1, Y2
-	VMOVUPS      word42b20000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y3
-	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y3
+	VMOVUPS      word42b20000<>+0(SB), Y4
+	VMINPS       Y2, Y4, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y4
 	VROUNDPS     $0x00, Y4, Y4
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y2
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y2
 	VMOVUPS      word39506967<>+0(SB), Y5
-	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
-	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
-	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
-	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y5
+	VMULPS       Y2, Y2, Y6
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y6, Y5, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
 	VSUBPS       word3f800000<>+0(SB), Y4, Y4
 	VCVTPS2DQ    Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VADDPS       Y3, Y3, Y3
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y2
-	VANDNPS      Y3, Y2, Y3
-	VADDPS       word3f800000<>+0(SB), Y3, Y2
+	VPADDD       Y4, Y2, Y2
+	VADDPS       Y2, Y2, Y2
+	VANDNPS      Y2, Y3, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
 	VDIVPS       Y2, Y1, Y1
-	VMASKMOVPS   Y1, Y0, (CX)(BX*4)
+	VMASKMOVPS   Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -2672,35 +3254,35 @@ done:
 // func addAVX2(dst []float32, x []float32, y []float32)
 // Requires: AVX
 TEXT ·addAVX2(SB), NOSPLIT, $0-72
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	MOVQ y_base+48(FP), BX
-	XORQ SI, SI
-	MOVQ AX, DI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	MOVQ y_base+48(FP), SI
+	XORQ AX, AX
+	MOVQ CX, DI
 	SUBQ $0x08, DI
 	JMP  check8
 
 loop8:
-	VMOVUPS (DX)(SI*4), Y0
-	VMOVUPS (BX)(SI*4), Y1
+	VMOVUPS (BX)(AX*4), Y0
+	VMOVUPS (SI)(AX*4), Y1
 	VADDPS  Y1, Y0, Y0
-	VMOVUPS Y0, (CX)(SI*4)
-	ADDQ    $0x08, SI
+	VMOVUPS Y0, (DX)(AX*4)
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       SI, DI
+	CMPQ       AX, DI
 	JLE        loop8
-	SUBQ       SI, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), DI
 	MOVQ       $0x00000008, R8
-	SUBQ       AX, R8
+	SUBQ       CX, R8
 	VMOVUPS    (DI)(R8*4), Y0
-	VMASKMOVPS (DX)(SI*4), Y0, Y1
-	VMASKMOVPS (BX)(SI*4), Y0, Y2
+	VMASKMOVPS (BX)(AX*4), Y0, Y1
+	VMASKMOVPS (SI)(AX*4), Y0, Y2
 	VADDPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (CX)(SI*4)
+	VMASKMOVPS Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -2710,32 +3292,32 @@ done:
 // Requires: AVX
 TEXT ·addScalarAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS s+48(FP), Y0
-	MOVQ         dst_len+8(FP), AX
-	MOVQ         dst_base+0(FP), CX
-	MOVQ         x_base+24(FP), DX
-	XORQ         BX, BX
-	MOVQ         AX, SI
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         dst_base+0(FP), DX
+	MOVQ         x_base+24(FP), BX
+	XORQ         AX, AX
+	MOVQ         CX, SI
 	SUBQ         $0x08, SI
 	JMP          check8
 
 loop8:
-	VMOVUPS (DX)(BX*4), Y1
+	VMOVUPS (BX)(AX*4), Y1
 	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, (CX)(BX*4)
-	ADDQ    $0x08, BX
+	VMOVUPS Y1, (DX)(AX*4)
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       BX, SI
+	CMPQ       AX, SI
 	JLE        loop8
-	SUBQ       BX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
-	SUBQ       AX, DI
+	SUBQ       CX, DI
 	VMOVUPS    (SI)(DI*4), Y1
-	VMASKMOVPS (DX)(BX*4), Y1, Y2
+	VMASKMOVPS (BX)(AX*4), Y1, Y2
 	VADDPS     Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (CX)(BX*4)
+	VMASKMOVPS Y0, Y1, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -2745,32 +3327,32 @@ done:
 // Requires: AVX
 TEXT ·scalarAddAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS s+24(FP), Y0
-	MOVQ         dst_len+8(FP), AX
-	MOVQ         dst_base+0(FP), CX
-	MOVQ         x_base+32(FP), DX
-	XORQ         BX, BX
-	MOVQ         AX, SI
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         dst_base+0(FP), DX
+	MOVQ         x_base+32(FP), BX
+	XORQ         AX, AX
+	MOVQ         CX, SI
 	SUBQ         $0x08, SI
 	JMP          check8
 
 loop8:
-	VMOVUPS (DX)(BX*4), Y1
+	VMOVUPS (BX)(AX*4), Y1
 	VADDPS  Y1, Y0, Y1
-	VMOVUPS Y1, (CX)(BX*4)
-	ADDQ    $0x08, BX
+	VMOVUPS Y1, (DX)(AX*4)
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       BX, SI
+	CMPQ       AX, SI
 	JLE        loop8
-	SUBQ       BX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
-	SUBQ       AX, DI
+	SUBQ       CX, DI
 	VMOVUPS    (SI)(DI*4), Y1
-	VMASKMOVPS (DX)(BX*4), Y1, Y2
+	VMASKMOVPS (BX)(AX*4), Y1, Y2
 	VADDPS     Y2, Y0, Y0
-	VMASKMOVPS Y0, Y1, (CX)(BX*4)
+	VMASKMOVPS Y0, Y1, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -2779,35 +3361,35 @@ done:
 // func subAVX2(dst []float32, x []float32, y []float32)
 // Requires: AVX
 TEXT ·subAVX2(SB), NOSPLIT, $0-72
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	MOVQ y_base+48(FP), BX
-	XORQ SI, SI
-	MOVQ AX, DI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	MOVQ y_base+48(FP), SI
+	XORQ AX, AX
+	MOVQ CX, DI
 	SUBQ $0x08, DI
 	JMP  check8
 
 loop8:
-	VMOVUPS (DX)(SI*4), Y0
-	VMOVUPS (BX)(SI*4), Y1
+	VMOVUPS (BX)(AX*4), Y0
+	VMOVUPS (SI)(AX*4), Y1
 	VSUBPS  Y1, Y0, Y0
-	VMOVUPS Y0, (CX)(SI*4)
-	ADDQ    $0x08, SI
+	VMOVUPS Y0, (DX)(AX*4)
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       SI, DI
+	CMPQ       AX, DI
 	JLE        loop8
-	SUBQ       SI, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), DI
 	MOVQ       $0x00000008, R8
-	SUBQ       AX, R8
+	SUBQ       CX, R8
 	VMOVUPS    (DI)(R8*4), Y0
-	VMASKMOVPS (DX)(SI*4), Y0, Y1
-	VMASKMOVPS (BX)(SI*4), Y0, Y2
+	VMASKMOVPS (BX)(AX*4), Y0, Y1
+	VMASKMOVPS (SI)(AX*4), Y0, Y2
 	VSUBPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (CX)(SI*4)
+	VMASKMOVPS Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -2817,32 +3399,32 @@ done:
 // Requires: AVX
 TEXT ·subScalarAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS s+48(FP), Y0
-	MOVQ         dst_len+8(FP), AX
-	MOVQ         dst_base+0(FP), CX
-	MOVQ         x_base+24(FP), DX
-	XORQ         BX, BX
-	MOVQ         AX, SI
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         dst_base+0(FP), DX
+	MOVQ         x_base+24(FP), BX
+	XORQ         AX, AX
+	MOVQ         CX, SI
 	SUBQ         $0x08, SI
 	JMP          check8
 
 loop8:
-	VMOVUPS (DX)(BX*4), Y1
+	VMOVUPS (BX)(AX*4), Y1
 	VSUBPS  Y0, Y1, Y1
-	VMOVUPS Y1, (CX)(BX*4)
-	ADDQ    $0x08, BX
+	VMOVUPS Y1, (DX)(AX*4)
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       BX, SI
+	CMPQ       AX, SI
 	JLE        loop8
-	SUBQ       BX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
-	SUBQ       AX, DI
+	SUBQ       CX, DI
 	VMOVUPS    (SI)(DI*4), Y1
-	VMASKMOVPS (DX)(BX*4), Y1, Y2
+	VMASKMOVPS (BX)(AX*4), Y1, Y2
 	VSUBPS     Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (CX)(BX*4)
+	VMASKMOVPS Y0, Y1, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -2852,32 +3434,32 @@ done:
 // Requires: AVX
 TEXT ·scalarSubAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS s+24(FP), Y0
-	MOVQ         dst_len+8(FP), AX
-	MOVQ         dst_base+0(FP), CX
-	MOVQ         x_base+32(FP), DX
-	XORQ         BX, BX
-	MOVQ         AX, SI
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         dst_base+0(FP), DX
+	MOVQ         x_base+32(FP), BX
+	XORQ         AX, AX
+	MOVQ         CX, SI
 	SUBQ         $0x08, SI
 	JMP          check8
 
 loop8:
-	VMOVUPS (DX)(BX*4), Y1
+	VMOVUPS (BX)(AX*4), Y1
 	VSUBPS  Y1, Y0, Y1
-	VMOVUPS Y1, (CX)(BX*4)
-	ADDQ    $0x08, BX
+	VMOVUPS Y1, (DX)(AX*4)
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       BX, SI
+	CMPQ       AX, SI
 	JLE        loop8
-	SUBQ       BX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
-	SUBQ       AX, DI
+	SUBQ       CX, DI
 	VMOVUPS    (SI)(DI*4), Y1
-	VMASKMOVPS (DX)(BX*4), Y1, Y2
+	VMASKMOVPS (BX)(AX*4), Y1, Y2
 	VSUBPS     Y2, Y0, Y0
-	VMASKMOVPS Y0, Y1, (CX)(BX*4)
+	VMASKMOVPS Y0, Y1, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -2886,35 +3468,35 @@ done:
 // func mulAVX2(dst []float32, x []float32, y []float32)
 // Requires: AVX
 TEXT ·mulAVX2(SB), NOSPLIT, $0-72
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	MOVQ y_base+48(FP), BX
-	XORQ SI, SI
-	MOVQ AX, DI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	MOVQ y_base+48(FP), SI
+	XORQ AX, AX
+	MOVQ CX, DI
 	SUBQ $0x08, DI
 	JMP  check8
 
 loop8:
-	VMOVUPS (DX)(SI*4), Y0
-	VMOVUPS (BX)(SI*4), Y1
+	VMOVUPS (BX)(AX*4), Y0
+	VMOVUPS (SI)(AX*4), Y1
 	VMULPS  Y1, Y0, Y0
-	VMOVUPS Y0, (CX)(SI*4)
-	ADDQ    $0x08, SI
+	VMOVUPS Y0, (DX)(AX*4)
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       SI, DI
+	CMPQ       AX, DI
 	JLE        loop8
-	SUBQ       SI, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), DI
 	MOVQ       $0x00000008, R8
-	SUBQ       AX, R8
+	SUBQ       CX, R8
 	VMOVUPS    (DI)(R8*4), Y0
-	VMASKMOVPS (DX)(SI*4), Y0, Y1
-	VMASKMOVPS (BX)(SI*4), Y0, Y2
+	VMASKMOVPS (BX)(AX*4), Y0, Y1
+	VMASKMOVPS (SI)(AX*4), Y0, Y2
 	VMULPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (CX)(SI*4)
+	VMASKMOVPS Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -2924,32 +3506,32 @@ done:
 // Requires: AVX
 TEXT ·mulScalarAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS s+48(FP), Y0
-	MOVQ         dst_len+8(FP), AX
-	MOVQ         dst_base+0(FP), CX
-	MOVQ         x_base+24(FP), DX
-	XORQ         BX, BX
-	MOVQ         AX, SI
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         dst_base+0(FP), DX
+	MOVQ         x_base+24(FP), BX
+	XORQ         AX, AX
+	MOVQ         CX, SI
 	SUBQ         $0x08, SI
 	JMP          check8
 
 loop8:
-	VMOVUPS (DX)(BX*4), Y1
+	VMOVUPS (BX)(AX*4), Y1
 	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, (CX)(BX*4)
-	ADDQ    $0x08, BX
+	VMOVUPS Y1, (DX)(AX*4)
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       BX, SI
+	CMPQ       AX, SI
 	JLE        loop8
-	SUBQ       BX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
-	SUBQ       AX, DI
+	SUBQ       CX, DI
 	VMOVUPS    (SI)(DI*4), Y1
-	VMASKMOVPS (DX)(BX*4), Y1, Y2
+	VMASKMOVPS (BX)(AX*4), Y1, Y2
 	VMULPS     Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (CX)(BX*4)
+	VMASKMOVPS Y0, Y1, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -2959,32 +3541,32 @@ done:
 // Requires: AVX
 TEXT ·scalarMulAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS s+24(FP), Y0
-	MOVQ         dst_len+8(FP), AX
-	MOVQ         dst_base+0(FP), CX
-	MOVQ         x_base+32(FP), DX
-	XORQ         BX, BX
-	MOVQ         AX, SI
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         dst_base+0(FP), DX
+	MOVQ         x_base+32(FP), BX
+	XORQ         AX, AX
+	MOVQ         CX, SI
 	SUBQ         $0x08, SI
 	JMP          check8
 
 loop8:
-	VMOVUPS (DX)(BX*4), Y1
+	VMOVUPS (BX)(AX*4), Y1
 	VMULPS  Y1, Y0, Y1
-	VMOVUPS Y1, (CX)(BX*4)
-	ADDQ    $0x08, BX
+	VMOVUPS Y1, (DX)(AX*4)
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       BX, SI
+	CMPQ       AX, SI
 	JLE        loop8
-	SUBQ       BX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
-	SUBQ       AX, DI
+	SUBQ       CX, DI
 	VMOVUPS    (SI)(DI*4), Y1
-	VMASKMOVPS (DX)(BX*4), Y1, Y2
+	VMASKMOVPS (BX)(AX*4), Y1, Y2
 	VMULPS     Y2, Y0, Y0
-	VMASKMOVPS Y0, Y1, (CX)(BX*4)
+	VMASKMOVPS Y0, Y1, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -2993,35 +3575,35 @@ done:
 // func divAVX2(dst []float32, x []float32, y []float32)
 // Requires: AVX
 TEXT ·divAVX2(SB), NOSPLIT, $0-72
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	MOVQ y_base+48(FP), BX
-	XORQ SI, SI
-	MOVQ AX, DI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	MOVQ y_base+48(FP), SI
+	XORQ AX, AX
+	MOVQ CX, DI
 	SUBQ $0x08, DI
 	JMP  check8
 
 loop8:
-	VMOVUPS (DX)(SI*4), Y0
-	VMOVUPS (BX)(SI*4), Y1
+	VMOVUPS (BX)(AX*4), Y0
+	VMOVUPS (SI)(AX*4), Y1
 	VDIVPS  Y1, Y0, Y0
-	VMOVUPS Y0, (CX)(SI*4)
-	ADDQ    $0x08, SI
+	VMOVUPS Y0, (DX)(AX*4)
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       SI, DI
+	CMPQ       AX, DI
 	JLE        loop8
-	SUBQ       SI, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), DI
 	MOVQ       $0x00000008, R8
-	SUBQ       AX, R8
+	SUBQ       CX, R8
 	VMOVUPS    (DI)(R8*4), Y0
-	VMASKMOVPS (DX)(SI*4), Y0, Y1
-	VMASKMOVPS (BX)(SI*4), Y0, Y2
+	VMASKMOVPS (BX)(AX*4), Y0, Y1
+	VMASKMOVPS (SI)(AX*4), Y0, Y2
 	VDIVPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (CX)(SI*4)
+	VMASKMOVPS Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -3031,32 +3613,32 @@ done:
 // Requires: AVX
 TEXT ·divScalarAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS s+48(FP), Y0
-	MOVQ         dst_len+8(FP), AX
-	MOVQ         dst_base+0(FP), CX
-	MOVQ         x_base+24(FP), DX
-	XORQ         BX, BX
-	MOVQ         AX, SI
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         dst_base+0(FP), DX
+	MOVQ         x_base+24(FP), BX
+	XORQ         AX, AX
+	MOVQ         CX, SI
 	SUBQ         $0x08, SI
 	JMP          check8
 
 loop8:
-	VMOVUPS (DX)(BX*4), Y1
+	VMOVUPS (BX)(AX*4), Y1
 	VDIVPS  Y0, Y1, Y1
-	VMOVUPS Y1, (CX)(BX*4)
-	ADDQ    $0x08, BX
+	VMOVUPS Y1, (DX)(AX*4)
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       BX, SI
+	CMPQ       AX, SI
 	JLE        loop8
-	SUBQ       BX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
-	SUBQ       AX, DI
+	SUBQ       CX, DI
 	VMOVUPS    (SI)(DI*4), Y1
-	VMASKMOVPS (DX)(BX*4), Y1, Y2
+	VMASKMOVPS (BX)(AX*4), Y1, Y2
 	VDIVPS     Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (CX)(BX*4)
+	VMASKMOVPS Y0, Y1, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -3066,32 +3648,32 @@ done:
 // Requires: AVX
 TEXT ·scalarDivAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS s+24(FP), Y0
-	MOVQ         dst_len+8(FP), AX
-	MOVQ         dst_base+0(FP), CX
-	MOVQ         x_base+32(FP), DX
-	XORQ         BX, BX
-	MOVQ         AX, SI
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         dst_base+0(FP), DX
+	MOVQ         x_base+32(FP), BX
+	XORQ         AX, AX
+	MOVQ         CX, SI
 	SUBQ         $0x08, SI
 	JMP          check8
 
 loop8:
-	VMOVUPS (DX)(BX*4), Y1
+	VMOVUPS (BX)(AX*4), Y1
 	VDIVPS  Y1, Y0, Y1
-	VMOVUPS Y1, (CX)(BX*4)
-	ADDQ    $0x08, BX
+	VMOVUPS Y1, (DX)(AX*4)
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       BX, SI
+	CMPQ       AX, SI
 	JLE        loop8
-	SUBQ       BX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
-	SUBQ       AX, DI
+	SUBQ       CX, DI
 	VMOVUPS    (SI)(DI*4), Y1
-	VMASKMOVPS (DX)(BX*4), Y1, Y2
+	VMASKMOVPS (BX)(AX*4), Y1, Y2
 	VDIVPS     Y2, Y0, Y0
-	VMASKMOVPS Y0, Y1, (CX)(BX*4)
+	VMASKMOVPS Y0, Y1, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -3100,39 +3682,39 @@ done:
 // func maxAVX2(dst []float32, x []float32, y []float32)
 // Requires: AVX
 TEXT ·maxAVX2(SB), NOSPLIT, $0-72
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	MOVQ y_base+48(FP), BX
-	XORQ SI, SI
-	MOVQ AX, DI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	MOVQ y_base+48(FP), SI
+	XORQ AX, AX
+	MOVQ CX, DI
 	SUBQ $0x08, DI
 	JMP  check8
 
 loop8:
-	VMOVUPS   (DX)(SI*4), Y0
-	VMOVUPS   (BX)(SI*4), Y1
+	VMOVUPS   (BX)(AX*4), Y0
+	VMOVUPS   (SI)(AX*4), Y1
 	VMAXPS    Y1, Y0, Y1
 	VCMPPS    $0x03, Y0, Y0, Y2
 	VBLENDVPS Y2, Y0, Y1, Y0
-	VMOVUPS   Y0, (CX)(SI*4)
-	ADDQ      $0x08, SI
+	VMOVUPS   Y0, (DX)(AX*4)
+	ADDQ      $0x08, AX
 
 check8:
-	CMPQ       SI, DI
+	CMPQ       AX, DI
 	JLE        loop8
-	SUBQ       SI, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), DI
 	MOVQ       $0x00000008, R8
-	SUBQ       AX, R8
+	SUBQ       CX, R8
 	VMOVUPS    (DI)(R8*4), Y0
-	VMASKMOVPS (DX)(SI*4), Y0, Y1
-	VMASKMOVPS (BX)(SI*4), Y0, Y2
+	VMASKMOVPS (BX)(AX*4), Y0, Y1
+	VMASKMOVPS (SI)(AX*4), Y0, Y2
 	VMAXPS     Y2, Y1, Y2
 	VCMPPS     $0x03, Y1, Y1, Y3
 	VBLENDVPS  Y3, Y1, Y2, Y1
-	VMASKMOVPS Y1, Y0, (CX)(SI*4)
+	VMASKMOVPS Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -3142,36 +3724,36 @@ done:
 // Requires: AVX
 TEXT ·maxScalarAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS s+48(FP), Y0
-	MOVQ         dst_len+8(FP), AX
-	MOVQ         dst_base+0(FP), CX
-	MOVQ         x_base+24(FP), DX
-	XORQ         BX, BX
-	MOVQ         AX, SI
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         dst_base+0(FP), DX
+	MOVQ         x_base+24(FP), BX
+	XORQ         AX, AX
+	MOVQ         CX, SI
 	SUBQ         $0x08, SI
 	JMP          check8
 
 loop8:
-	VMOVUPS   (DX)(BX*4), Y1
+	VMOVUPS   (BX)(AX*4), Y1
 	VMAXPS    Y0, Y1, Y2
 	VCMPPS    $0x03, Y1, Y1, Y3
 	VBLENDVPS Y3, Y1, Y2, Y1
-	VMOVUPS   Y1, (CX)(BX*4)
-	ADDQ      $0x08, BX
+	VMOVUPS   Y1, (DX)(AX*4)
+	ADDQ      $0x08, AX
 
 check8:
-	CMPQ       BX, SI
+	CMPQ       AX, SI
 	JLE        loop8
-	SUBQ       BX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
-	SUBQ       AX, DI
+	SUBQ       CX, DI
 	VMOVUPS    (SI)(DI*4), Y1
-	VMASKMOVPS (DX)(BX*4), Y1, Y2
+	VMASKMOVPS (BX)(AX*4), Y1, Y2
 	VMAXPS     Y0, Y2, Y0
 	VCMPPS     $0x03, Y2, Y2, Y3
 	VBLENDVPS  Y3, Y2, Y0, Y0
-	VMASKMOVPS Y0, Y1, (CX)(BX*4)
+	VMASKMOVPS Y0, Y1, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -3181,36 +3763,36 @@ done:
 // Requires: AVX
 TEXT ·scalarMaxAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS s+24(FP), Y0
-	MOVQ         dst_len+8(FP), AX
-	MOVQ         dst_base+0(FP), CX
-	MOVQ         x_base+32(FP), DX
-	XORQ         BX, BX
-	MOVQ         AX, SI
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         dst_base+0(FP), DX
+	MOVQ         x_base+32(FP), BX
+	XORQ         AX, AX
+	MOVQ         CX, SI
 	SUBQ         $0x08, SI
 	JMP          check8
 
 loop8:
-	VMOVUPS   (DX)(BX*4), Y1
+	VMOVUPS   (BX)(AX*4), Y1
 	VMAXPS    Y1, Y0, Y1
 	VCMPPS    $0x03, Y0, Y0, Y2
 	VBLENDVPS Y2, Y0, Y1, Y1
-	VMOVUPS   Y1, (CX)(BX*4)
-	ADDQ      $0x08, BX
+	VMOVUPS   Y1, (DX)(AX*4)
+	ADDQ      $0x08, AX
 
 check8:
-	CMPQ       BX, SI
+	CMPQ       AX, SI
 	JLE        loop8
-	SUBQ       BX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
-	SUBQ       AX, DI
+	SUBQ       CX, DI
 	VMOVUPS    (SI)(DI*4), Y1
-	VMASKMOVPS (DX)(BX*4), Y1, Y2
+	VMASKMOVPS (BX)(AX*4), Y1, Y2
 	VMAXPS     Y2, Y0, Y2
 	VCMPPS     $0x03, Y0, Y0, Y3
 	VBLENDVPS  Y3, Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (CX)(BX*4)
+	VMASKMOVPS Y0, Y1, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -3219,39 +3801,39 @@ done:
 // func minAVX2(dst []float32, x []float32, y []float32)
 // Requires: AVX
 TEXT ·minAVX2(SB), NOSPLIT, $0-72
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	MOVQ y_base+48(FP), BX
-	XORQ SI, SI
-	MOVQ AX, DI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	MOVQ y_base+48(FP), SI
+	XORQ AX, AX
+	MOVQ CX, DI
 	SUBQ $0x08, DI
 	JMP  check8
 
 loop8:
-	VMOVUPS   (DX)(SI*4), Y0
-	VMOVUPS   (BX)(SI*4), Y1
+	VMOVUPS   (BX)(AX*4), Y0
+	VMOVUPS   (SI)(AX*4), Y1
 	VMINPS    Y1, Y0, Y1
 	VCMPPS    $0x03, Y0, Y0, Y2
 	VBLENDVPS Y2, Y0, Y1, Y0
-	VMOVUPS   Y0, (CX)(SI*4)
-	ADDQ      $0x08, SI
+	VMOVUPS   Y0, (DX)(AX*4)
+	ADDQ      $0x08, AX
 
 check8:
-	CMPQ       SI, DI
+	CMPQ       AX, DI
 	JLE        loop8
-	SUBQ       SI, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), DI
 	MOVQ       $0x00000008, R8
-	SUBQ       AX, R8
+	SUBQ       CX, R8
 	VMOVUPS    (DI)(R8*4), Y0
-	VMASKMOVPS (DX)(SI*4), Y0, Y1
-	VMASKMOVPS (BX)(SI*4), Y0, Y2
+	VMASKMOVPS (BX)(AX*4), Y0, Y1
+	VMASKMOVPS (SI)(AX*4), Y0, Y2
 	VMINPS     Y2, Y1, Y2
 	VCMPPS     $0x03, Y1, Y1, Y3
 	VBLENDVPS  Y3, Y1, Y2, Y1
-	VMASKMOVPS Y1, Y0, (CX)(SI*4)
+	VMASKMOVPS Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -3261,36 +3843,36 @@ done:
 // Requires: AVX
 TEXT ·minScalarAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS s+48(FP), Y0
-	MOVQ         dst_len+8(FP), AX
-	MOVQ         dst_base+0(FP), CX
-	MOVQ         x_base+24(FP), DX
-	XORQ         BX, BX
-	MOVQ         AX, SI
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         dst_base+0(FP), DX
+	MOVQ         x_base+24(FP), BX
+	XORQ         AX, AX
+	MOVQ         CX, SI
 	SUBQ         $0x08, SI
 	JMP          check8
 
 loop8:
-	VMOVUPS   (DX)(BX*4), Y1
+	VMOVUPS   (BX)(AX*4), Y1
 	VMINPS    Y0, Y1, Y2
 	VCMPPS    $0x03, Y1, Y1, Y3
 	VBLENDVPS Y3, Y1, Y2, Y1
-	VMOVUPS   Y1, (CX)(BX*4)
-	ADDQ      $0x08, BX
+	VMOVUPS   Y1, (DX)(AX*4)
+	ADDQ      $0x08, AX
 
 check8:
-	CMPQ       BX, SI
+	CMPQ       AX, SI
 	JLE        loop8
-	SUBQ       BX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
-	SUBQ       AX, DI
+	SUBQ       CX, DI
 	VMOVUPS    (SI)(DI*4), Y1
-	VMASKMOVPS (DX)(BX*4), Y1, Y2
+	VMASKMOVPS (BX)(AX*4), Y1, Y2
 	VMINPS     Y0, Y2, Y0
 	VCMPPS     $0x03, Y2, Y2, Y3
 	VBLENDVPS  Y3, Y2, Y0, Y0
-	VMASKMOVPS Y0, Y1, (CX)(BX*4)
+	VMASKMOVPS Y0, Y1, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -3300,36 +3882,36 @@ done:
 // Requires: AVX
 TEXT ·scalarMinAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS s+24(FP), Y0
-	MOVQ         dst_len+8(FP), AX
-	MOVQ         dst_base+0(FP), CX
-	MOVQ         x_base+32(FP), DX
-	XORQ         BX, BX
-	MOVQ         AX, SI
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         dst_base+0(FP), DX
+	MOVQ         x_base+32(FP), BX
+	XORQ         AX, AX
+	MOVQ         CX, SI
 	SUBQ         $0x08, SI
 	JMP          check8
 
 loop8:
-	VMOVUPS   (DX)(BX*4), Y1
+	VMOVUPS   (BX)(AX*4), Y1
 	VMINPS    Y1, Y0, Y1
 	VCMPPS    $0x03, Y0, Y0, Y2
 	VBLENDVPS Y2, Y0, Y1, Y1
-	VMOVUPS   Y1, (CX)(BX*4)
-	ADDQ      $0x08, BX
+	VMOVUPS   Y1, (DX)(AX*4)
+	ADDQ      $0x08, AX
 
 check8:
-	CMPQ       BX, SI
+	CMPQ       AX, SI
 	JLE        loop8
-	SUBQ       BX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
-	SUBQ       AX, DI
+	SUBQ       CX, DI
 	VMOVUPS    (SI)(DI*4), Y1
-	VMASKMOVPS (DX)(BX*4), Y1, Y2
+	VMASKMOVPS (BX)(AX*4), Y1, Y2
 	VMINPS     Y2, Y0, Y2
 	VCMPPS     $0x03, Y0, Y0, Y3
 	VBLENDVPS  Y3, Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (CX)(BX*4)
+	VMASKMOVPS Y0, Y1, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -3338,38 +3920,40 @@ done:
 // func mulAddAVX2(dst []float32, x []float32, y []float32, z []float32)
 // Requires: AVX, FMA3
 TEXT ·mulAddAVX2(SB), NOSPLIT, $0-96
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	MOVQ y_base+48(FP), BX
-	MOVQ z_base+72(FP), SI
-	XORQ DI, DI
-	MOVQ AX, R8
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	MOVQ y_base+48(FP), SI
+	MOVQ z_base+72(FP), DI
+	XORQ AX, AX
+	MOVQ CX, R8
 	SUBQ $0x08, R8
 	JMP  check8
 
 loop8:
-	VMOVUPS     (DX)(DI*4), Y0
-	VMOVUPS     (BX)(DI*4), Y1
-	VMOVUPS     (SI)(DI*4), Y2
+	VMOVUPS     (BX)(AX*4), Y0
+	VMOVUPS     (SI)(AX*4), Y1
+	VMOVUPS     (DI)(AX*4), Y2
+	VMOVAPS     Y2, Y2
 	VFMADD231PS Y1, Y0, Y2
-	VMOVUPS     Y2, (CX)(DI*4)
-	ADDQ        $0x08, DI
+	VMOVUPS     Y2, (DX)(AX*4)
+	ADDQ        $0x08, AX
 
 check8:
-	CMPQ        DI, R8
+	CMPQ        AX, R8
 	JLE         loop8
-	SUBQ        DI, AX
+	SUBQ        AX, CX
 	JZ          done
 	LEAQ        tailMask<>+0(SB), R8
 	MOVQ        $0x00000008, R9
-	SUBQ        AX, R9
+	SUBQ        CX, R9
 	VMOVUPS     (R8)(R9*4), Y0
-	VMASKMOVPS  (DX)(DI*4), Y0, Y1
-	VMASKMOVPS  (BX)(DI*4), Y0, Y2
-	VMASKMOVPS  (SI)(DI*4), Y0, Y3
+	VMASKMOVPS  (BX)(AX*4), Y0, Y1
+	VMASKMOVPS  (SI)(AX*4), Y0, Y2
+	VMASKMOVPS  (DI)(AX*4), Y0, Y3
+	VMOVAPS     Y3, Y3
 	VFMADD231PS Y2, Y1, Y3
-	VMASKMOVPS  Y3, Y0, (CX)(DI*4)
+	VMASKMOVPS  Y3, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -3379,34 +3963,36 @@ done:
 // Requires: AVX, FMA3
 TEXT ·axpyAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS a+24(FP), Y0
-	MOVQ         dst_len+8(FP), AX
-	MOVQ         dst_base+0(FP), CX
-	MOVQ         x_base+32(FP), DX
-	XORQ         BX, BX
-	MOVQ         AX, SI
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         dst_base+0(FP), DX
+	MOVQ         x_base+32(FP), BX
+	XORQ         AX, AX
+	MOVQ         CX, SI
 	SUBQ         $0x08, SI
 	JMP          check8
 
 loop8:
-	VMOVUPS     (CX)(BX*4), Y1
-	VMOVUPS     (DX)(BX*4), Y2
+	VMOVUPS     (DX)(AX*4), Y1
+	VMOVUPS     (BX)(AX*4), Y2
+	VMOVAPS     Y1, Y1
 	VFMADD231PS Y0, Y2, Y1
-	VMOVUPS     Y1, (CX)(BX*4)
-	ADDQ        $0x08, BX
+	VMOVUPS     Y1, (DX)(AX*4)
+	ADDQ        $0x08, AX
 
 check8:
-	CMPQ        BX, SI
+	CMPQ        AX, SI
 	JLE         loop8
-	SUBQ        BX, AX
+	SUBQ        AX, CX
 	JZ          done
 	LEAQ        tailMask<>+0(SB), SI
 	MOVQ        $0x00000008, DI
-	SUBQ        AX, DI
+	SUBQ        CX, DI
 	VMOVUPS     (SI)(DI*4), Y1
-	VMASKMOVPS  (CX)(BX*4), Y1, Y2
-	VMASKMOVPS  (DX)(BX*4), Y1, Y3
+	VMASKMOVPS  (DX)(AX*4), Y1, Y2
+	VMASKMOVPS  (BX)(AX*4), Y1, Y3
+	VMOVAPS     Y2, Y2
 	VFMADD231PS Y0, Y3, Y2
-	VMASKMOVPS  Y2, Y1, (CX)(BX*4)
+	VMASKMOVPS  Y2, Y1, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -3417,32 +4003,34 @@ done:
 TEXT ·affineAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS scale+48(FP), Y0
 	VBROADCASTSS shift+52(FP), Y1
-	MOVQ         dst_len+8(FP), AX
-	MOVQ         dst_base+0(FP), CX
-	MOVQ         x_base+24(FP), DX
-	XORQ         BX, BX
-	MOVQ         AX, SI
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         dst_base+0(FP), DX
+	MOVQ         x_base+24(FP), BX
+	XORQ         AX, AX
+	MOVQ         CX, SI
 	SUBQ         $0x08, SI
 	JMP          check8
 
 loop8:
-	VMOVUPS     (DX)(BX*4), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, (CX)(BX*4)
-	ADDQ        $0x08, BX
+	VMOVUPS     (BX)(AX*4), Y2
+	VMOVAPS     Y1, Y3
+	VFMADD231PS Y0, Y2, Y3
+	VMOVUPS     Y3, (DX)(AX*4)
+	ADDQ        $0x08, AX
 
 check8:
-	CMPQ        BX, SI
+	CMPQ        AX, SI
 	JLE         loop8
-	SUBQ        BX, AX
+	SUBQ        AX, CX
 	JZ          done
 	LEAQ        tailMask<>+0(SB), SI
 	MOVQ        $0x00000008, DI
-	SUBQ        AX, DI
+	SUBQ        CX, DI
 	VMOVUPS     (SI)(DI*4), Y2
-	VMASKMOVPS  (DX)(BX*4), Y2, Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMASKMOVPS  Y3, Y2, (CX)(BX*4)
+	VMASKMOVPS  (BX)(AX*4), Y2, Y3
+	VMOVAPS     Y1, Y1
+	VFMADD231PS Y0, Y3, Y1
+	VMASKMOVPS  Y1, Y2, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -3453,44 +4041,44 @@ done:
 TEXT ·normalizeAVX2(SB), NOSPLIT, $0-104
 	VBROADCASTSS mean+96(FP), Y0
 	VBROADCASTSS rstd+100(FP), Y1
-	MOVQ         dst_len+8(FP), AX
-	MOVQ         dst_base+0(FP), CX
-	MOVQ         x_base+24(FP), DX
-	MOVQ         gamma_base+48(FP), BX
-	MOVQ         beta_base+72(FP), SI
-	XORQ         DI, DI
-	MOVQ         AX, R8
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         dst_base+0(FP), DX
+	MOVQ         x_base+24(FP), BX
+	MOVQ         gamma_base+48(FP), SI
+	MOVQ         beta_base+72(FP), DI
+	XORQ         AX, AX
+	MOVQ         CX, R8
 	SUBQ         $0x08, R8
 	JMP          check8
 
 loop8:
-	VMOVUPS     (DX)(DI*4), Y2
-	VMOVUPS     (BX)(DI*4), Y3
-	VMOVUPS     (SI)(DI*4), Y4
+	VMOVUPS     (BX)(AX*4), Y2
+	VMOVUPS     (SI)(AX*4), Y3
+	VMOVUPS     (DI)(AX*4), Y4
 	VSUBPS      Y0, Y2, Y2
 	VMULPS      Y1, Y2, Y2
 	VMOVAPS     Y4, Y4
 	VFMADD231PS Y3, Y2, Y4
-	VMOVUPS     Y4, (CX)(DI*4)
-	ADDQ        $0x08, DI
+	VMOVUPS     Y4, (DX)(AX*4)
+	ADDQ        $0x08, AX
 
 check8:
-	CMPQ        DI, R8
+	CMPQ        AX, R8
 	JLE         loop8
-	SUBQ        DI, AX
+	SUBQ        AX, CX
 	JZ          done
 	LEAQ        tailMask<>+0(SB), R8
 	MOVQ        $0x00000008, R9
-	SUBQ        AX, R9
+	SUBQ        CX, R9
 	VMOVUPS     (R8)(R9*4), Y2
-	VMASKMOVPS  (DX)(DI*4), Y2, Y3
-	VMASKMOVPS  (BX)(DI*4), Y2, Y4
-	VMASKMOVPS  (SI)(DI*4), Y2, Y5
+	VMASKMOVPS  (BX)(AX*4), Y2, Y3
+	VMASKMOVPS  (SI)(AX*4), Y2, Y4
+	VMASKMOVPS  (DI)(AX*4), Y2, Y5
 	VSUBPS      Y0, Y3, Y0
 	VMULPS      Y1, Y0, Y0
 	VMOVAPS     Y5, Y1
 	VFMADD231PS Y4, Y0, Y1
-	VMASKMOVPS  Y1, Y2, (CX)(DI*4)
+	VMASKMOVPS  Y1, Y2, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -3499,41 +4087,41 @@ done:
 // func addSquaresAVX2(dst []float32, x []float32, mean []float32)
 // Requires: AVX, FMA3
 TEXT ·addSquaresAVX2(SB), NOSPLIT, $0-72
-	MOVQ dst_len+8(FP), AX
-	MOVQ dst_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	MOVQ mean_base+48(FP), BX
-	XORQ SI, SI
-	MOVQ AX, DI
+	MOVQ dst_len+8(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+24(FP), BX
+	MOVQ mean_base+48(FP), SI
+	XORQ AX, AX
+	MOVQ CX, DI
 	SUBQ $0x08, DI
 	JMP  check8
 
 loop8:
-	VMOVUPS     (CX)(SI*4), Y0
-	VMOVUPS     (DX)(SI*4), Y1
-	VMOVUPS     (BX)(SI*4), Y2
+	VMOVUPS     (DX)(AX*4), Y0
+	VMOVUPS     (BX)(AX*4), Y1
+	VMOVUPS     (SI)(AX*4), Y2
 	VSUBPS      Y2, Y1, Y1
 	VMOVAPS     Y0, Y0
 	VFMADD231PS Y1, Y1, Y0
-	VMOVUPS     Y0, (CX)(SI*4)
-	ADDQ        $0x08, SI
+	VMOVUPS     Y0, (DX)(AX*4)
+	ADDQ        $0x08, AX
 
 check8:
-	CMPQ        SI, DI
+	CMPQ        AX, DI
 	JLE         loop8
-	SUBQ        SI, AX
+	SUBQ        AX, CX
 	JZ          done
 	LEAQ        tailMask<>+0(SB), DI
 	MOVQ        $0x00000008, R8
-	SUBQ        AX, R8
+	SUBQ        CX, R8
 	VMOVUPS     (DI)(R8*4), Y0
-	VMASKMOVPS  (CX)(SI*4), Y0, Y1
-	VMASKMOVPS  (DX)(SI*4), Y0, Y2
-	VMASKMOVPS  (BX)(SI*4), Y0, Y3
+	VMASKMOVPS  (DX)(AX*4), Y0, Y1
+	VMASKMOVPS  (BX)(AX*4), Y0, Y2
+	VMASKMOVPS  (SI)(AX*4), Y0, Y3
 	VSUBPS      Y3, Y2, Y2
 	VMOVAPS     Y1, Y1
 	VFMADD231PS Y2, Y2, Y1
-	VMASKMOVPS  Y1, Y0, (CX)(SI*4)
+	VMASKMOVPS  Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
@@ -3546,52 +4134,52 @@ TEXT ·sumAVX2(SB), NOSPLIT, $0-28
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	MOVQ   x_len+8(FP), AX
-	MOVQ   x_base+0(FP), CX
-	XORQ   DX, DX
-	MOVQ   AX, BX
+	MOVQ   x_len+8(FP), CX
+	MOVQ   x_base+0(FP), DX
+	XORQ   AX, AX
+	MOVQ   CX, BX
 	SUBQ   $0x20, BX
 	JMP    check32
 
 loop32:
-	VMOVUPS (CX)(DX*4), Y4
+	VMOVUPS (DX)(AX*4), Y4
+	VMOVUPS 32(DX)(AX*4), Y5
+	VMOVUPS 64(DX)(AX*4), Y6
+	VMOVUPS 96(DX)(AX*4), Y7
 	VADDPS  Y4, Y0, Y0
-	VMOVUPS 32(CX)(DX*4), Y4
-	VADDPS  Y4, Y1, Y1
-	VMOVUPS 64(CX)(DX*4), Y4
-	VADDPS  Y4, Y2, Y2
-	VMOVUPS 96(CX)(DX*4), Y4
-	VADDPS  Y4, Y3, Y3
-	ADDQ    $0x20, DX
+	VADDPS  Y5, Y1, Y1
+	VADDPS  Y6, Y2, Y2
+	VADDPS  Y7, Y3, Y3
+	ADDQ    $0x20, AX
 
 check32:
-	CMPQ DX, BX
+	CMPQ AX, BX
 	JLE  loop32
-	MOVQ AX, BX
+	MOVQ CX, BX
 	SUBQ $0x08, BX
 	JMP  check8
 
 loop8:
-	VMOVUPS (CX)(DX*4), Y4
+	VMOVUPS (DX)(AX*4), Y4
 	VADDPS  Y4, Y0, Y0
-	ADDQ    $0x08, DX
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       DX, BX
+	CMPQ       AX, BX
 	JLE        loop8
-	SUBQ       DX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), BX
 	MOVQ       $0x00000008, SI
-	SUBQ       AX, SI
+	SUBQ       CX, SI
 	VMOVUPS    (BX)(SI*4), Y4
-	VMASKMOVPS (CX)(DX*4), Y4, Y4
+	VMASKMOVPS (DX)(AX*4), Y4, Y4
 	VADDPS     Y4, Y0, Y0
 
 done:
-	VADDPS       Y1, Y0, Y0
-	VADDPS       Y3, Y2, Y2
 	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
 	VMOVHLPS     X0, X0, X1
@@ -3609,59 +4197,59 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-52
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	MOVQ   x_len+8(FP), AX
-	MOVQ   x_base+0(FP), CX
-	MOVQ   y_base+24(FP), DX
-	XORQ   BX, BX
-	MOVQ   AX, SI
+	MOVQ   x_len+8(FP), CX
+	MOVQ   x_base+0(FP), DX
+	MOVQ   y_base+24(FP), BX
+	XORQ   AX, AX
+	MOVQ   CX, SI
 	SUBQ   $0x20, SI
 	JMP    check32
 
 loop32:
-	VMOVUPS     (CX)(BX*4), Y4
-	VMOVUPS     (DX)(BX*4), Y5
-	VFMADD231PS Y4, Y5, Y0
-	VMOVUPS     32(CX)(BX*4), Y4
-	VMOVUPS     32(DX)(BX*4), Y5
-	VFMADD231PS Y4, Y5, Y1
-	VMOVUPS     64(CX)(BX*4), Y4
-	VMOVUPS     64(DX)(BX*4), Y5
-	VFMADD231PS Y4, Y5, Y2
-	VMOVUPS     96(CX)(BX*4), Y4
-	VMOVUPS     96(DX)(BX*4), Y5
-	VFMADD231PS Y4, Y5, Y3
-	ADDQ        $0x20, BX
+	VMOVUPS     (DX)(AX*4), Y4
+	VMOVUPS     32(DX)(AX*4), Y5
+	VMOVUPS     64(DX)(AX*4), Y6
+	VMOVUPS     96(DX)(AX*4), Y7
+	VMOVUPS     (BX)(AX*4), Y8
+	VMOVUPS     32(BX)(AX*4), Y9
+	VMOVUPS     64(BX)(AX*4), Y10
+	VMOVUPS     96(BX)(AX*4), Y11
+	VFMADD231PS Y8, Y4, Y0
+	VFMADD231PS Y9, Y5, Y1
+	VFMADD231PS Y10, Y6, Y2
+	VFMADD231PS Y11, Y7, Y3
+	ADDQ        $0x20, AX
 
 check32:
-	CMPQ BX, SI
+	CMPQ AX, SI
 	JLE  loop32
-	MOVQ AX, SI
+	MOVQ CX, SI
 	SUBQ $0x08, SI
 	JMP  check8
 
 loop8:
-	VMOVUPS     (CX)(BX*4), Y4
-	VMOVUPS     (DX)(BX*4), Y5
-	VFMADD231PS Y4, Y5, Y0
-	ADDQ        $0x08, BX
+	VMOVUPS     (DX)(AX*4), Y4
+	VMOVUPS     (BX)(AX*4), Y5
+	VFMADD231PS Y5, Y4, Y0
+	ADDQ        $0x08, AX
 
 check8:
-	CMPQ        BX, SI
+	CMPQ        AX, SI
 	JLE         loop8
-	SUBQ        BX, AX
+	SUBQ        AX, CX
 	JZ          done
 	LEAQ        tailMask<>+0(SB), SI
 	MOVQ        $0x00000008, DI
-	SUBQ        AX, DI
+	SUBQ        CX, DI
 	VMOVUPS     (SI)(DI*4), Y4
-	VMASKMOVPS  (CX)(BX*4), Y4, Y5
-	VMASKMOVPS  (DX)(BX*4), Y4, Y4
-	VFMADD231PS Y5, Y4, Y0
+	VMASKMOVPS  (DX)(AX*4), Y4, Y5
+	VMASKMOVPS  (BX)(AX*4), Y4, Y4
+	VFMADD231PS Y4, Y5, Y0
 
 done:
-	VADDPS       Y1, Y0, Y0
-	VADDPS       Y3, Y2, Y2
 	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
 	VMOVHLPS     X0, X0, X1
@@ -3680,59 +4268,59 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-36
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
-	MOVQ         x_len+8(FP), AX
-	MOVQ         x_base+0(FP), CX
-	XORQ         DX, DX
-	MOVQ         AX, BX
+	MOVQ         x_len+8(FP), CX
+	MOVQ         x_base+0(FP), DX
+	XORQ         AX, AX
+	MOVQ         CX, BX
 	SUBQ         $0x20, BX
 	JMP          check32
 
 loop32:
-	VMOVUPS     (CX)(DX*4), Y5
+	VMOVUPS     (DX)(AX*4), Y5
+	VMOVUPS     32(DX)(AX*4), Y6
+	VMOVUPS     64(DX)(AX*4), Y7
+	VMOVUPS     96(DX)(AX*4), Y8
 	VSUBPS      Y0, Y5, Y5
+	VSUBPS      Y0, Y6, Y6
+	VSUBPS      Y0, Y7, Y7
+	VSUBPS      Y0, Y8, Y8
 	VFMADD231PS Y5, Y5, Y1
-	VMOVUPS     32(CX)(DX*4), Y5
-	VSUBPS      Y0, Y5, Y5
-	VFMADD231PS Y5, Y5, Y2
-	VMOVUPS     64(CX)(DX*4), Y5
-	VSUBPS      Y0, Y5, Y5
-	VFMADD231PS Y5, Y5, Y3
-	VMOVUPS     96(CX)(DX*4), Y5
-	VSUBPS      Y0, Y5, Y5
-	VFMADD231PS Y5, Y5, Y4
-	ADDQ        $0x20, DX
+	VFMADD231PS Y6, Y6, Y2
+	VFMADD231PS Y7, Y7, Y3
+	VFMADD231PS Y8, Y8, Y4
+	ADDQ        $0x20, AX
 
 check32:
-	CMPQ DX, BX
+	CMPQ AX, BX
 	JLE  loop32
-	MOVQ AX, BX
+	MOVQ CX, BX
 	SUBQ $0x08, BX
 	JMP  check8
 
 loop8:
-	VMOVUPS     (CX)(DX*4), Y5
+	VMOVUPS     (DX)(AX*4), Y5
 	VSUBPS      Y0, Y5, Y5
 	VFMADD231PS Y5, Y5, Y1
-	ADDQ        $0x08, DX
+	ADDQ        $0x08, AX
 
 check8:
-	CMPQ        DX, BX
+	CMPQ        AX, BX
 	JLE         loop8
-	SUBQ        DX, AX
+	SUBQ        AX, CX
 	JZ          done
 	LEAQ        tailMask<>+0(SB), BX
 	MOVQ        $0x00000008, SI
-	SUBQ        AX, SI
+	SUBQ        CX, SI
 	VMOVUPS     (BX)(SI*4), Y5
-	VMASKMOVPS  (CX)(DX*4), Y5, Y6
+	VMASKMOVPS  (DX)(AX*4), Y5, Y6
 	VSUBPS      Y0, Y6, Y0
 	VANDPS      Y5, Y0, Y0
 	VFMADD231PS Y0, Y0, Y1
 
 done:
-	VADDPS       Y2, Y1, Y1
-	VADDPS       Y4, Y3, Y3
 	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y2, Y1, Y1
 	VEXTRACTF128 $0x01, Y1, X0
 	VADDPS       X0, X1, X1
 	VMOVHLPS     X1, X1, X0
@@ -3748,87 +4336,157 @@ done:
 TEXT ·expSubAVX2(SB), NOSPLIT, $0-60
 	VBROADCASTSS s+48(FP), Y0
 	VXORPS       Y1, Y1, Y1
-	MOVQ         dst_len+8(FP), AX
-	MOVQ         dst_base+0(FP), CX
-	MOVQ         x_base+24(FP), DX
-	XORQ         BX, BX
-	MOVQ         AX, SI
-	SUBQ         $0x08, SI
-	JMP          check8
+	VXORPS       Y2, Y2, Y2
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         dst_base+0(FP), DX
+	MOVQ         x_base+24(FP), BX
+	XORQ         AX, AX
+	MOVQ         CX, SI
+	SUBQ         $0x10, SI
+	JMP          check16
+
+loop16:
+	VMOVUPS      (BX)(AX*4), Y3
+	VMOVUPS      32(BX)(AX*4), Y4
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y0, Y4, Y4
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y3, Y5
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y4, Y6
+	VMOVUPS      word42b20000<>+0(SB), Y7
+	VMOVUPS      word42b20000<>+0(SB), Y8
+	VMINPS       Y3, Y7, Y3
+	VMINPS       Y4, Y8, Y4
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y7
+	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y8
+	VROUNDPS     $0x00, Y7, Y7
+	VROUNDPS     $0x00, Y8, Y8
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y3
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y8, Y4
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y3
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y8, Y4
+	VMOVUPS      word39506967<>+0(SB), Y9
+	VMOVUPS      word39506967<>+0(SB), Y10
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y9
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y10
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y9
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y10
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y9
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y10
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y9
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y10
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y9
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y10
+	VMULPS       Y3, Y3, Y11
+	VMULPS       Y4, Y4, Y12
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y11, Y9, Y3
+	VMOVAPS      Y4, Y4
+	VFMADD231PS  Y12, Y10, Y4
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VADDPS       word3f800000<>+0(SB), Y4, Y4
+	VSUBPS       word3f800000<>+0(SB), Y7, Y7
+	VSUBPS       word3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       Y7, Y3, Y3
+	VPADDD       Y8, Y4, Y4
+	VADDPS       Y3, Y3, Y3
+	VADDPS       Y4, Y4, Y4
+	VANDNPS      Y3, Y5, Y3
+	VANDNPS      Y4, Y6, Y4
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VMOVUPS      Y3, (DX)(AX*4)
+	VMOVUPS      Y4, 32(DX)(AX*4)
+	ADDQ         $0x10, AX
+
+check16:
+	CMPQ AX, SI
+	JLE  loop16
+	MOVQ CX, SI
+	SUBQ $0x08, SI
+	JMP  check8
 
 loop8:
-	VMOVUPS      (DX)(BX*4), Y2
-	VSUBPS       Y0, Y2, Y2
-	VMOVUPS      word42b20000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y3
-	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x00, Y4, Y4
+	VMOVUPS      (BX)(AX*4), Y3
+	VSUBPS       Y0, Y3, Y3
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y3, Y4
+	VMOVUPS      word42b20000<>+0(SB), Y5
+	VMINPS       Y3, Y5, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y5
+	VROUNDPS     $0x00, Y5, Y5
 	VMOVAPS      Y3, Y3
-	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y3
 	VMOVAPS      Y3, Y3
-	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      word39506967<>+0(SB), Y5
-	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
-	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
-	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y3
+	VMOVUPS      word39506967<>+0(SB), Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y6
+	VMULPS       Y3, Y3, Y7
 	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
+	VFMADD231PS  Y7, Y6, Y3
 	VADDPS       word3f800000<>+0(SB), Y3, Y3
-	VSUBPS       word3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       Y4, Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y5, Y3, Y3
 	VADDPS       Y3, Y3, Y3
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y2
-	VANDNPS      Y3, Y2, Y3
+	VANDNPS      Y3, Y4, Y3
 	VADDPS       Y3, Y1, Y1
-	VMOVUPS      Y3, (CX)(BX*4)
-	ADDQ         $0x08, BX
+	VMOVUPS      Y3, (DX)(AX*4)
+	ADDQ         $0x08, AX
 
 check8:
-	CMPQ         BX, SI
+	CMPQ         AX, SI
 	JLE          loop8
-	SUBQ         BX, AX
+	SUBQ         AX, CX
 	JZ           done
 	LEAQ         tailMask<>+0(SB), SI
 	MOVQ         $0x00000008, DI
-	SUBQ         AX, DI
-	VMOVUPS      (SI)(DI*4), Y2
-	VMASKMOVPS   (DX)(BX*4), Y2, Y3
-	VSUBPS       Y0, Y3, Y0
-	VMOVUPS      word42b20000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y3
-	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x00, Y4, Y4
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      word39506967<>+0(SB), Y5
-	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
-	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
-	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
-	VADDPS       word3f800000<>+0(SB), Y3, Y3
-	VSUBPS       word3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VADDPS       Y3, Y3, Y3
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y0, Y0
-	VANDNPS      Y3, Y0, Y3
-	VANDPS       Y2, Y3, Y0
+	SUBQ         CX, DI
+	VMOVUPS      (SI)(DI*4), Y3
+	VMASKMOVPS   (BX)(AX*4), Y3, Y4
+	VSUBPS       Y0, Y4, Y0
+	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y0, Y4
+	VMOVUPS      word42b20000<>+0(SB), Y5
+	VMINPS       Y0, Y5, Y0
+	VMULPS       word3fb8aa3b<>+0(SB), Y0, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VMOVAPS      Y0, Y0
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y0
+	VMOVAPS      Y0, Y0
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y0
+	VMOVUPS      word39506967<>+0(SB), Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y0, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y0, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y0, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y0, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y0, Y6
+	VMULPS       Y0, Y0, Y7
+	VMOVAPS      Y0, Y0
+	VFMADD231PS  Y7, Y6, Y0
+	VADDPS       word3f800000<>+0(SB), Y0, Y0
+	VSUBPS       word3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y5, Y0, Y0
+	VADDPS       Y0, Y0, Y0
+	VANDNPS      Y0, Y4, Y0
+	VANDPS       Y3, Y0, Y0
 	VADDPS       Y0, Y1, Y1
-	VMASKMOVPS   Y0, Y2, (CX)(BX*4)
+	VMASKMOVPS   Y0, Y3, (DX)(AX*4)
 
 done:
+	VADDPS       Y2, Y1, Y1
 	VEXTRACTF128 $0x01, Y1, X0
 	VADDPS       X0, X1, X1
 	VMOVHLPS     X1, X1, X0
@@ -3847,77 +4505,77 @@ TEXT ·maximumAVX2(SB), NOSPLIT, $0-28
 	VMOVUPS wordff800000<>+0(SB), Y2
 	VMOVUPS wordff800000<>+0(SB), Y3
 	VXORPS  Y4, Y4, Y4
-	MOVQ    x_len+8(FP), AX
-	MOVQ    x_base+0(FP), CX
-	XORQ    DX, DX
-	MOVQ    AX, BX
+	MOVQ    x_len+8(FP), CX
+	MOVQ    x_base+0(FP), DX
+	XORQ    AX, AX
+	MOVQ    CX, BX
 	SUBQ    $0x20, BX
 	JMP     check32
 
 loop32:
-	VMOVUPS (CX)(DX*4), Y5
-	VCMPPS  $0x03, Y5, Y5, Y6
-	VORPS   Y6, Y4, Y4
+	VMOVUPS (DX)(AX*4), Y5
+	VMOVUPS 32(DX)(AX*4), Y6
+	VMOVUPS 64(DX)(AX*4), Y7
+	VMOVUPS 96(DX)(AX*4), Y8
+	VCMPPS  $0x03, Y5, Y5, Y9
+	VCMPPS  $0x03, Y6, Y6, Y10
+	VCMPPS  $0x03, Y7, Y7, Y11
+	VCMPPS  $0x03, Y8, Y8, Y12
+	VORPS   Y9, Y4, Y4
 	VMAXPS  Y5, Y0, Y0
-	VMOVUPS 32(CX)(DX*4), Y5
-	VCMPPS  $0x03, Y5, Y5, Y6
-	VORPS   Y6, Y4, Y4
-	VMAXPS  Y5, Y1, Y1
-	VMOVUPS 64(CX)(DX*4), Y5
-	VCMPPS  $0x03, Y5, Y5, Y6
-	VORPS   Y6, Y4, Y4
-	VMAXPS  Y5, Y2, Y2
-	VMOVUPS 96(CX)(DX*4), Y5
-	VCMPPS  $0x03, Y5, Y5, Y6
-	VORPS   Y6, Y4, Y4
-	VMAXPS  Y5, Y3, Y3
-	ADDQ    $0x20, DX
+	VORPS   Y10, Y4, Y4
+	VMAXPS  Y6, Y1, Y1
+	VORPS   Y11, Y4, Y4
+	VMAXPS  Y7, Y2, Y2
+	VORPS   Y12, Y4, Y4
+	VMAXPS  Y8, Y3, Y3
+	ADDQ    $0x20, AX
 
 check32:
-	CMPQ DX, BX
+	CMPQ AX, BX
 	JLE  loop32
-	MOVQ AX, BX
+	MOVQ CX, BX
 	SUBQ $0x08, BX
 	JMP  check8
 
 loop8:
-	VMOVUPS (CX)(DX*4), Y5
+	VMOVUPS (DX)(AX*4), Y5
 	VCMPPS  $0x03, Y5, Y5, Y6
 	VORPS   Y6, Y4, Y4
 	VMAXPS  Y5, Y0, Y0
-	ADDQ    $0x08, DX
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       DX, BX
+	CMPQ       AX, BX
 	JLE        loop8
-	SUBQ       DX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), BX
 	MOVQ       $0x00000008, SI
-	SUBQ       AX, SI
+	SUBQ       CX, SI
 	VMOVUPS    (BX)(SI*4), Y5
-	VMASKMOVPS (CX)(DX*4), Y5, Y6
+	VMASKMOVPS (DX)(AX*4), Y5, Y6
 	VCMPPS     $0x03, Y6, Y6, Y7
 	VORPS      Y7, Y4, Y4
-	VBLENDVPS  Y5, Y6, Y0, Y5
-	VMAXPS     Y5, Y0, Y0
+	VBLENDVPS  Y5, Y6, Y0, Y6
+	VMAXPS     Y6, Y0, Y0
 
 done:
-	VMAXPS       Y1, Y0, Y0
-	VMAXPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y4, X5
+	VORPS        X5, X4, X4
+	VMOVHLPS     X4, X4, X5
+	VORPS        X5, X4, X4
+	VMOVSHDUP    X4, X5
+	VORPS        X5, X4, X4
 	VMAXPS       Y2, Y0, Y0
+	VMAXPS       Y3, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VMAXPS       X1, X0, X0
 	VMOVHLPS     X0, X0, X1
 	VMAXPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VMAXPS       X1, X0, X0
-	VEXTRACTF128 $0x01, Y4, X1
-	VORPS        X1, X4, X4
-	VMOVHLPS     X4, X4, X1
-	VORPS        X1, X4, X4
-	VMOVSHDUP    X4, X1
-	VORPS        X1, X4, X4
 	VORPS        X4, X0, X0
 	MOVSS        X0, ret+24(FP)
 	VZEROUPPER
@@ -3931,77 +4589,77 @@ TEXT ·minimumAVX2(SB), NOSPLIT, $0-28
 	VMOVUPS word7f800000<>+0(SB), Y2
 	VMOVUPS word7f800000<>+0(SB), Y3
 	VXORPS  Y4, Y4, Y4
-	MOVQ    x_len+8(FP), AX
-	MOVQ    x_base+0(FP), CX
-	XORQ    DX, DX
-	MOVQ    AX, BX
+	MOVQ    x_len+8(FP), CX
+	MOVQ    x_base+0(FP), DX
+	XORQ    AX, AX
+	MOVQ    CX, BX
 	SUBQ    $0x20, BX
 	JMP     check32
 
 loop32:
-	VMOVUPS (CX)(DX*4), Y5
-	VCMPPS  $0x03, Y5, Y5, Y6
-	VORPS   Y6, Y4, Y4
+	VMOVUPS (DX)(AX*4), Y5
+	VMOVUPS 32(DX)(AX*4), Y6
+	VMOVUPS 64(DX)(AX*4), Y7
+	VMOVUPS 96(DX)(AX*4), Y8
+	VCMPPS  $0x03, Y5, Y5, Y9
+	VCMPPS  $0x03, Y6, Y6, Y10
+	VCMPPS  $0x03, Y7, Y7, Y11
+	VCMPPS  $0x03, Y8, Y8, Y12
+	VORPS   Y9, Y4, Y4
 	VMINPS  Y5, Y0, Y0
-	VMOVUPS 32(CX)(DX*4), Y5
-	VCMPPS  $0x03, Y5, Y5, Y6
-	VORPS   Y6, Y4, Y4
-	VMINPS  Y5, Y1, Y1
-	VMOVUPS 64(CX)(DX*4), Y5
-	VCMPPS  $0x03, Y5, Y5, Y6
-	VORPS   Y6, Y4, Y4
-	VMINPS  Y5, Y2, Y2
-	VMOVUPS 96(CX)(DX*4), Y5
-	VCMPPS  $0x03, Y5, Y5, Y6
-	VORPS   Y6, Y4, Y4
-	VMINPS  Y5, Y3, Y3
-	ADDQ    $0x20, DX
+	VORPS   Y10, Y4, Y4
+	VMINPS  Y6, Y1, Y1
+	VORPS   Y11, Y4, Y4
+	VMINPS  Y7, Y2, Y2
+	VORPS   Y12, Y4, Y4
+	VMINPS  Y8, Y3, Y3
+	ADDQ    $0x20, AX
 
 check32:
-	CMPQ DX, BX
+	CMPQ AX, BX
 	JLE  loop32
-	MOVQ AX, BX
+	MOVQ CX, BX
 	SUBQ $0x08, BX
 	JMP  check8
 
 loop8:
-	VMOVUPS (CX)(DX*4), Y5
+	VMOVUPS (DX)(AX*4), Y5
 	VCMPPS  $0x03, Y5, Y5, Y6
 	VORPS   Y6, Y4, Y4
 	VMINPS  Y5, Y0, Y0
-	ADDQ    $0x08, DX
+	ADDQ    $0x08, AX
 
 check8:
-	CMPQ       DX, BX
+	CMPQ       AX, BX
 	JLE        loop8
-	SUBQ       DX, AX
+	SUBQ       AX, CX
 	JZ         done
 	LEAQ       tailMask<>+0(SB), BX
 	MOVQ       $0x00000008, SI
-	SUBQ       AX, SI
+	SUBQ       CX, SI
 	VMOVUPS    (BX)(SI*4), Y5
-	VMASKMOVPS (CX)(DX*4), Y5, Y6
+	VMASKMOVPS (DX)(AX*4), Y5, Y6
 	VCMPPS     $0x03, Y6, Y6, Y7
 	VORPS      Y7, Y4, Y4
-	VBLENDVPS  Y5, Y6, Y0, Y5
-	VMINPS     Y5, Y0, Y0
+	VBLENDVPS  Y5, Y6, Y0, Y6
+	VMINPS     Y6, Y0, Y0
 
 done:
-	VMINPS       Y1, Y0, Y0
-	VMINPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y4, X5
+	VORPS        X5, X4, X4
+	VMOVHLPS     X4, X4, X5
+	VORPS        X5, X4, X4
+	VMOVSHDUP    X4, X5
+	VORPS        X5, X4, X4
 	VMINPS       Y2, Y0, Y0
+	VMINPS       Y3, Y1, Y1
+	VMINPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VMINPS       X1, X0, X0
 	VMOVHLPS     X0, X0, X1
 	VMINPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VMINPS       X1, X0, X0
-	VEXTRACTF128 $0x01, Y4, X1
-	VORPS        X1, X4, X4
-	VMOVHLPS     X4, X4, X1
-	VORPS        X1, X4, X4
-	VMOVSHDUP    X4, X1
-	VORPS        X1, X4, X4
 	VORPS        X4, X0, X0
 	MOVSS        X0, ret+24(FP)
 	VZEROUPPER
@@ -4071,89 +4729,89 @@ TEXT ·transpose8x8AVX2(SB), NOSPLIT, $0-64
 // Requires: AVX, FMA3
 TEXT ·adamWAVX2(SB), NOSPLIT, $0-132
 	MOVQ param_len+8(FP), CX
-	XORQ AX, AX
 	MOVQ param_base+0(FP), DX
-	MOVQ grad_base+24(FP), BX
-	MOVQ m_base+48(FP), SI
-	MOVQ v_base+72(FP), DI
+	MOVQ m_base+48(FP), BX
+	MOVQ v_base+72(FP), SI
+	MOVQ grad_base+24(FP), DI
+	XORQ AX, AX
 	MOVQ CX, R8
 	SUBQ $0x08, R8
-	JMP  check
+	JMP  check8
 
-loop:
-	VMOVUPS      (BX)(AX*4), Y0
-	VBROADCASTSS gradientScale+128(FP), Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      (SI)(AX*4), Y1
-	VBROADCASTSS beta1+100(FP), Y2
-	VBROADCASTSS keep1+104(FP), Y3
-	VMULPS       Y3, Y0, Y3
-	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y2, Y1, Y3
-	VMOVUPS      Y3, (SI)(AX*4)
+loop8:
+	VMOVUPS      (DX)(AX*4), Y0
 	VMOVUPS      (DI)(AX*4), Y1
+	VMOVUPS      (BX)(AX*4), Y2
+	VMOVUPS      (SI)(AX*4), Y3
+	VBROADCASTSS gradientScale+128(FP), Y4
+	VMULPS       Y4, Y1, Y1
+	VBROADCASTSS beta1+100(FP), Y4
+	VBROADCASTSS keep1+104(FP), Y5
+	VMULPS       Y5, Y1, Y5
+	VMOVAPS      Y5, Y5
+	VFMADD231PS  Y4, Y2, Y5
 	VBROADCASTSS beta2+108(FP), Y2
-	VMULPS       Y0, Y0, Y0
+	VMULPS       Y1, Y1, Y1
 	VBROADCASTSS keep2+112(FP), Y4
-	VMULPS       Y4, Y0, Y0
-	VMOVAPS      Y0, Y0
-	VFMADD231PS  Y2, Y1, Y0
-	VMOVUPS      Y0, (DI)(AX*4)
-	VSQRTPS      Y0, Y0
-	VBROADCASTSS rootBias2+120(FP), Y1
-	VBROADCASTSS epsilon+124(FP), Y2
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y1, Y0, Y2
-	VBROADCASTSS stepSize+116(FP), Y0
-	VMULPS       Y0, Y3, Y0
-	VDIVPS       Y2, Y0, Y0
-	VMOVUPS      (DX)(AX*4), Y1
-	VBROADCASTSS decay+96(FP), Y2
-	VMULPS       Y2, Y1, Y1
-	VSUBPS       Y0, Y1, Y0
+	VMULPS       Y4, Y1, Y1
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y2, Y3, Y1
+	VSQRTPS      Y1, Y2
+	VBROADCASTSS rootBias2+120(FP), Y3
+	VBROADCASTSS epsilon+124(FP), Y4
+	VMOVAPS      Y4, Y4
+	VFMADD231PS  Y3, Y2, Y4
+	VBROADCASTSS stepSize+116(FP), Y2
+	VMULPS       Y2, Y5, Y2
+	VDIVPS       Y4, Y2, Y2
+	VBROADCASTSS decay+96(FP), Y3
+	VMULPS       Y3, Y0, Y0
+	VSUBPS       Y2, Y0, Y0
 	VMOVUPS      Y0, (DX)(AX*4)
+	VMOVUPS      Y5, (BX)(AX*4)
+	VMOVUPS      Y1, (SI)(AX*4)
 	ADDQ         $0x08, AX
 
-check:
+check8:
 	CMPQ         AX, R8
-	JLE          loop
+	JLE          loop8
 	SUBQ         AX, CX
 	JZ           done
 	LEAQ         tailMask<>+0(SB), R8
 	MOVQ         $0x00000008, R9
 	SUBQ         CX, R9
 	VMOVUPS      (R8)(R9*4), Y0
-	VMASKMOVPS   (BX)(AX*4), Y0, Y1
-	VBROADCASTSS gradientScale+128(FP), Y2
-	VMULPS       Y2, Y1, Y1
-	VMASKMOVPS   (SI)(AX*4), Y0, Y2
-	VBROADCASTSS beta1+100(FP), Y3
-	VBROADCASTSS keep1+104(FP), Y4
-	VMULPS       Y4, Y1, Y4
-	VMOVAPS      Y4, Y4
-	VFMADD231PS  Y3, Y2, Y4
-	VMASKMOVPS   Y4, Y0, (SI)(AX*4)
+	VMASKMOVPS   (DX)(AX*4), Y0, Y1
 	VMASKMOVPS   (DI)(AX*4), Y0, Y2
+	VMASKMOVPS   (BX)(AX*4), Y0, Y3
+	VMASKMOVPS   (SI)(AX*4), Y0, Y4
+	VBROADCASTSS gradientScale+128(FP), Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS beta1+100(FP), Y5
+	VBROADCASTSS keep1+104(FP), Y6
+	VMULPS       Y6, Y2, Y6
+	VMOVAPS      Y6, Y6
+	VFMADD231PS  Y5, Y3, Y6
 	VBROADCASTSS beta2+108(FP), Y3
-	VMULPS       Y1, Y1, Y1
+	VMULPS       Y2, Y2, Y2
 	VBROADCASTSS keep2+112(FP), Y5
-	VMULPS       Y5, Y1, Y1
-	VMOVAPS      Y1, Y1
-	VFMADD231PS  Y3, Y2, Y1
-	VMASKMOVPS   Y1, Y0, (DI)(AX*4)
-	VSQRTPS      Y1, Y1
-	VBROADCASTSS rootBias2+120(FP), Y2
-	VBROADCASTSS epsilon+124(FP), Y3
-	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y2, Y1, Y3
-	VBROADCASTSS stepSize+116(FP), Y1
-	VMULPS       Y1, Y4, Y1
-	VDIVPS       Y3, Y1, Y1
-	VMASKMOVPS   (DX)(AX*4), Y0, Y2
-	VBROADCASTSS decay+96(FP), Y3
-	VMULPS       Y3, Y2, Y2
-	VSUBPS       Y1, Y2, Y1
+	VMULPS       Y5, Y2, Y2
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y3, Y4, Y2
+	VSQRTPS      Y2, Y3
+	VBROADCASTSS rootBias2+120(FP), Y4
+	VBROADCASTSS epsilon+124(FP), Y5
+	VMOVAPS      Y5, Y5
+	VFMADD231PS  Y4, Y3, Y5
+	VBROADCASTSS stepSize+116(FP), Y3
+	VMULPS       Y3, Y6, Y3
+	VDIVPS       Y5, Y3, Y3
+	VBROADCASTSS decay+96(FP), Y4
+	VMULPS       Y4, Y1, Y1
+	VSUBPS       Y3, Y1, Y1
 	VMASKMOVPS   Y1, Y0, (DX)(AX*4)
+	VMASKMOVPS   Y6, Y0, (BX)(AX*4)
+	VMASKMOVPS   Y2, Y0, (SI)(AX*4)
 
 done:
 	VZEROUPPER

@@ -1,8 +1,6 @@
 package main
 
-import (
-	. "github.com/mmcloughlin/avo/build"
-)
+import "strings"
 
 func elementwiseFunctions() {
 	unaryFunctions()
@@ -10,28 +8,35 @@ func elementwiseFunctions() {
 	ternaryFunctions()
 }
 
+// narrow and wide are how many registers loops use: long chains of dependent instructions gain by working on several.
+const (
+	narrow = 1
+	wide   = 2
+)
+
 func unaryFunctions() {
 	for _, f := range []struct {
-		name string
-		body func(x vec) vec
+		name  string
+		width int
+		body  func(x vec) vec
 	}{
-		{"neg", negate},
-		{"abs", func(x vec) vec { return and(x, word(0x7fffffff)) }},
-		{"sqrt", sqrt},
-		{"rsqrt", func(x vec) vec { return div(load(number(1)), sqrt(x)) }},
-		{"exp", exp},
-		{"log", log},
-		{"erf", erf},
-		{"tanh", tanh},
-		{"sigmoid", sigmoid},
-		{"relu", func(x vec) vec { return maxOrSecond(zeros(), x) }},
-		{"gelu", gelu},
-		{"geluTanh", geluTanh},
-		{"quickGelu", func(x vec) vec { return div(x, logistic(mul(x, number(1.702)))) }},
-		{"silu", func(x vec) vec { return div(x, logistic(x)) }},
+		{"neg", narrow, negate},
+		{"abs", narrow, func(x vec) vec { return and(x, word(allButSign)) }},
+		{"sqrt", narrow, sqrt},
+		{"rsqrt", narrow, func(x vec) vec { return div(fill(x, number(1)), sqrt(x)) }},
+		{"exp", wide, exp},
+		{"log", wide, log},
+		{"erf", narrow, erf},
+		{"tanh", wide, tanh},
+		{"sigmoid", wide, sigmoid},
+		{"relu", narrow, func(x vec) vec { return maxOrSecond(zeros(len(x)), x) }},
+		{"gelu", narrow, gelu},
+		{"geluTanh", wide, geluTanh},
+		{"quickGelu", wide, func(x vec) vec { return div(x, logistic(mul(x, number(1.702)))) }},
+		{"silu", wide, func(x vec) vec { return div(x, logistic(x)) }},
 	} {
 		function(f.name+"AVX2", "func(dst, x []float32)", func() {
-			loop{dst: "dst", sources: []string{"x"}}.run(func(_ int, in []vec, _ *vec) vec { return f.body(in[0]) })
+			loop{dst: []string{"dst"}, sources: []string{"x"}, width: f.width}.run(one(func(in []vec) vec { return f.body(in[0]) }))
 		})
 	}
 }
@@ -52,52 +57,41 @@ func binaryFunctions() {
 		{"min", func(x, y vec) vec { return keepNaN(minOrSecond(x, y), x) }},
 	} {
 		function(f.name+"AVX2", "func(dst, x, y []float32)", func() {
-			loop{dst: "dst", sources: []string{"x", "y"}}.run(func(_ int, in []vec, _ *vec) vec { return f.body(in[0], in[1]) })
+			loop{dst: []string{"dst"}, sources: []string{"x", "y"}}.run(one(func(in []vec) vec { return f.body(in[0], in[1]) }))
 		})
 		function(f.name+"ScalarAVX2", "func(dst, x []float32, s float32)", func() {
-			s := broadcast("s")
-			loop{dst: "dst", sources: []string{"x"}}.run(func(_ int, in []vec, _ *vec) vec { return f.body(in[0], s) })
+			s := vec{broadcast("s")}
+			loop{dst: []string{"dst"}, sources: []string{"x"}}.run(one(func(in []vec) vec { return f.body(in[0], s) }))
 		})
-		function("scalar"+title(f.name)+"AVX2", "func(dst []float32, s float32, x []float32)", func() {
-			s := broadcast("s")
-			loop{dst: "dst", sources: []string{"x"}}.run(func(_ int, in []vec, _ *vec) vec { return f.body(s, in[0]) })
+		function("scalar"+strings.ToUpper(f.name[:1])+f.name[1:]+"AVX2", "func(dst []float32, s float32, x []float32)", func() {
+			s := vec{broadcast("s")}
+			loop{dst: []string{"dst"}, sources: []string{"x"}}.run(one(func(in []vec) vec { return f.body(s, in[0]) }))
 		})
 	}
 }
 
-func title(s string) string { return string(s[0]-'a'+'A') + s[1:] }
-
 func ternaryFunctions() {
 	function("mulAddAVX2", "func(dst, x, y, z []float32)", func() {
-		loop{dst: "dst", sources: []string{"x", "y", "z"}}.run(func(_ int, in []vec, _ *vec) vec {
-			VFMADD231PS(in[1], in[0], in[2])
-			return in[2]
-		})
+		loop{dst: []string{"dst"}, sources: []string{"x", "y", "z"}}.run(one(func(in []vec) vec { return fma(in[0], in[1], in[2]) }))
 	})
 	function("axpyAVX2", "func(dst []float32, a float32, x []float32)", func() {
 		a := broadcast("a")
-		loop{dst: "dst", sources: []string{"dst", "x"}}.run(func(_ int, in []vec, _ *vec) vec {
-			VFMADD231PS(a, in[1], in[0])
-			return in[0]
-		})
+		loop{dst: []string{"dst"}, sources: []string{"dst", "x"}}.run(one(func(in []vec) vec { return fma(in[1], a, in[0]) }))
 	})
 	function("affineAVX2", "func(dst, x []float32, scale, shift float32)", func() {
 		scale, shift := broadcast("scale"), broadcast("shift")
-		loop{dst: "dst", sources: []string{"x"}}.run(func(_ int, in []vec, _ *vec) vec {
-			VFMADD213PS(shift, scale, in[0])
-			return in[0]
-		})
+		loop{dst: []string{"dst"}, sources: []string{"x"}}.run(one(func(in []vec) vec { return fma(in[0], scale, shift) }))
 	})
 	function("normalizeAVX2", "func(dst, x, gamma, beta []float32, mean, rstd float32)", func() {
 		mean, rstd := broadcast("mean"), broadcast("rstd")
-		loop{dst: "dst", sources: []string{"x", "gamma", "beta"}}.run(func(_ int, in []vec, _ *vec) vec {
+		loop{dst: []string{"dst"}, sources: []string{"x", "gamma", "beta"}}.run(one(func(in []vec) vec {
 			return fma(mul(sub(in[0], mean), rstd), in[1], in[2])
-		})
+		}))
 	})
 	function("addSquaresAVX2", "func(dst, x, mean []float32)", func() {
-		loop{dst: "dst", sources: []string{"dst", "x", "mean"}}.run(func(_ int, in []vec, _ *vec) vec {
+		loop{dst: []string{"dst"}, sources: []string{"dst", "x", "mean"}}.run(one(func(in []vec) vec {
 			d := sub(in[1], in[2])
 			return fma(d, d, in[0])
-		})
+		}))
 	})
 }

@@ -3,16 +3,17 @@ package main
 import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
 )
 
 // halves emits the conversions of 16-bit floats, eight at a time; dst's length is a multiple of eight.
 func halves() {
 	for _, f := range []struct {
 		name  string
-		widen func(m Mem, r vec)
+		widen func(m Mem, r VecVirtual)
 	}{
-		{"bfloat16To32AVX2", func(m Mem, r vec) { VPMOVZXWD(m, r); VPSLLD(Imm(16), r, r) }},
-		{"float16To32AVX2", func(m Mem, r vec) { VCVTPH2PS(m, r) }},
+		{"bfloat16To32AVX2", func(m Mem, r VecVirtual) { VPMOVZXWD(m, r); VPSLLD(Imm(16), r, r) }},
+		{"float16To32AVX2", func(m Mem, r VecVirtual) { VCVTPH2PS(m, r) }},
 	} {
 		function(f.name, "func(dst []float32, src []uint16)", func() {
 			dst, src := Load(Param("dst").Base(), GP64()), Load(Param("src").Base(), GP64())

@@ -12,7 +12,7 @@ import (
 var tailMask Mem
 
 // maskOf loads the mask of the first n lanes.
-func maskOf(n Register) vec {
+func maskOf(n Register) VecVirtual {
 	if tailMask.Symbol.Name == "" {
 		tailMask = GLOBL("tailMask", RODATA|NOPTR)
 		for i := range 16 {
@@ -26,85 +26,89 @@ func maskOf(n Register) vec {
 	return load(Mem{Base: table, Index: back, Scale: 4})
 }
 
-// A loop visits slices of one length, eight elements at a time, then the rest under a mask.
+// A loop visits slices of one length: width registers of eight elements at a time, then one, then the rest under a mask.
 type loop struct {
-	dst     string // "" where nothing is stored
+	dst     []string // what is stored
 	sources []string
-	unroll  int // steps of the main loop with registers of their own in reductions; 1 if 0
+	width   int
 }
 
-// run emits the loop. body takes the step's number, the sources' elements, and in the rest the mask of those that are there
-// (else nil), and gives what is stored.
-func (l loop) run(body func(step int, in []vec, mask *vec) vec) {
-	length := l.dst
-	if length == "" {
-		length = l.sources[0]
-	}
-	n := Load(Param(length).Len(), GP64())
-	base := map[string]Register{}
-	for _, s := range append([]string{l.dst}, l.sources...) {
-		if _, ok := base[s]; !ok && s != "" {
-			base[s] = Load(Param(s).Base(), GP64())
+// A body computes what is stored from the sources' elements; mask is that of the elements that are there in the rest, else nil.
+type body func(in []vec, mask *VecVirtual) []vec
+
+// one is the body of one result.
+func one(f func(in []vec) vec) body {
+	return func(in []vec, _ *VecVirtual) []vec { return []vec{f(in)} }
+}
+
+// frame is where a loop's slices are.
+type frame struct {
+	loop
+	i, n Register // the element, and how many there are
+	base map[string]Register
+}
+
+func (l loop) run(f body) {
+	r := frame{loop: l, i: GP64(), base: map[string]Register{}}
+	names := append(append([]string{}, l.dst...), l.sources...)
+	r.n = Load(Param(names[0]).Len(), GP64())
+	for _, s := range names {
+		if _, ok := r.base[s]; !ok {
+			r.base[s] = Load(Param(s).Base(), GP64())
 		}
 	}
-	i := GP64()
-	XORQ(i, i)
-	at := func(s string, step int) Mem { return Mem{Base: base[s], Index: i, Scale: 4, Disp: 32 * step} }
-	for _, unroll := range l.steps() {
-		l.whole(unroll, i, n, at, body)
+	XORQ(r.i, r.i)
+	if l.width > 1 {
+		r.whole(l.width, f)
 	}
-	l.rest(i, n, at, body)
+	r.whole(1, f)
+	r.rest(f)
 }
 
-func (l loop) steps() []int {
-	if l.unroll > 1 {
-		return []int{l.unroll, 1}
-	}
-	return []int{1}
+func (r frame) at(name string, i int) Mem {
+	return Mem{Base: r.base[name], Index: r.i, Scale: 4, Disp: 32 * i}
 }
 
-// whole emits the loop over unroll·8 elements.
-func (l loop) whole(unroll int, i, n Register, at func(string, int) Mem, body func(int, []vec, *vec) vec) {
-	name := func(s string) string { return fmt.Sprintf("%s%d", s, 8*unroll) }
+// whole emits the loop over width·8 elements.
+func (r frame) whole(width int, f body) {
+	name := func(s string) string { return fmt.Sprintf("%s%d", s, 8*width) }
 	last := GP64()
-	MOVQ(n, last)
-	SUBQ(Imm(uint64(8*unroll)), last)
+	MOVQ(r.n, last)
+	SUBQ(Imm(uint64(8*width)), last)
 	JMP(LabelRef(name("check")))
 	Label(name("loop"))
-	for step := range unroll {
-		in := make([]vec, len(l.sources))
-		for k, s := range l.sources {
-			in[k] = load(at(s, step))
-		}
-		out := body(step, in, nil)
-		if l.dst != "" {
-			VMOVUPS(out, at(l.dst, step))
+	in := make([]vec, len(r.sources))
+	for k, s := range r.sources {
+		in[k] = each(make(vec, width), func(i int, v VecVirtual) { VMOVUPS(r.at(s, i), v) })
+	}
+	for k, out := range f(in, nil) {
+		for i, v := range out {
+			VMOVUPS(v, r.at(r.dst[k], i))
 		}
 	}
-	ADDQ(Imm(uint64(8*unroll)), i)
+	ADDQ(Imm(uint64(8*width)), r.i)
 	Label(name("check"))
-	CMPQ(i, last)
+	CMPQ(r.i, last)
 	JLE(LabelRef(name("loop")))
 }
 
-func (l loop) rest(i, n Register, at func(string, int) Mem, body func(int, []vec, *vec) vec) {
-	SUBQ(i, n)
+func (r frame) rest(f body) {
+	SUBQ(r.i, r.n)
 	JZ(LabelRef("done"))
-	mask := maskOf(n)
-	in := make([]vec, len(l.sources))
-	for k, s := range l.sources {
-		in[k] = YMM()
-		VMASKMOVPS(at(s, 0), mask, in[k])
+	mask := maskOf(r.n)
+	in := make([]vec, len(r.sources))
+	for k, s := range r.sources {
+		in[k] = vec{YMM()}
+		VMASKMOVPS(r.at(s, 0), mask, in[k][0])
 	}
-	out := body(0, in, &mask)
-	if l.dst != "" {
-		VMASKMOVPS(out, mask, at(l.dst, 0))
+	for k, out := range f(in, &mask) {
+		VMASKMOVPS(out[0], mask, r.at(r.dst[k], 0))
 	}
 	Label("done")
 }
 
 // broadcast is a float32 parameter in all lanes.
-func broadcast(name string) vec {
+func broadcast(name string) VecVirtual {
 	r := YMM()
 	p, err := Param(name).Resolve()
 	if err != nil {

@@ -1,41 +1,34 @@
 package main
 
-import (
-	. "github.com/mmcloughlin/avo/build"
-	. "github.com/mmcloughlin/avo/operand"
-)
-
 const (
 	log2e  = 1.44269504088896341
 	ln2Hi  = 0.693359375 // exact in float32 times any exponent
 	ln2Lo  = -2.12194440e-4
 	sqrt12 = 0.707106781186547524
+
+	allButSign = 1<<31 - 1
+	infinity   = 0x7f800000
+	notANumber = 0x7fc00000
 )
 
 // exp is exp(x): x = n·ln 2 + r, a polynomial in r, times 2ⁿ in two steps so that denormal results and n = 128 come out
 // right. Below −104 it is 0, above 88.73 +Inf; NaN stays.
 func exp(x vec) vec {
-	x = minOrSecond(load(number(89)), x)
-	x = maxOrSecond(load(number(-104)), x)
+	x = minOrSecond(fill(x, number(89)), x)
+	x = maxOrSecond(fill(x, number(-104)), x)
 	y, n := expReduced(x)
-	whole, half := YMM(), YMM()
-	VCVTPS2DQ(n, whole)
-	VPSRAD(Imm(1), whole, half)
-	VPSUBD(half, whole, whole)
-	return mul(mul(y, powerOfTwo(half)), powerOfTwo(whole))
+	whole := toInt(n)
+	half := halve(whole)
+	y = mul(y, powerOfTwo(half))
+	return mul(y, powerOfTwo(subInts(whole, half)))
 }
 
 // expFlushed is exp(x) for use inside sums and quotients: results below 5e-38 are 0, and 2ⁿ⁻¹ is added to the exponent.
 func expFlushed(x vec) vec {
-	y, n := expReduced(minOrSecond(load(number(89)), x))
-	exponent := YMM()
-	VCVTPS2DQ(sub(n, number(1)), exponent)
-	VPSLLD(Imm(23), exponent, exponent)
-	VPADDD(exponent, y, y)
-	y = add(y, y)
 	below := compare(lessThan, x, number(-86))
-	VANDNPS(y, below, y)
-	return y
+	y, n := expReduced(minOrSecond(fill(x, number(89)), x))
+	y = addInts(y, shiftLeft(toInt(sub(n, number(1))), 23))
+	return andNot(below, add(y, y))
 }
 
 // expReduced is exp(x − n·ln 2) by the polynomial of Cephes' expf, and n = round(x/ln 2).
@@ -53,10 +46,7 @@ func log(x vec) vec {
 	const smallest = 1.17549435e-38
 	tiny := compare(lessThan, x, number(smallest))
 	scaled := choose(tiny, x, mul(x, number(1<<23)))
-	exponent, e := YMM(), YMM()
-	VPSRLD(Imm(23), scaled, exponent)
-	VPSUBD(word(126), exponent, exponent)
-	VCVTDQ2PS(exponent, e)
+	e := fromInt(subInts(shiftRight(scaled, 23), word(126)))
 	e = sub(e, and(tiny, number(23)))
 	m := or(and(scaled, word(0x007fffff)), number(0.5))
 	small := compare(lessThan, m, number(sqrt12))
@@ -74,55 +64,45 @@ func log(x vec) vec {
 
 // logSpecial replaces what log gives for x that are not positive and finite.
 func logSpecial(x, y vec) vec {
-	zero := zeros()
-	y = choose(compare(lessThan, x, zero), y, word(0x7fc00000))
-	equal := YMM()
-	VCMPPS(Imm(0), zero, x, equal)
-	y = choose(equal, y, word(0xff800000))
-	VCMPPS(Imm(0), word(0x7f800000), x, equal)
-	y = choose(equal, y, x)
-	return choose(compare(unordered, x, x), y, x)
+	y = choose(compare(lessThan, x, number(0)), y, word(notANumber))
+	y = choose(compare(equal, x, number(0)), y, word(signBit|infinity))
+	y = choose(compare(equal, x, word(infinity)), y, x)
+	return keepNaN(y, x)
 }
 
-func zeros() vec {
-	r := YMM()
-	VXORPS(r, r, r)
-	return r
-}
-
-// erf follows N. Juffa's erff: a polynomial in x² below 475/512, 1 − exp of one in |x| above.
+// erf follows N. Juffa's erff: 1 − exp of a polynomial in |x| above 475/512, a polynomial in x² below.
 func erf(x vec) vec {
-	t, s := and(x, word(0x7fffffff)), mul(x, x)
+	t := and(x, word(allButSign))
+	high := polynomial(t, -1.72853470e-5, 3.83197126e-4)
+	high = fma(high, mul(x, x), polynomial(t, -3.88396438e-3, 2.42546219e-2))
+	high = continued(high, t, -1.06777877e-1, -6.34846687e-1, -1.28717512e-1)
+	high = fma(high, t, negate(t))
+	high = sub(fill(x, number(1)), expFlushed(high))
+	high = or(and(high, word(allButSign)), and(x, word(signBit)))
+	s := mul(x, x)
 	low := polynomial(s, -5.96761703e-4, 4.99119423e-3, -2.67681349e-2, 1.12819925e-1, -3.76125336e-1, 1.28379166e-1)
 	low = fma(low, x, x)
-	high := polynomial(t, -1.72853470e-5, 3.83197126e-4)
-	high = fma(high, s, polynomial(t, -3.88396438e-3, 2.42546219e-2))
-	for _, c := range []float64{-1.06777877e-1, -6.34846687e-1, -1.28717512e-1} {
-		VFMADD213PS(number(c), t, high)
-	}
-	high = fma(high, t, negate(t))
-	high = sub(load(number(1)), expFlushed(high))
-	high = or(and(high, word(0x7fffffff)), and(x, word(signBit)))
 	return choose(compare(greaterThan, t, number(475.0/512)), low, high)
 }
 
 func negate(x vec) vec { return xor(x, word(signBit)) }
 
-// tanh is Cephes' tanhf: a polynomial in x² below 0.625, 1 − 2/(exp(2|x|) + 1) above.
+// tanh is Cephes' tanhf: 1 − 2/(exp(2|x|) + 1) above 0.625, a polynomial in x² below.
 func tanh(x vec) vec {
-	t, s := and(x, word(0x7fffffff)), mul(x, x)
+	t := and(x, word(allButSign))
+	high := add(expFlushed(add(t, t)), number(1))
+	high = sub(fill(x, number(1)), div(fill(x, number(2)), high))
+	high = or(high, and(x, word(signBit)))
+	s := mul(x, x)
 	low := polynomial(s, -5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1)
 	low = fma(mul(low, s), x, x)
-	high := add(expFlushed(add(t, t)), number(1))
-	high = sub(load(number(1)), div(load(number(2)), high))
-	high = or(high, and(x, word(signBit)))
 	return choose(compare(greaterThan, t, number(0.625)), low, high)
 }
 
 // logistic is 1 + exp(−x), what sigmoid and its relatives divide by.
 func logistic(x vec) vec { return add(expFlushed(negate(x)), number(1)) }
 
-func sigmoid(x vec) vec { return div(load(number(1)), logistic(x)) }
+func sigmoid(x vec) vec { return div(fill(x, number(1)), logistic(x)) }
 
 func gelu(x vec) vec {
 	return mul(mul(x, number(0.5)), add(erf(mul(x, number(sqrt12))), number(1)))

@@ -3,90 +3,99 @@ package main
 import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
 )
 
 // sums is how many registers a sum runs in: enough to hide the latency of an addition.
 const sums = 4
 
 func reductions() {
-	reduction("sumAVX2", "func(x []float32) float32", []string{"x"}, func(acc vec, in []vec) { VADDPS(in[0], acc, acc) })
-	reduction("dotAVX2", "func(x, y []float32) float32", []string{"x", "y"}, func(acc vec, in []vec) { VFMADD231PS(in[0], in[1], acc) })
+	function("sumAVX2", "func(x []float32) float32", func() {
+		sumLoop([]string{"x"}, func(acc vec, in []vec, _ *VecVirtual) { addTo(acc, in[0]) })
+	})
+	function("dotAVX2", "func(x, y []float32) float32", func() {
+		sumLoop([]string{"x", "y"}, func(acc vec, in []vec, _ *VecVirtual) { accumulate(acc, in[0], in[1]) })
+	})
 	function("sumSquaresAVX2", "func(x []float32, mean float32) float32", func() {
 		mean := broadcast("mean")
-		sumLoop([]string{"x"}, func(acc vec, in []vec, mask *vec) {
-			d := sub(in[0], mean)
-			if mask != nil {
-				d = and(d, *mask)
-			}
-			VFMADD231PS(d, d, acc)
+		sumLoop([]string{"x"}, func(acc vec, in []vec, mask *VecVirtual) {
+			d := masked(sub(in[0], mean), mask)
+			accumulate(acc, d, d)
 		})
 	})
 	function("expSubAVX2", "func(dst, x []float32, s float32) float32", func() {
-		s, acc := broadcast("s"), zeros()
-		loop{dst: "dst", sources: []string{"x"}}.run(func(_ int, in []vec, mask *vec) vec {
-			y := expFlushed(sub(in[0], s))
-			if mask != nil {
-				y = and(y, *mask)
-			}
-			VADDPS(y, acc, acc)
-			return y
+		s, acc := broadcast("s"), zeros(wide)
+		loop{dst: []string{"dst"}, sources: []string{"x"}, width: wide}.run(func(in []vec, mask *VecVirtual) []vec {
+			y := masked(expFlushed(sub(in[0], s)), mask)
+			addTo(acc, y)
+			return []vec{y}
 		})
-		storeResult(foldSum(acc))
+		returnFolded(acc, func(a, b, c Op) { VADDPS(a, b, c) })
 	})
-	extremum("maximumAVX2", 0xff800000, func(a, b, c Op) { VMAXPS(a, b, c) })
-	extremum("minimumAVX2", 0x7f800000, func(a, b, c Op) { VMINPS(a, b, c) })
+	extremum("maximumAVX2", signBit|infinity, func(a, b, c Op) { VMAXPS(a, b, c) })
+	extremum("minimumAVX2", infinity, func(a, b, c Op) { VMINPS(a, b, c) })
 }
 
-// storeResult returns the lowest lane.
-func storeResult(x vec) {
-	Store(x.AsX(), ReturnIndex(0))
+// addTo adds x to as many registers of acc.
+func addTo(acc, x vec) {
+	for i := range x {
+		VADDPS(x[i], acc[i], acc[i])
+	}
 }
 
-func reduction(name, signature string, sources []string, step func(acc vec, in []vec)) {
-	function(name, signature, func() {
-		sumLoop(sources, func(acc vec, in []vec, _ *vec) { step(acc, in) })
-	})
+// masked is x, 0 in the lanes that are not there.
+func masked(x vec, mask *VecVirtual) vec {
+	if mask == nil {
+		return x
+	}
+	return and(x, *mask)
+}
+
+// returnFolded returns all lanes of x combined by f.
+func returnFolded(x vec, f func(a, b, c Op)) {
+	foldRegisters(x, f)
+	fold(x[0], f)
+	Store(x[0].AsX(), ReturnIndex(0))
+}
+
+// foldRegisters combines the registers of x, a power of two of them, in the first.
+func foldRegisters(x vec, f func(a, b, c Op)) {
+	for n := len(x) / 2; n > 0; n /= 2 {
+		for i := range n {
+			f(x[i+n], x[i], x[i])
+		}
+	}
 }
 
 // sumLoop sums in four registers and returns their sum.
-func sumLoop(sources []string, step func(acc vec, in []vec, mask *vec)) {
-	var acc [sums]vec
-	for i := range acc {
-		acc[i] = zeros()
-	}
-	loop{sources: sources, unroll: sums}.run(func(i int, in []vec, mask *vec) vec {
-		step(acc[i], in, mask)
+func sumLoop(sources []string, step func(acc vec, in []vec, mask *VecVirtual)) {
+	acc := zeros(sums)
+	loop{sources: sources, width: sums}.run(func(in []vec, mask *VecVirtual) []vec {
+		step(acc, in, mask)
 		return nil
 	})
-	VADDPS(acc[1], acc[0], acc[0])
-	VADDPS(acc[3], acc[2], acc[2])
-	VADDPS(acc[2], acc[0], acc[0])
-	storeResult(foldSum(acc[0]))
+	returnFolded(acc, func(a, b, c Op) { VADDPS(a, b, c) })
 }
 
 // extremum emits the largest or smallest element: what is NaN is remembered apart, and added at the end.
 func extremum(name string, none uint32, f func(a, b, c Op)) {
 	function(name, "func(x []float32) float32", func() {
-		var acc [sums]vec
-		for i := range acc {
-			acc[i] = load(word(none))
-		}
-		nan := zeros()
-		loop{sources: []string{"x"}, unroll: sums}.run(func(i int, in []vec, mask *vec) vec {
+		acc, nan := fill(make(vec, sums), word(none)), zeros(1)
+		loop{sources: []string{"x"}, width: sums}.run(func(in []vec, mask *VecVirtual) []vec {
 			x := in[0]
-			VORPS(compare(unordered, x, x), nan, nan)
-			if mask != nil {
-				x = choose(*mask, acc[0], x)
+			for i, isNaN := range compare(unordered, x, x) {
+				VORPS(isNaN, nan[0], nan[0])
+				if mask != nil {
+					VBLENDVPS(*mask, x[i], acc[i], x[i])
+				}
+				f(x[i], acc[i], acc[i])
 			}
-			f(x, acc[i], acc[i])
 			return nil
 		})
-		f(acc[1], acc[0], acc[0])
-		f(acc[3], acc[2], acc[2])
-		f(acc[2], acc[0], acc[0])
-		folded := fold(acc[0], f)
-		seen := fold(nan, func(a, b, c Op) { VORPS(a, b, c) })
-		VORPS(seen.AsX(), folded.AsX(), folded.AsX())
-		storeResult(folded)
+		fold(nan[0], func(a, b, c Op) { VORPS(a, b, c) })
+		foldRegisters(acc, f)
+		fold(acc[0], f)
+		VORPS(nan[0].AsX(), acc[0].AsX(), acc[0].AsX())
+		Store(acc[0].AsX(), ReturnIndex(0))
 	})
 }

@@ -10,7 +10,7 @@ import (
 func transpose() {
 	function("transpose8x8AVX2", "func(dst []float32, dstStride int, src []float32, srcStride int)", func() {
 		src := rowsOf8("src", "srcStride")
-		var r, s [8]vec
+		var r, s [8]VecVirtual
 		for i := range r {
 			r[i] = load(src(i))
 		}
