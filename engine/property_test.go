@@ -133,3 +133,49 @@ func TestOneValueChangesWhatDependsOnIt(t *testing.T) {
 		}
 	})
 }
+
+// TestFailuresBlockWhatNeedsThem lets elements fail, and compares with what follows from the graph alone.
+func TestFailuresBlockWhatNeedsThem(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		s := drawShape(rt)
+		fails := rapid.SliceOfN(rapid.IntRange(0, 3), len(s), len(s)).Draw(rt, "fails") // 0: it fails
+		g := newGraph(t)
+		made := make([]*specs.Instance, len(s))
+		var failed, blocked []string
+		bad := map[int]bool{}
+		for k, e := range s {
+			var from []*specs.Instance
+			isBlocked := false
+			for _, in := range e.inputs {
+				from = append(from, made[in])
+				isBlocked = isBlocked || bad[in]
+			}
+			name := fmt.Sprintf("s%d", k)
+			switch {
+			case fails[k] == 0:
+				made[k] = g.add(g.stage(name, "fail"), "", fmt.Sprintf("message: \"%d\"", k), in("inputs", from...))
+			case len(from) == 0:
+				made[k] = g.add(g.stage(name, "const"), "", fmt.Sprintf("value: %d", 100+k))
+			default:
+				made[k] = g.add(g.stage(name, "sum"), "", fmt.Sprintf("plus: %d", 100+k), in("inputs", from...))
+			}
+			bad[k] = isBlocked || fails[k] == 0
+			switch {
+			case isBlocked:
+				blocked = append(blocked, name)
+			case fails[k] == 0:
+				failed = append(failed, name)
+			}
+		}
+		_, sum, l := g.run(newStore(t), Options{}, RunOptions{})
+		if got, want := l.names(NodeFailed), strings.Join(failed, " "); got != want {
+			rt.Fatalf("failed: %s, want %s", got, want)
+		}
+		if got, want := l.names(NodeBlocked), strings.Join(blocked, " "); got != want {
+			rt.Fatalf("blocked: %s, want %s", got, want)
+		}
+		if sum.Executed != len(s)-len(failed)-len(blocked) || sum.Unfinished != 0 {
+			rt.Fatalf("summary: %+v of %d", *sum, len(s))
+		}
+	})
+}
