@@ -56,10 +56,10 @@ func (c *compiler) lowerLayerNorm(n *node) bool {
 	return true
 }
 
-// lastAxes tells whether axes are the last ones, in order.
+// lastAxes tells whether axes, negative ones counted from the end, are the last ones, in order.
 func lastAxes(axes []int, rank int) bool {
 	for i, a := range axes {
-		if a != rank-len(axes)+i {
+		if want := rank - len(axes) + i; a != want && a+rank != want {
 			return false
 		}
 	}
