@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"regft/specs/expr"
 	"regft/stages"
@@ -73,9 +72,6 @@ func (m *maker) goals(i *Instance, v *variant) bool {
 	return true
 }
 
-// evaluating makes conditions take turns: an evaluation uses the program's frame.
-var evaluating sync.Mutex
-
 // when is the condition under which i runs.
 func (m *maker) when(i *Instance) *Condition {
 	c := m.stage.when
@@ -119,8 +115,8 @@ func (m *maker) bindCondition(c *code, own *Instance) *Condition {
 		}
 	}
 	out.Eval = func(outcome func(*Instance) Outcome) (bool, error) {
-		evaluating.Lock()
-		defer evaluating.Unlock()
+		x.evaluating.Lock()
+		defer x.evaluating.Unlock()
 		x.outcomeOf = func(stage, kind string, path []string) (any, error) {
 			return readOutcome(outcome(at[x.stage(stage)]), kind, path, "stages."+stage)
 		}

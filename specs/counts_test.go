@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"regft/cache"
 	"regft/specs"
 	"regft/stages"
 
@@ -127,14 +128,16 @@ func keys(i *specs.Instance, nodes map[*specs.Instance][]string) []string {
 		}
 	}
 	if each == nil {
-		return []string{stages.CanonicalJSON(common)}
+		return []string{digest(common)}
 	}
 	var out []string
 	for _, e := range each {
-		out = append(out, stages.CanonicalJSON([]any{common, e}))
+		out = append(out, digest([]any{common, e}))
 	}
 	return out
 }
+
+func digest(v any) string { return cache.SumBytes([]byte(stages.CanonicalJSON(v))).String() }
 
 func copyOf(i *specs.Instance) *specs.Instance {
 	c, ok := i.Runner.(stages.Copier)

@@ -25,6 +25,7 @@ func (s *Spec) Expand(ctx context.Context) (*Expansion, Diagnostics) {
 	if out.HasErrors() {
 		return nil, out
 	}
+	p.listFiles()
 	e.Warnings = out
 	p.expansion = e
 	return e, out

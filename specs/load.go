@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"regft/specs/expr"
 	"regft/specs/source"
@@ -32,9 +34,14 @@ func Load(path string, sets []string) (*Spec, Diagnostics) {
 	if !out.HasErrors() {
 		return p.spec, out
 	}
-	p.expand(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), glanceTime)
+	defer cancel()
+	p.expand(ctx)
 	return nil, p.out.Sorted()
 }
+
+// glanceTime is how long a spec with mistakes is searched for those that only an expansion shows.
+const glanceTime = 5 * time.Second
 
 // A program is a spec while it is checked and expanded.
 type program struct {
@@ -61,6 +68,8 @@ type program struct {
 	comparisons []comparison
 	blamed      map[*yaml.Node]bool // conditions with such a comparison: what they keep or remove follows from it
 	late        []lateField
+
+	evaluating sync.Mutex // conditions take turns: an evaluation uses their frame
 
 	named     map[string]bool // stages that stages[E] named in the evaluation at hand
 	outcomeOf func(stage string, kind string, path []string) (any, error)
@@ -160,12 +169,17 @@ func (p *program) read() {
 		p.report(d)
 	}
 	p.checkComparisons(true)
-	p.spec.Files = p.tree.Files
+	p.listFiles()
+	p.spec.Resolved, _ = yaml.Marshal(p.tree.Root) // a tree that was parsed can be written
+}
+
+// listFiles notes what was read.
+func (p *program) listFiles() {
+	p.spec.Files = slices.Clone(p.tree.Files)
 	for _, f := range p.files {
 		p.spec.Files = append(p.spec.Files, f.path)
 	}
 	slices.Sort(p.spec.Files)
-	p.spec.Resolved, _ = yaml.Marshal(p.tree.Root) // a tree that was parsed can be written
 }
 
 func (p *program) readVersion(n *yaml.Node) {

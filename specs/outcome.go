@@ -126,7 +126,11 @@ func (p *program) outcomeNamed(args ...any) (any, error) {
 	if p.outcomeOf == nil {
 		return nil, fmt.Errorf("%s is not known yet", h)
 	}
-	return p.outcomeOf(h.Stage, path[0], path[1:])
+	v, err := p.outcomeOf(h.Stage, path[0], path[1:])
+	if err != nil {
+		return nil, err
+	}
+	return plainResult(v), nil
 }
 
 // outcome binds metrics.… or chosen.… of s, whose steps begin at the n-th.
@@ -196,21 +200,18 @@ func (c *code) evalWith(f *frame, of func(n *outcomeName) (any, error)) (v any, 
 			if err != nil {
 				return types.WrapErr(err)
 			}
-			return metricValue(out)
+			return expr.ToCEL(plainResult(out))
 		}
 		return nil
 	})
 }
 
-// metricValue is a recorded result in CEL: numbers are decimals, non-finite ones too.
-func metricValue(v any) ref.Val {
-	if m, isMap := v.(map[string]any); isMap {
-		return expr.ToCEL(expr.FromPlain(m))
-	}
+// plainResult is a recorded result: numbers are float64, non-finite ones too.
+func plainResult(v any) any {
 	if x, isNumber := cache.DecodeFloat(v); isNumber {
-		return types.Double(x)
+		return x
 	}
-	return expr.ToCEL(expr.FromPlain(v))
+	return expr.FromPlain(v)
 }
 
 // read is what path leads to in a recorded result.

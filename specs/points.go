@@ -11,7 +11,8 @@ import (
 // The limits of a sweep.
 const (
 	maxPoints = 300_000
-	maxLooks  = 400_000_000 // at combinations that are not ruled out early
+	maxLooks  = 400_000_000 // at combinations that are not ruled out early …
+	judging   = 20          // … as which an evaluation counts
 )
 
 // A product enumerates the product of the axes, and keeps what the filters let through.
@@ -26,6 +27,7 @@ type product struct {
 	computed []map[string][]int32
 	out      []int32 // points, one after the other
 	looks    int
+	pause    int // when to see whether the work is still wanted
 	err      error
 	where    bool // where kept something
 }
@@ -97,7 +99,7 @@ func (e *product) bind(i int) {
 		return
 	}
 	for _, id := range ids {
-		if e.looks++; e.looks&0xfff == 0 && e.interrupted() {
+		if e.looks++; e.looks >= e.pause && e.interrupted() {
 			return
 		}
 		removing, failed := len(e.removing), len(e.failed)
@@ -114,6 +116,7 @@ func (e *product) bind(i int) {
 }
 
 func (e *product) interrupted() bool {
+	e.pause = e.looks + 0xffff
 	switch {
 	case e.ctx.Err() != nil:
 		e.err = e.ctx.Err()
@@ -158,6 +161,7 @@ func (e *product) judge(i int) bool {
 		full := true
 		if f.dims == nil {
 			state = f.judge(e.frame)
+			e.looks += judging
 		} else {
 			state, full = f.step(e.program, i, e.frame.ids[i])
 		}

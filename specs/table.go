@@ -255,9 +255,9 @@ func (p *program) word(n *yaml.Node, what, want string) string {
 
 // Value evaluates the heading for an instance of the table's stage.
 func (h Heading) Value(i *Instance, o Outcome) (any, error) {
-	evaluating.Lock()
-	defer evaluating.Unlock()
 	x := i.Stage.expansion
+	x.evaluating.Lock()
+	defer x.evaluating.Unlock()
 	f := &frame{p: x.program, ids: x.ids[i.Stage.layout.first[i.group]]}
 	v, err := h.code.evalWith(f, func(n *outcomeName) (any, error) { return readOutcome(o, n.kind, n.path, n.name) })
 	if err != nil {

@@ -2,6 +2,7 @@ package stages
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -126,11 +127,58 @@ func (d *decoder) value(v reflect.Value, f Field, n *yaml.Node, prefix string) {
 		d.bad(n, name, "%s: want %s, got %s", name, f.TypeName(), problem)
 		return
 	}
+	if !d.elements(f, n, name) {
+		return
+	}
+	n = whole(f.Type, n)
 	if err := n.Decode(v.Addr().Interface()); err != nil {
 		d.bad(n, name, "%s: %s", name, reason(err, f, n))
 		return
 	}
 	d.limits(f, n, name)
+}
+
+// elements checks those of a list one by one, so that what is wrong has its own place.
+func (d *decoder) elements(f Field, n *yaml.Node, name string) bool {
+	t := deref(f.Type)
+	if n.Kind != yaml.SequenceNode || t.Kind() != reflect.Slice {
+		return true
+	}
+	ok := true
+	for _, e := range n.Content {
+		problem := mismatch(t.Elem(), e)
+		if e.Tag == "!!null" {
+			problem = "null"
+		}
+		if problem != "" {
+			d.bad(e, name, "%s: want %s, got %s", name, f.TypeName(), problem)
+			ok = false
+		}
+	}
+	return ok
+}
+
+// whole is n with whole numbers written without a fraction: 25.0 is 25.
+func whole(t reflect.Type, n *yaml.Node) *yaml.Node {
+	t = deref(t)
+	switch {
+	case n.Tag == "!!float" && t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64:
+		x, err := strconv.ParseFloat(n.Value, 64)
+		if err != nil || x != math.Trunc(x) || math.Abs(x) > 1<<53 {
+			return n
+		}
+		out := *n
+		out.Tag, out.Value = "!!int", strconv.FormatInt(int64(x), 10)
+		return &out
+	case n.Kind == yaml.SequenceNode && t.Kind() == reflect.Slice:
+		out := *n
+		out.Content = nil
+		for _, e := range n.Content {
+			out.Content = append(out.Content, whole(t.Elem(), e))
+		}
+		return &out
+	}
+	return n
 }
 
 // given marks a parameter that is filled in later, for Validate to see that it is there.
@@ -191,7 +239,7 @@ func (d *decoder) path(v reflect.Value, f Field, n *yaml.Node, name string) {
 	case n.Kind == yaml.SequenceNode && f.Type == listType:
 		l := ListOrFile{List: []string{}}
 		for _, e := range n.Content {
-			if e.Kind != yaml.ScalarNode {
+			if e.Kind != yaml.ScalarNode || e.Tag == "!!null" {
 				d.bad(e, name, "%s: want text, got %s", name, describe(e))
 				continue
 			}
@@ -211,7 +259,7 @@ func mismatch(t reflect.Type, n *yaml.Node) string {
 	ok := true
 	switch deref(t).Kind() {
 	case reflect.Int, reflect.Int64, reflect.Uint64:
-		ok = n.Tag == "!!int"
+		ok = whole(t, n).Tag == "!!int"
 	case reflect.Float64:
 		ok = n.Tag == "!!int" || n.Tag == "!!float"
 	case reflect.Bool:

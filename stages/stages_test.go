@@ -95,21 +95,22 @@ func TestDecode(t *testing.T) {
 
 func TestDecodeProblems(t *testing.T) {
 	for text, want := range map[string][]string{
-		`{}`:                                          {`1:1 parameter "name" is required: what it is called`, `1:1 parameter "in" is required: an artifact`},
-		`{name: x, in: s, stepps: 5}`:                 {`1:18 unknown parameter "stepps" (nearest of 19)`},
-		`{name: x, in: s, steps: 0}`:                  {`1:25 steps: 0 is outside [1, 1000]`},
-		`{name: x, in: s, rate: -1}`:                  {`1:24 rate: -1 is outside [0, ∞]`},
-		`{name: x, in: s, steps: 2.5, on: maybe}`:     {`1:25 steps: want an integer, got 2.5`, `1:34 on: want true or false, got "maybe"`},
-		`{name: x, in: s, steps: null}`:               {`1:25 steps: null is no value of it; leave it out for the default, 50`},
-		`{name: [x], in: s}`:                          {`1:8 name: want text, got a list`},
-		`{name: x, in: s, kind: c, kinds: [a, c]}`:    {`1:24 kind: "c" is not a value of it: one of a, b`, `1:38 kinds: "c" is not a value of it: one of a, b`},
-		`{name: x, in: s, nested: {z: 1, x: -1}}`:     {`1:27 unknown parameter "nested.z" (nearest of 2)`, `1:36 nested.x: -1 is outside [0, ∞]`},
-		`{name: x, in: s, nested: 5}`:                 {`1:26 nested: want a mapping of parameters, got 5`},
-		`{name: x, in: s, file: "", classes: {a: 1}}`: {`1:24 file: an empty path`, `1:37 classes: want a list of texts, or a file with one a line, got a mapping`},
-		`{name: x, in: s, classes: [[a]]}`:            {`1:28 classes: want text, got a list`},
-		`{name: x, in: s, forms: {a: [b]}}`:           {`1:25 forms: want a text, or {text: TEXT}`},
-		`{name: x, in: s, kind: b}`:                   {`1:1 kind b needs a goal`},
-		`[a]`:                                         {`1:1 want a mapping of parameters, got a list`},
+		`{}`:                                                       {`1:1 parameter "name" is required: what it is called`, `1:1 parameter "in" is required: an artifact`},
+		`{name: x, in: s, stepps: 5}`:                              {`1:18 unknown parameter "stepps" (nearest of 19)`},
+		`{name: x, in: s, steps: 0}`:                               {`1:25 steps: 0 is outside [1, 1000]`},
+		`{name: x, in: s, rate: -1}`:                               {`1:24 rate: -1 is outside [0, ∞]`},
+		`{name: x, in: s, steps: 2.5, on: maybe}`:                  {`1:25 steps: want an integer, got 2.5`, `1:34 on: want true or false, got "maybe"`},
+		`{name: x, in: s, steps: null}`:                            {`1:25 steps: null is no value of it; leave it out for the default, 50`},
+		`{name: [x], in: s}`:                                       {`1:8 name: want text, got a list`},
+		`{name: x, in: s, kind: c, kinds: [a, c]}`:                 {`1:24 kind: "c" is not a value of it: one of a, b`, `1:38 kinds: "c" is not a value of it: one of a, b`},
+		`{name: x, in: s, nested: {z: 1, x: -1}}`:                  {`1:27 unknown parameter "nested.z" (nearest of 2)`, `1:36 nested.x: -1 is outside [0, ∞]`},
+		`{name: x, in: s, nested: 5}`:                              {`1:26 nested: want a mapping of parameters, got 5`},
+		`{name: x, in: s, file: "", classes: {a: 1}}`:              {`1:24 file: an empty path`, `1:37 classes: want a list of texts, or a file with one a line, got a mapping`},
+		`{name: x, in: s, classes: [[a]]}`:                         {`1:28 classes: want text, got a list`},
+		`{name: x, in: s, forms: {a: [b]}}`:                        {`1:25 forms: want a text, or {text: TEXT}`},
+		`{name: x, in: s, kinds: [a, null, [b]], classes: [a, ~]}`: {`1:29 kinds: want a list of texts, got null`, `1:35 kinds: want a list of texts, got a list`, `1:54 classes: want text, got ~`},
+		`{name: x, in: s, kind: b}`:                                {`1:1 kind b needs a goal`},
+		`[a]`:                                                      {`1:1 want a mapping of parameters, got a list`},
 	} {
 		_, problems := decode(t, text)
 		var got []string
@@ -133,6 +134,7 @@ func place(n *yaml.Node) string {
 func TestParamLines(t *testing.T) {
 	for text, want := range map[string][]string{
 		`{name: x, in: s}`:                                          {`param name "x"`, `seed 7`},
+		`{name: x, in: s, steps: 60.0}`:                             {`param steps 60`, `param name "x"`, `seed 7`},
 		`{name: x, in: s, on: false, seed: 9}`:                      {`param name "x"`, `param on false`},
 		`{name: x, in: s, seed: 9, batch: 3, file: f, steps: 50}`:   {`param name "x"`, `seed 9`},
 		`{name: x, in: s, rate: 0.00001, nested: {y: 2, x: 1.0}}`:   {`param name "x"`, `seed 7`},

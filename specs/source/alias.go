@@ -43,6 +43,13 @@ func (x *expander) node(n *yaml.Node, depth int) *yaml.Node {
 	}
 	if n.Kind == yaml.ScalarNode {
 		x.scalar(n)
+		if n.Anchor != "" {
+			plain := *n
+			plain.Anchor = ""
+			x.tree.files[&plain] = x.file
+			x.done[n] = &plain
+			n = &plain
+		}
 		x.sizes[n] = 1
 		return n
 	}
