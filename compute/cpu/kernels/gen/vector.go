@@ -68,7 +68,7 @@ const signBit = 1 << 31
 // binary makes a function of two operands, in the order of the formula, of an instruction; the second may be memory.
 func binary(instruction func(a, b, c Op)) func(x vec, y operand) vec {
 	return func(x vec, y operand) vec {
-			return each(x, func(i int, r VecVirtual) { instruction(lane(y, i), x[i], r) })
+		return each(x, func(i int, r VecVirtual) { instruction(lane(y, i), x[i], r) })
 	}
 }
 
