@@ -10,7 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,6 +106,21 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(store.Root(), workFolder, "*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
+}
+
+// TestTwoProcessesDoTheWorkOnce runs two children at once over one store.
+func TestTwoProcessesDoTheWorkOnce(t *testing.T) {
+	store := newStore(t)
+	names := make([][]string, 2)
+	var wait sync.WaitGroup
+	for k := range names {
+		wait.Go(func() { names[k] = killedRun(t, store, time.Minute) })
+	}
+	wait.Wait()
+	all := slices.Concat(names...)
+	slices.Sort(all)
+	equal(t, "done by both", len(all), 25)
+	equal(t, "distinct", len(slices.Compact(all)), 25)
 }
 
 // killedRun starts a child and kills it after a while; it returns the nodes that it said were done.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -237,6 +238,29 @@ func TestExplain(t *testing.T) {
 		}
 		if _, err := p.Explain(t.Context(), "nobody"); err == nil {
 			t.Error("an unknown stage is explained")
+		}
+	}
+}
+
+// TestTheReferenceOfARunsFilesIsComplete looks for every field, event and state in docs/runs.md.
+func TestTheReferenceOfARunsFilesIsComplete(t *testing.T) {
+	doc := readFile(t, "..", "docs/runs.md")
+	var names []string
+	for _, v := range []any{Line{}, Event{}, NodeRecord{}, InstanceRecord{}} {
+		for f := range reflect.TypeOf(v).Fields() {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			names = append(names, name)
+		}
+	}
+	for _, k := range []EventKind{RunStarted, NodeStarted, NodeProgress, NodeSeries, NodeHit, NodeDone, NodeFailed, NodeSkipped, NodeBlocked, NodeRetry, NodeNote, RunEnded} {
+		names = append(names, string(k))
+	}
+	for _, s := range []State{Hit, Work, Maybe, Blocked, Unknown, Idle, Skipped} {
+		names = append(names, string(s))
+	}
+	for _, name := range names {
+		if !regexp.MustCompile(`\b` + name + `\b`).MatchString(doc) {
+			t.Errorf("docs/runs.md says nothing of %s", name)
 		}
 	}
 }
