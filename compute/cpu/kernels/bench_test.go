@@ -53,7 +53,7 @@ func reportBandwidth(b *testing.B, bytes int, f func()) {
 
 // copyRate measures the bandwidth of copying 64 MiB on one core in bytes/s, read and written.
 func copyRate() float64 {
-	x, y := make([]float32, 16<<20), make([]float32, 16<<20)
+	x, y := benchRandom(16<<20), make([]float32, 16<<20)
 	shortest := time.Duration(1 << 62)
 	for range 10 {
 		start := time.Now()

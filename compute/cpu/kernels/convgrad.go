@@ -28,20 +28,10 @@ func (c Conv) PackWeightsTurned(pool Pool, weights []float32) *Packed {
 	for tap := range c.taps() {
 		from, to := weights[tap*in*c.OutChannels:], turned.data[(c.taps()-1-tap)*out*c.Channels:]
 		for g := range c.Groups {
-			transposeTilesInto(to[g*in:], c.Channels, from[g*out:], c.OutChannels, in, out)
+			transposeTiles(to[g*in:], c.Channels, from[g*out:], c.OutChannels, in, out)
 		}
 	}
 	return c.inputGradient().PackWeights(pool, turned.data)
-}
-
-// transposeTilesInto sets dst [cols, rows] to the transposed src [rows, cols].
-func transposeTilesInto(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
-	for i := 0; i < rows; i += transposeTile {
-		for j := 0; j < cols; j += transposeTile {
-			transposeBlock(dst[j*dstStride+i:], dstStride, src[i*srcStride+j:], srcStride,
-				min(transposeTile, rows-i), min(transposeTile, cols-j))
-		}
-	}
 }
 
 // InputGradient sets dx [batch, height, width, channels] to the gradient of the convolution with respect to its image, from

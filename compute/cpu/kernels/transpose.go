@@ -13,11 +13,18 @@ func transposeBatch(pool Pool, dst, x []float32, batch, rows, cols int) {
 	pool.Run(batch*bands, func(i int) {
 		from := i / bands * rows * cols
 		i0 := i % bands * transposeTile
-		for j0 := 0; j0 < cols; j0 += transposeTile {
-			n, m := min(transposeTile, rows-i0), min(transposeTile, cols-j0)
-			transposeBlock(dst[from+j0*rows+i0:], rows, x[from+i0*cols+j0:], cols, n, m)
-		}
+		transposeTiles(dst[from+i0:], rows, x[from+i0*cols:], cols, min(transposeTile, rows-i0), cols)
 	})
+}
+
+// transposeTiles sets dst [cols, rows] to the transposed src [rows, cols], tile by tile.
+func transposeTiles(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	for i := 0; i < rows; i += transposeTile {
+		for j := 0; j < cols; j += transposeTile {
+			transposeBlock(dst[j*dstStride+i:], dstStride, src[i*srcStride+j:], srcStride,
+				min(transposeTile, rows-i), min(transposeTile, cols-j))
+		}
+	}
 }
 
 // transposeBlock sets dst [cols, rows] to the transposed src [rows, cols].
@@ -141,20 +148,11 @@ func (p *permutation) copyBlock(dst, x []float32, outer int) {
 		return
 	}
 	if strides[0] == 1 && sizes[0] >= 8 && sizes[1] >= 8 {
-		transposeTiles(dst, x, sizes[1], sizes[0], strides[1])
+		transposeTiles(dst, sizes[1], x, strides[1], sizes[1], sizes[0])
 		return
 	}
 	for i := range sizes[0] {
 		copyStrided(dst[i*sizes[1]:][:sizes[1]], x[i*strides[0]:], strides[1])
-	}
-}
-
-// transposeTiles sets dst [cols, rows] to the transposed x [rows, cols], whose rows are stride apart.
-func transposeTiles(dst, x []float32, rows, cols, stride int) {
-	for i := 0; i < rows; i += transposeTile {
-		for j := 0; j < cols; j += transposeTile {
-			transposeBlock(dst[j*rows+i:], rows, x[i*stride+j:], stride, min(transposeTile, rows-i), min(transposeTile, cols-j))
-		}
 	}
 }
 
