@@ -186,5 +186,8 @@ func (p *program) checkMetric(c *code, n *outcomeName, i *Instance) {
 func (p *program) noMetric(c *code, n *outcomeName, stage, got string, names []string) {
 	d := p.tree.Within(c.node, c.offset+n.Start, c.offset+n.End, "stage %s has no metric %q", stage, got)
 	d.Nearest, d.Expected = expr.Nearest(got, names), listNames(names)
+	if len(names) == 0 {
+		d.Note = "it gives no metrics"
+	}
 	p.report(d)
 }

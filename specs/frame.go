@@ -1,6 +1,8 @@
 package specs
 
 import (
+	"strings"
+
 	"regft/specs/expr"
 
 	"github.com/google/cel-go/common/types"
@@ -135,10 +137,30 @@ func (c *code) find(name string) ref.Val {
 func (c *code) eval(f *frame) (v any, ok bool) {
 	v, err := c.try(f)
 	if err != nil {
-		c.p.once(c.node, c.offset, func() { c.p.problem(c.node, c.offset, err.(*expr.Problem)) })
+		c.p.once(c.node, c.offset, func() {
+			problem := *err.(*expr.Problem)
+			if problem.Note == "" {
+				problem.Note = f.describe(c.axes)
+			}
+			c.p.problem(c.node, c.offset, &problem)
+		})
 		return nil, false
 	}
 	return v, true
+}
+
+// describe says at which values of axes something happens.
+func (f *frame) describe(axes axisSet) string {
+	var at []string
+	for _, i := range axes.list() {
+		if id := f.ids[i]; id >= 0 {
+			at = append(at, f.p.spec.Axes[i].Name+"="+f.p.spec.Axes[i].values[id].Key)
+		}
+	}
+	if at == nil {
+		return ""
+	}
+	return "at " + strings.Join(at, ", ")
 }
 
 // try is eval that reports nothing.

@@ -117,6 +117,12 @@ func (p *program) once(n *yaml.Node, offset int, report func()) {
 	}
 }
 
+// faulty reports whether a mistake in n itself was reported.
+func (p *program) faulty(n *yaml.Node) bool {
+	at := p.tree.Place(n)
+	return slices.ContainsFunc(p.out, func(d Diagnostic) bool { return d.Place() == at })
+}
+
 // A section is a key of the spec, or of a part of it, and what reads it.
 type section struct {
 	name string
@@ -131,7 +137,7 @@ func (p *program) sections(n *yaml.Node, what string, readers []section) (meant 
 		known = append(known, s.name)
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if key := n.Content[i]; !slices.Contains(known, key.Value) {
+		if key := n.Content[i]; !slices.Contains(known, key.Value) && !p.faulty(key) {
 			d := p.tree.At(key, "%s has no key %q", what, key.Value)
 			d.Nearest, d.Expected = expr.Nearest(key.Value, known), listNames(known)
 			p.report(d)

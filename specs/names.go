@@ -49,6 +49,10 @@ func (p *program) compile(node *yaml.Node, offset int, text string, s scope) *co
 	for _, problem := range problems {
 		switch {
 		case problem == silent:
+		case node.LineComment != "" && strings.HasPrefix(problem.Summary, "this is no CEL"):
+			cut := *problem
+			cut.Note = "YAML reads a # after a space as the start of a comment: quote the text"
+			p.problem(node, offset, &cut)
 		case s.whole:
 			d := p.tree.At(node, "%s", problem.Summary)
 			d.Expected, d.Nearest, d.Note = problem.Expected, problem.Nearest, "with what is put in, it reads: "+text
@@ -227,8 +231,11 @@ func (r *resolver) noAxis(at expr.Span, name string) *expr.Problem {
 
 // listNames is "one of a, b, c", shortened.
 func listNames(names []string) string {
-	const most = 12
-	if len(names) == 1 {
+	const most = 20
+	switch len(names) {
+	case 0:
+		return ""
+	case 1:
 		return names[0]
 	}
 	if len(names) > most {

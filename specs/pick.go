@@ -43,6 +43,9 @@ func (p *program) choices(n *yaml.Node, what string) (out []choice, ok bool) {
 // noAxis reports a name that is no axis.
 func (p *program) noAxis(n *yaml.Node) {
 	d := p.tree.At(n, "there is no axis %q", n.Value)
+	if n.Kind != yaml.ScalarNode {
+		d.Summary = "an axis is given by its name"
+	}
 	d.Nearest = expr.Nearest(n.Value, p.axisNames())
 	if names := p.axisNames(); len(names) > 0 {
 		d.Expected = listNames(names)

@@ -1,6 +1,7 @@
 package specs
 
 import (
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -81,7 +82,16 @@ func (b *builder) decode(s *Stage, n *yaml.Node) {
 	v := b.variant
 	b.mapped = n
 	runner, problems := s.Type.Decode(n, stages.Context{Dir: b.spec.Dir, Seed: b.spec.Seed})
+	var meant []string // parameters that misspelt ones were probably meant to be
 	for _, problem := range problems {
+		if problem.Got != "" && problem.Want == "" {
+			meant = append(meant, expr.Nearest(problem.Got, problem.Names))
+		}
+	}
+	for _, problem := range problems {
+		if problem.Node == n && slices.Contains(meant, problem.Param) {
+			continue
+		}
 		if b.skipped[problem.Param] || v.bad && problem.Node == n && problem.Param == "" {
 			continue // follows from what was reported
 		}
@@ -205,6 +215,12 @@ func (b *builder) fromValue(v any, at *yaml.Node) *yaml.Node {
 		n.Tag = "!!int"
 	case float64:
 		n.Tag = "!!float"
+		if math.IsInf(x, 0) || math.IsNaN(x) {
+			n.Value = map[bool]string{true: ".inf", false: "-.inf"}[x > 0]
+		}
+		if math.IsNaN(x) {
+			n.Value = ".nan"
+		}
 	case []any:
 		*n = yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
 		for _, e := range x {

@@ -16,7 +16,7 @@ func (p *program) readWith(s *Stage) {
 		s.with = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	}
 	if !p.wantMapping(s.with, "with", "{PARAMETER: VALUE, …}") {
-		s.bad = true
+		s.bad, s.with = true, nil
 		return
 	}
 	for i := 0; i+1 < len(s.with.Content); i += 2 {
@@ -80,6 +80,11 @@ func (p *program) readSlot(pr *param, key string, n *yaml.Node) {
 	case n.Kind != yaml.ScalarNode || n.Tag == "!!null":
 		d := p.tree.At(n, "%s takes %s here, this is %s", pr.field.Name, kindWords(pr.field), nodeWord(n))
 		d.Expected = "stages.NAME"
+		p.report(d)
+	case pr.field.Path && strings.HasPrefix(n.Value, "stages."):
+		d := p.tree.At(n, "%s takes a path here, and %s is plain text", pr.field.Name, n.Value)
+		d.Expected = `"${` + n.Value + `}"`
+		d.Note = "an artifact stands in ${} where plain text is a path; ./" + n.Value + " is a file of that name"
 		p.report(d)
 	case pr.field.Path && !strings.Contains(n.Value, "${"):
 		sl.path = p.template(n, sc)

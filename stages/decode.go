@@ -130,8 +130,7 @@ func (d *decoder) value(v reflect.Value, f Field, n *yaml.Node, prefix string) {
 	if !d.elements(f, n, name) {
 		return
 	}
-	n = whole(f.Type, n)
-	if err := n.Decode(v.Addr().Interface()); err != nil {
+	if err := whole(f.Type, n).Decode(v.Addr().Interface()); err != nil {
 		d.bad(n, name, "%s: %s", name, reason(err, f, n))
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/google/cel-go/cel"
@@ -192,7 +193,11 @@ func (p *Program) problem(err error) *Problem {
 	var failed *types.Err
 	if errors.As(err, &failed) {
 		if at, ok := p.info.GetOffsetRange(failed.NodeID()); ok {
-			out.Span = widen([]rune(p.Text), Span{int(at.Start), max(int(at.Stop), int(at.Start)+1)})
+			text := []rune(p.Text)
+			out.Span = widen(text, Span{int(at.Start), max(int(at.Stop), int(at.Start)+1)})
+			if out.End <= len(text) && strings.Contains(err.Error(), "no such overload") {
+				out.Summary = string(text[out.Start:out.End]) + " does not go with the values here"
+			}
 		}
 	}
 	return out

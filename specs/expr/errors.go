@@ -173,8 +173,6 @@ func basic(word string) bool {
 	return word == "a number" || word == "a text" || word == "true or false"
 }
 
-var noOverload = regexp.MustCompile(`no such overload: (\S+)\((.*)\)|no such overload: (.*)`)
-
 // explain is an error of evaluation in plain words.
 func explain(err error) string {
 	text := err.Error()
@@ -187,19 +185,6 @@ func explain(err error) string {
 		return "the list has no element " + index
 	case strings.Contains(text, "operation cancelled: actual cost limit exceeded"):
 		return "this takes too many steps"
-	case strings.Contains(text, "no such overload"):
-		return "the values here do not go together: " + overloadWords(text)
 	}
 	return text
-}
-
-func overloadWords(text string) string {
-	m := noOverload.FindStringSubmatch(text)
-	switch {
-	case m == nil:
-		return text
-	case m[1] != "":
-		return opName(m[1]) + " with " + plainTypes(m[2])
-	}
-	return m[3]
 }

@@ -156,7 +156,7 @@ func TestEvalProblems(t *testing.T) {
 		"1 / 0":            "division by zero",
 		"m.q":              `there is no "q" here`,
 		"l[7]":             "the list has no element 7",
-		"m.z > 'a'":        "do not go together",
+		"m.z > 'a'":        "> does not go with the values here",
 		"file('x.json').a": "file x.json: does not exist",
 		"[1,2,3,4,5,6,7,8,9,10].map(a, [1,2,3,4,5,6,7,8,9,10].map(b, [1,2,3,4,5,6,7,8,9,10].map(c, [1,2,3,4,5,6,7,8,9,10].map(d, [1,2,3,4,5,6,7,8,9,10].map(e, [1,2,3,4,5,6,7,8,9,10].map(f, [1,2,3,4,5,6,7,8,9,10].map(g, g)))))))": "too many steps",
 	} {
