@@ -27,6 +27,7 @@ type filter struct {
 
 	// For few combinations there are tables: levels[k] says what the filter may be when the first k of dims are bound,
 	// so that whole branches of the product need no look.
+	quick  *quick // where there are too many, and the filter is of numbers and texts
 	dims   []dimension
 	levels [][]uint8
 	at     []int // index into each level, while points are enumerated
@@ -164,6 +165,7 @@ func (f *filter) prepare(p *program) {
 		d := f.dimension(p, axis)
 		if d.size == 0 || size*d.size > maxTable {
 			f.dims = nil
+			f.quick = newQuick(p, f.code)
 			return
 		}
 		size *= d.size
@@ -239,6 +241,11 @@ func (d dimension) digit(p *program, id int32) int {
 
 // judge evaluates f at a frame in which its axes are bound.
 func (f *filter) judge(frame *frame) uint8 {
+	if f.quick != nil {
+		if yes, sure := f.quick.holds(frame); sure {
+			return map[bool]uint8{true: mayBeTrue, false: mayBeFalse}[yes]
+		}
+	}
 	v, err := f.code.try(frame)
 	yes, isBool := v.(bool)
 	switch {

@@ -125,9 +125,16 @@ type mention struct {
 }
 
 func (c *code) find(name string) ref.Val {
+	if v := c.variable(name); v != nil {
+		return v.value(c.frame)
+	}
+	return nil
+}
+
+func (c *code) variable(name string) *variable {
 	for _, v := range c.vars {
 		if v.name == name {
-			return v.value(c.frame)
+			return v
 		}
 	}
 	return nil

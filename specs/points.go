@@ -11,8 +11,8 @@ import (
 // The limits of a sweep.
 const (
 	maxPoints = 300_000
-	maxLooks  = 400_000_000 // at combinations that are not ruled out early …
-	judging   = 20          // … as which an evaluation counts
+	maxLooks  = 100_000_000 // at combinations that are not ruled out early …
+	judging   = 10          // … as which an evaluation counts
 )
 
 // A product enumerates the product of the axes, and keeps what the filters let through.
@@ -161,7 +161,9 @@ func (e *product) judge(i int) bool {
 		full := true
 		if f.dims == nil {
 			state = f.judge(e.frame)
-			e.looks += judging
+			if f.quick == nil {
+				e.looks += judging
+			}
 		} else {
 			state, full = f.step(e.program, i, e.frame.ids[i])
 		}

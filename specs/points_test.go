@@ -281,6 +281,7 @@ func TestLargeProducts(t *testing.T) {
 		"two factors":   {baseline + "  where: size(changed) <= 2\n", 1765},
 		"excluded":      {baseline + "  exclude: [size(changed) > 1]\n", 64},
 		"several":       {"  where: sweep.a + sweep.b <= 3\n  exclude: [sweep.c > 1, sweep.d != sweep.e, sweep.f * sweep.g > 60]\n", 2610},
+		"a sum":         {"  where: sweep.a + sweep.b + sweep.c + sweep.d + sweep.e + sweep.f + sweep.g <= 11\n", 330},
 		"across blocks": {"  where: sweep.a + sweep.g == 2 && sweep.b + sweep.f == 2 && sweep.d < 11\n", 1000},
 	} {
 		t.Run(name, func(t *testing.T) {

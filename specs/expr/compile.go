@@ -96,8 +96,7 @@ type Program struct {
 	Type    *cel.Type // of its value
 	Vars    map[string]*cel.Type
 	program cel.Program
-	info    *ast.SourceInfo
-	size    int // characters
+	tree    *ast.AST // checked
 }
 
 // Compile parses text, resolves its names by r and checks its types.
@@ -145,7 +144,7 @@ func (e *Env) finish(tree *cel.Ast, res *resolution) (*Program, []*Problem) {
 	if err != nil {
 		return nil, []*Problem{{Span: Span{0, len(res.text)}, Summary: err.Error()}}
 	}
-	return &Program{Text: string(res.text), Type: checked.OutputType(), Vars: res.vars, program: program, info: checked.NativeRep().SourceInfo(), size: len(res.text)}, nil
+	return &Program{Text: string(res.text), Type: checked.OutputType(), Vars: res.vars, program: program, tree: checked.NativeRep()}, nil
 }
 
 // scope gives a program its variables while it is evaluated.
@@ -189,10 +188,10 @@ func (p *Program) EvalCEL(lookup func(name string) ref.Val) (ref.Val, error) {
 
 // problem is an error of evaluation, with its place where CEL says it.
 func (p *Program) problem(err error) *Problem {
-	out := &Problem{Span: Span{0, p.size}, Summary: explain(err)}
+	out := &Problem{Span: Span{0, len([]rune(p.Text))}, Summary: explain(err)}
 	var failed *types.Err
 	if errors.As(err, &failed) {
-		if at, ok := p.info.GetOffsetRange(failed.NodeID()); ok {
+		if at, ok := p.tree.SourceInfo().GetOffsetRange(failed.NodeID()); ok {
 			text := []rune(p.Text)
 			out.Span = widen(text, Span{int(at.Start), max(int(at.Stop), int(at.Start)+1)})
 			if out.End <= len(text) && strings.Contains(err.Error(), "no such overload") {

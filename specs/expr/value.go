@@ -84,8 +84,30 @@ func Number(x float64) any {
 	return x
 }
 
-// Round is x at 12 significant digits.
+// powers are 10^0 to 10^22, which float64 holds exactly.
+var powers = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
+
+// Round is x at 12 significant digits: the float64 nearest to the decimal. Where x scaled to 12 digits before the point
+// is not near a half, it is that whole number by a power of ten, both exact; else it takes the way through text.
 func Round(x float64) float64 {
+	size := math.Abs(x)
+	if x == math.Trunc(x) && size < 1e12 {
+		return x
+	}
+	if size < 1e-10 || size >= 1e11 {
+		return roundText(x)
+	}
+	digits := int(math.Floor(math.Log10(size))) + 1 // before the point
+	scale := powers[12-digits]
+	scaled := x * scale
+	whole := math.Round(scaled)
+	if math.Abs(math.Abs(scaled-whole)-0.5) < 1e-3 || math.Abs(scaled) < 1e11 || math.Abs(scaled) >= 1e12 {
+		return roundText(x)
+	}
+	return whole / scale
+}
+
+func roundText(x float64) float64 {
 	y, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 12, 64), 64)
 	if err != nil {
 		return x
