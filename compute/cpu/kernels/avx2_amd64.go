@@ -229,6 +229,16 @@ func minimumAVX2(x []float32) float32
 //go:noescape
 func transpose8x8AVX2(dst []float32, dstStride int, src []float32, srcStride int)
 
+// winogradInputAVX2 is a function of an instructionSet, in AVX2.
+//
+//go:noescape
+func winogradInputAVX2(dst []float32, dstStride int, src []float32, srcStride int, n int)
+
+// winogradOutputAVX2 is a function of an instructionSet, in AVX2.
+//
+//go:noescape
+func winogradOutputAVX2(dst []float32, dstStride int, src []float32, srcStride int, n int)
+
 // adamWAVX2 is a function of an instructionSet, in AVX2.
 //
 //go:noescape

@@ -4725,6 +4725,148 @@ TEXT ·transpose8x8AVX2(SB), NOSPLIT, $0-64
 	VZEROUPPER
 	RET
 
+// func winogradInputAVX2(dst []float32, dstStride int, src []float32, srcStride int, n int)
+// Requires: AVX, FMA3
+TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-72
+	MOVQ src_base+32(FP), AX
+	MOVQ srcStride+56(FP), CX
+	SHLQ $0x02, CX
+	LEAQ (AX)(CX*2), DX
+	ADDQ CX, DX
+	MOVQ dst_base+0(FP), BX
+	MOVQ dstStride+24(FP), SI
+	SHLQ $0x02, SI
+	LEAQ (BX)(SI*2), DI
+	ADDQ SI, DI
+	MOVQ n+64(FP), R8
+	JMP  check
+
+loop:
+	VMOVUPS      (AX), Y0
+	VMOVUPS      (AX)(CX*1), Y1
+	VMOVUPS      (AX)(CX*2), Y2
+	VMOVUPS      (DX), Y3
+	VMOVUPS      (DX)(CX*1), Y4
+	VMOVUPS      (DX)(CX*2), Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS word40800000<>+0(SB), Y2, Y6
+	VMOVAPS      Y3, Y7
+	VFNMADD231PS word40800000<>+0(SB), Y1, Y7
+	VSUBPS       Y2, Y4, Y8
+	VSUBPS       Y1, Y3, Y9
+	VADDPS       Y9, Y9, Y9
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS word40a00000<>+0(SB), Y2, Y4
+	VMOVAPS      Y4, Y2
+	VFMADD231PS  word40800000<>+0(SB), Y0, Y2
+	VMOVAPS      Y5, Y0
+	VFNMADD231PS word40a00000<>+0(SB), Y3, Y0
+	VMOVAPS      Y0, Y0
+	VFMADD231PS  word40800000<>+0(SB), Y1, Y0
+	VADDPS       Y7, Y6, Y1
+	VSUBPS       Y7, Y6, Y3
+	VADDPS       Y9, Y8, Y4
+	VSUBPS       Y9, Y8, Y5
+	VMOVUPS      Y2, (BX)
+	VMOVUPS      Y1, (BX)(SI*1)
+	VMOVUPS      Y3, (BX)(SI*2)
+	VMOVUPS      Y4, (DI)
+	VMOVUPS      Y5, (DI)(SI*1)
+	VMOVUPS      Y0, (DI)(SI*2)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, DX
+	ADDQ         $0x20, BX
+	ADDQ         $0x20, DI
+	SUBQ         $0x08, R8
+
+check:
+	CMPQ R8, $0x08
+	JGE  loop
+	VZEROUPPER
+	RET
+
+DATA word40800000<>+0(SB)/4, $0x40800000
+DATA word40800000<>+4(SB)/4, $0x40800000
+DATA word40800000<>+8(SB)/4, $0x40800000
+DATA word40800000<>+12(SB)/4, $0x40800000
+DATA word40800000<>+16(SB)/4, $0x40800000
+DATA word40800000<>+20(SB)/4, $0x40800000
+DATA word40800000<>+24(SB)/4, $0x40800000
+DATA word40800000<>+28(SB)/4, $0x40800000
+GLOBL word40800000<>(SB), RODATA|NOPTR, $32
+
+DATA word40a00000<>+0(SB)/4, $0x40a00000
+DATA word40a00000<>+4(SB)/4, $0x40a00000
+DATA word40a00000<>+8(SB)/4, $0x40a00000
+DATA word40a00000<>+12(SB)/4, $0x40a00000
+DATA word40a00000<>+16(SB)/4, $0x40a00000
+DATA word40a00000<>+20(SB)/4, $0x40a00000
+DATA word40a00000<>+24(SB)/4, $0x40a00000
+DATA word40a00000<>+28(SB)/4, $0x40a00000
+GLOBL word40a00000<>(SB), RODATA|NOPTR, $32
+
+// func winogradOutputAVX2(dst []float32, dstStride int, src []float32, srcStride int, n int)
+// Requires: AVX, FMA3
+TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-72
+	MOVQ src_base+32(FP), AX
+	MOVQ srcStride+56(FP), CX
+	SHLQ $0x02, CX
+	LEAQ (AX)(CX*2), DX
+	ADDQ CX, DX
+	MOVQ dst_base+0(FP), BX
+	MOVQ dstStride+24(FP), SI
+	SHLQ $0x02, SI
+	LEAQ (BX)(SI*2), DI
+	ADDQ SI, DI
+	MOVQ n+64(FP), R8
+	JMP  check
+
+loop:
+	VMOVUPS     (AX), Y0
+	VMOVUPS     (AX)(CX*1), Y1
+	VMOVUPS     (AX)(CX*2), Y2
+	VMOVUPS     (DX), Y3
+	VMOVUPS     (DX)(CX*1), Y4
+	VMOVUPS     (DX)(CX*2), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y4
+	VFMADD231PS word40000000<>+0(SB), Y3, Y4
+	VMOVAPS     Y6, Y6
+	VFMADD231PS word40800000<>+0(SB), Y2, Y6
+	VMOVAPS     Y1, Y1
+	VFMADD231PS word41000000<>+0(SB), Y3, Y1
+	VADDPS      Y5, Y1, Y1
+	VMOVUPS     Y0, (BX)
+	VMOVUPS     Y4, (BX)(SI*1)
+	VMOVUPS     Y6, (BX)(SI*2)
+	VMOVUPS     Y1, (DI)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, BX
+	ADDQ        $0x20, DI
+	SUBQ        $0x08, R8
+
+check:
+	CMPQ R8, $0x08
+	JGE  loop
+	VZEROUPPER
+	RET
+
+DATA word41000000<>+0(SB)/4, $0x41000000
+DATA word41000000<>+4(SB)/4, $0x41000000
+DATA word41000000<>+8(SB)/4, $0x41000000
+DATA word41000000<>+12(SB)/4, $0x41000000
+DATA word41000000<>+16(SB)/4, $0x41000000
+DATA word41000000<>+20(SB)/4, $0x41000000
+DATA word41000000<>+24(SB)/4, $0x41000000
+DATA word41000000<>+28(SB)/4, $0x41000000
+GLOBL word41000000<>(SB), RODATA|NOPTR, $32
+
 // func adamWAVX2(param []float32, grad []float32, m []float32, v []float32, decay float32, beta1 float32, keep1 float32, beta2 float32, keep2 float32, stepSize float32, rootBias2 float32, epsilon float32, gradientScale float32)
 // Requires: AVX, FMA3
 TEXT ·adamWAVX2(SB), NOSPLIT, $0-132

@@ -36,8 +36,12 @@ func (c Conv) taps() int     { return c.KernelHeight * c.KernelWidth }
 func (c Conv) pixels() int   { return c.Batch * c.OutHeight() * c.OutWidth() }
 
 // PackWeights prepares weights [kernelHeight, kernelWidth, channels/groups, outChannels] for Forward: one matrix
-// [taps·channels/groups, outChannels/groups] per group.
+// [taps·channels/groups, outChannels/groups] per group. Where Winograd's method suits c they are transformed instead, and
+// take four times their memory.
 func (c Conv) PackWeights(pool Pool, weights []float32) *Packed {
+	if c.suitsWinograd() {
+		return c.packWinograd(pool, weights)
+	}
 	return PackB(pool, c.weightMatrices(weights))
 }
 
@@ -50,6 +54,10 @@ func (c Conv) weightMatrices(weights []float32) View {
 // image's patches are gathered block by block into memory that stays in the L2 cache. The epilogue's residual is seen as one
 // matrix [batch·outHeight·outWidth, outChannels].
 func (c Conv) Forward(pool Pool, y, x []float32, weights *Packed, e Epilogue) {
+	if weights.winograd {
+		c.forwardWinograd(pool, y, x, weights, e)
+		return
+	}
 	pixels, width := c.pixels(), c.groupOut()
 	out := Matrix(y, pixels, c.OutChannels)
 	mc := evenly(pixels, mcLimit, mr)

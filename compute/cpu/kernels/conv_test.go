@@ -107,3 +107,35 @@ func TestConvEpilogue(t *testing.T) {
 		near(t, "y", y, want, 1e-5)
 	})
 }
+
+// TestWinograd compares Winograd's method with float64 where Forward uses it, whatever the sizes' rests modulo its tiles.
+func TestWinograd(t *testing.T) {
+	eachSet(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(35, 36))
+		for range 6 {
+			c := square(23+r.IntN(8), 8*(1+r.IntN(6)), 8*(1+r.IntN(6)), 3, 1)
+			c.Width, c.Batch = 24+r.IntN(9), 1+r.IntN(2)
+			c.Padding = [2][2]int{{r.IntN(3), r.IntN(3)}, {r.IntN(3), r.IntN(3)}}
+			if !c.suitsWinograd() {
+				t.Fatalf("%+v should suit Winograd's method", c)
+			}
+			x, w, bias := randomNumbers(r, c.Batch*c.Height*c.Width*c.Channels), randomNumbers(r, 9*c.Channels*c.OutChannels), randomNumbers(r, c.OutChannels)
+			want := make([]float64, c.pixels()*c.OutChannels)
+			c.eachProduct(func(i, j, k int) { want[i] += float64(x[j]) * float64(w[k]) })
+			for i := range want {
+				want[i] += float64(bias[i%c.OutChannels])
+			}
+			var first []float32
+			for _, pool := range []Pool{Serial{}, workers(3)} {
+				y, check := guarded(t, len(want))
+				c.Forward(pool, y, x, c.PackWeights(pool, w), Epilogue{Bias: bias})
+				check()
+				near(t, fmt.Sprintf("%+v", c), y, want, 1e-5)
+				if first == nil {
+					first = y
+				}
+				sameBits(t, fmt.Sprintf("%+v", c), y, first)
+			}
+		}
+	})
+}

@@ -8,6 +8,7 @@ type Packed struct {
 	batchStride int // 0 repeats one matrix
 	data        []float32
 	scratch     scratch // of a Packed that lives for one product
+	winograd    bool    // the weights of a convolution, transformed
 }
 
 // PackB copies b [batch, k, n] for GemmPacked, once for many products. It takes 4·batch·k·n bytes, n rounded up to 16.

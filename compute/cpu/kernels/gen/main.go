@@ -12,6 +12,7 @@ func main() {
 	elementwiseFunctions()
 	reductions()
 	transpose()
+	winograd()
 	adamW()
 	halves()
 	Generate()

@@ -1,0 +1,67 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// winograd emits the one-dimensional transforms of F(4, 3), as winogradInputPortable and winogradOutputPortable have them,
+// for whole eights of numbers.
+func winograd() {
+	function("winogradInputAVX2", "func(dst []float32, dstStride int, src []float32, srcStride, n int)", func() {
+		sixRows(6, func(d []vec) []vec {
+			a, b := fnma(d[2], number(4), d[4]), fnma(d[1], number(4), d[3])
+			c, e := sub(d[4], d[2]), sub(d[3], d[1])
+			e = add(e, e)
+			first := fma(d[0], number(4), fnma(d[2], number(5), d[4]))
+			last := fma(d[1], number(4), fnma(d[3], number(5), d[5]))
+			return []vec{first, add(a, b), sub(a, b), add(c, e), sub(c, e), last}
+		})
+	})
+	function("winogradOutputAVX2", "func(dst []float32, dstStride int, src []float32, srcStride, n int)", func() {
+		sixRows(4, func(m []vec) []vec {
+			s, p, u, v := add(m[1], m[2]), sub(m[1], m[2]), add(m[3], m[4]), sub(m[3], m[4])
+			return []vec{add(add(m[0], s), u), fma(v, number(2), p), fma(u, number(4), s), add(fma(v, number(8), p), m[5])}
+		})
+	})
+}
+
+// sixRows emits the loop that reads six rows and writes some, eight numbers of each at a time.
+func sixRows(written int, f func(rows []vec) []vec) {
+	src, dst := rowsOf6("src", "srcStride"), rowsOf6("dst", "dstStride")
+	n := Load(Param("n"), GP64())
+	JMP(LabelRef("check"))
+	Label("loop")
+	rows := make([]vec, 6)
+	for i := range rows {
+		rows[i] = vec{load(src.row(i))}
+	}
+	for i, out := range f(rows) {
+		VMOVUPS(out[0], dst.row(i))
+	}
+	src.next()
+	dst.next()
+	SUBQ(Imm(8), n)
+	Label("check")
+	CMPQ(n, Imm(8))
+	JGE(LabelRef("loop"))
+}
+
+// strided is six rows, a stride apart, at the current column.
+type strided struct{ base, base3, stride Register }
+
+func rowsOf6(name, stride string) strided {
+	s := strided{base: Load(Param(name).Base(), GP64()), stride: Load(Param(stride), GP64()), base3: GP64()}
+	SHLQ(Imm(2), s.stride)
+	LEAQ(Mem{Base: s.base, Index: s.stride, Scale: 2}, s.base3)
+	ADDQ(s.stride, s.base3)
+	return s
+}
+
+func (s strided) row(i int) Mem { return rowAt(s.base, s.base3, s.stride, i) }
+
+func (s strided) next() {
+	ADDQ(Imm(32), s.base)
+	ADDQ(Imm(32), s.base3)
+}
