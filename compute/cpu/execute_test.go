@@ -1,12 +1,15 @@
 package cpu_test
 
 import (
+	"math"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 )
@@ -135,6 +138,28 @@ func TestOutputs(t *testing.T) {
 				t.Errorf("output %d is %v, want %v", i, got, want)
 			}
 			tensors.MustMutableFlatData(results[i], func(flat []float32) { clear(flat) })
+		}
+	}
+}
+
+// TestLargeConstants computes what is too large to be folded, from nothing.
+func TestLargeConstants(t *testing.T) {
+	exec, err := NewExec(newBackend(t), func(x *Node) *Node {
+		return ReduceSum(Where(Diagonal(x.Graph(), 300), BroadcastToDims(x, 300, 300), IotaFull(x.Graph(), shapes.Make(dtypes.Float32, 300, 300))), 1)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := run(t, exec, float32(0.5))[0]
+	for i, v := range got {
+		want := 0.5
+		for j := range 300 {
+			if i != j {
+				want += float64(300*i + j)
+			}
+		}
+		if math.Abs(float64(v)-want) > 1e-6*want {
+			t.Errorf("row %d sums to %g, want %g", i, v, want)
 		}
 	}
 }

@@ -55,10 +55,10 @@ func extents(dims []int, over axes) []extent {
 // operations that only the reduction needs inside the first.
 func (c *compiler) lowerReduce(n *node) bool {
 	how, ok := folds[n.op]
-	x := n.inputs[0]
-	if !ok || x.shape.DType != dtypes.Float32 || x.shape.Size() == 0 {
+	if !ok || !isFloat32(n) || n.inputs[0].shape.Size() == 0 {
 		return false
 	}
+	x := n.inputs[0]
 	var passes []reduction
 	e := extents(x.shape.Dimensions, n.attrs.(axes))
 	for {
