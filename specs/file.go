@@ -18,8 +18,11 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// maxData is the longest file that file() reads, in bytes.
-const maxData = 64 << 20
+// The longest files that file() reads, in bytes.
+const (
+	maxData = 32 << 20
+	maxYAML = 2 << 20
+)
 
 // readFile is what file() made of a file.
 type readFile struct {
@@ -178,6 +181,9 @@ func number(text string) any {
 }
 
 func parseYAML(text []byte) (any, error) {
+	if len(text) > maxYAML {
+		return nil, fmt.Errorf("%d bytes of YAML are more than %d; JSON may be longer", len(text), maxYAML)
+	}
 	var v any
 	if err := yaml.Unmarshal(text, &v); err != nil { // refuses alias bombs
 		return nil, err

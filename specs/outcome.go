@@ -48,6 +48,9 @@ func (r *resolver) stage(ref expr.Reference) (expr.Binding, *expr.Problem) {
 			Note: "results may decide whether a stage runs (when), fail it (assert) and choose (select); they make no parameters"}
 	}
 	used := min(2, 1+len(named(ref, 1)))
+	if len(ref.Segs) > used {
+		return expr.Binding{}, &expr.Problem{Span: ref.Span, Summary: ref.Path(used) + " is an artifact, and has no parts", Expected: ref.Path(used)}
+	}
 	v := &variable{name: ref.Path(used), fixed: expr.ToCEL(expr.Handle{Stage: name, Output: output(ref, used)})}
 	return r.bind(v, used, expr.ArtifactType)
 }

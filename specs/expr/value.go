@@ -94,7 +94,7 @@ func Round(x float64) float64 {
 	if x == math.Trunc(x) && size < 1e12 {
 		return x
 	}
-	if size < 1e-10 || size >= 1e11 {
+	if size < 1e-10 || !(size < 1e11) { // NaN too
 		return roundText(x)
 	}
 	digits := int(math.Floor(math.Log10(size))) + 1 // before the point

@@ -14,8 +14,11 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// maxFile is the longest spec that is read, in bytes.
-const maxFile = 8 << 20
+// The limits of a spec's text, in bytes: YAML takes some hundred times its size in memory.
+const (
+	maxFile  = 2 << 20
+	maxGoccy = 256 << 10 // of what is parsed once more for the place of a syntax error
+)
 
 // A File is a text that nodes come from: a spec file, or a value set on the command line.
 type File struct {
@@ -95,7 +98,7 @@ func (f *File) syntaxError(text []byte, err error) Diagnostics {
 	}
 	line, column, message := yamlLine(err)
 	var syntax goccy.Error
-	if _, second := parseGoccy(text); second != nil && errors.As(second, &syntax) && syntax.GetToken() != nil {
+	if _, second := parseGoccy(text[:min(len(text), maxGoccy)]); second != nil && errors.As(second, &syntax) && syntax.GetToken() != nil {
 		at := syntax.GetToken().Position
 		line, column, message = at.Line, at.Column, syntax.GetMessage()
 	}
