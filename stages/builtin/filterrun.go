@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -14,7 +13,6 @@ import (
 
 	"regft/datasets"
 	"regft/datasets/similarity"
-	"regft/models/clip"
 	"regft/stages"
 )
 
@@ -107,7 +105,7 @@ func (f *Filter) judge(ctx context.Context, env *stages.Env, set *imageSet) ([]j
 		if err != nil {
 			return nil, err
 		}
-		e, features, err := encodeSet(ctx, env, a, f.Data.Artifact(), set)
+		e, features, err := encodeSet(ctx, env, a, f.Data.Artifact(), set, everyPicture(set))
 		if err != nil {
 			return nil, err
 		}
@@ -143,38 +141,12 @@ func (f *Filter) nearestEarlier(ctx context.Context, env *stages.Env, set *image
 		}
 		return similarity.NearestEarlierHash(ctx, hashes)
 	}
-	e, features, err := encodeSet(ctx, env, f.Classifier.Artifact(), f.Data.Artifact(), set)
+	e, features, err := encodeSet(ctx, env, f.Classifier.Artifact(), f.Data.Artifact(), set, everyPicture(set))
 	if err != nil {
 		return nil, err
 	}
 	defer e.close()
 	return similarity.NearestEarlierFeature(ctx, features, e.classifier.Config.Projection)
-}
-
-// encodeSet opens a classifier and gives the features of all pictures of a, with or without labels.
-func encodeSet(ctx context.Context, env *stages.Env, classifier, a stages.Artifact, set *imageSet) (*encoding, []float32, error) {
-	backend, err := backendOf(env)
-	if err != nil {
-		return nil, nil, err
-	}
-	c, err := openClassifier(ctx, backend, classifier)
-	if err != nil {
-		return nil, nil, err
-	}
-	pictures, err := openSet(ctx, env, a, set)
-	if err != nil {
-		return nil, nil, err
-	}
-	e, err := newEncoding(ctx, env, backend, c, clip.Batch)
-	if err != nil {
-		return nil, nil, err
-	}
-	n := len(pictures.Labels)
-	features, err := e.features(ctx, pictures, func(done int) { env.Host.Progress(done, n, "pictures") })
-	if err != nil {
-		return nil, nil, errors.Join(err, e.close())
-	}
-	return e, features, nil
 }
 
 // rank fills in the rank of each picture and returns their numbers, the best first; equal ones stay in order, and

@@ -2,11 +2,13 @@ package builtin
 
 import (
 	"context"
+	"errors"
 	"math"
 
 	"regft/compute"
 	"regft/datasets"
 	"regft/models/clip"
+	"regft/stages"
 )
 
 // A judgement is what a classifier says of one picture.
@@ -15,6 +17,39 @@ type judgement struct {
 	Confidence float64 `json:"confidence"` // probability of the likeliest class
 	Margin     float64 `json:"margin"`     // probability of the picture's class less that of the likeliest other one
 	Predicted  int     `json:"predicted"`  // the likeliest class
+}
+
+// encodeSet opens a classifier and gives the features of pictures of a, with or without labels, by their numbers.
+func encodeSet(ctx context.Context, env *stages.Env, classifier, a stages.Artifact, set *imageSet, order []int) (*encoding, []float32, error) {
+	backend, err := backendOf(env)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := openClassifier(ctx, backend, classifier)
+	if err != nil {
+		return nil, nil, err
+	}
+	pictures, err := openSet(ctx, env, a, set)
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := newEncoding(ctx, env, backend, c, clip.Batch)
+	if err != nil {
+		return nil, nil, err
+	}
+	features, err := e.selected(ctx, pictures, order, e.evaluate, func(done int) { env.Host.Progress(done, len(order), "pictures") })
+	if err != nil {
+		return nil, nil, errors.Join(err, e.close())
+	}
+	return e, features, nil
+}
+
+func everyPicture(set *imageSet) []int {
+	order := make([]int, len(set.images))
+	for i := range order {
+		order[i] = i
+	}
+	return order
 }
 
 // judge judges pictures by their features. The class of one without a label is the likeliest.

@@ -135,9 +135,14 @@ func (e *encoding) features(ctx context.Context, p *pictureSet, progress func(do
 
 // transformed are the features of every picture after a transformation.
 func (e *encoding) transformed(ctx context.Context, p *pictureSet, transform loader.Transform, progress func(done int)) ([]float32, error) {
+	return e.selected(ctx, p, p.all(), transform, progress)
+}
+
+// selected are the features of the pictures of those numbers after a transformation.
+func (e *encoding) selected(ctx context.Context, p *pictureSet, order []int, transform loader.Transform, progress func(done int)) ([]float32, error) {
 	var out []float32
 	done := 0
-	for b, err := range p.batches(ctx, p.all(), e.batch, e.pixels.Values(), transform) {
+	for b, err := range p.batches(ctx, order, e.batch, e.pixels.Values(), transform) {
 		if err != nil {
 			return nil, err
 		}
