@@ -130,7 +130,7 @@ func TestWinograd(t *testing.T) {
 				y, check := guarded(t, len(want))
 				c.Forward(pool, y, x, c.PackWeights(pool, w), Epilogue{Bias: bias})
 				check()
-				near(t, fmt.Sprintf("%+v", c), y, want, 1e-5)
+				near(t, fmt.Sprintf("%+v", c), y, want, 4e-6)
 				if first == nil {
 					first = y
 				}

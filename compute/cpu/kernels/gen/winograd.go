@@ -1,6 +1,8 @@
 package main
 
 import (
+	"math"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -11,18 +13,21 @@ import (
 func winograd() {
 	function("winogradInputAVX2", "func(dst []float32, dstStride int, src []float32, srcStride, n int)", func() {
 		sixRows(6, func(d []vec) []vec {
-			a, b := fnma(d[2], number(4), d[4]), fnma(d[1], number(4), d[3])
-			c, e := sub(d[4], d[2]), sub(d[3], d[1])
-			e = add(e, e)
-			first := fma(d[0], number(4), fnma(d[2], number(5), d[4]))
-			last := fma(d[1], number(4), fnma(d[3], number(5), d[5]))
+			a, b := fnma(d[2], number(2), d[4]), mul(fnma(d[1], number(2), d[3]), number(1/math.Sqrt2))
+			c, e := fnma(d[2], number(0.5), d[4]), mul(fnma(d[1], number(0.5), d[3]), number(math.Sqrt2))
+			first, last := add(fnma(d[2], number(2.5), d[0]), d[4]), add(fnma(d[3], number(2.5), d[1]), d[5])
 			return []vec{first, add(a, b), sub(a, b), add(c, e), sub(c, e), last}
 		})
 	})
 	function("winogradOutputAVX2", "func(dst []float32, dstStride int, src []float32, srcStride, n int)", func() {
 		sixRows(4, func(m []vec) []vec {
 			s, p, u, v := add(m[1], m[2]), sub(m[1], m[2]), add(m[3], m[4]), sub(m[3], m[4])
-			return []vec{add(add(m[0], s), u), fma(v, number(2), p), fma(u, number(4), s), add(fma(v, number(8), p), m[5])}
+			return []vec{
+				add(add(m[0], s), u),
+				fma(p, number(1/math.Sqrt2), mul(v, number(math.Sqrt2))),
+				fma(s, number(0.5), add(u, u)),
+				add(fma(p, number(math.Sqrt2/4), mul(v, number(2*math.Sqrt2))), m[5]),
+			}
 		})
 	})
 }
