@@ -88,8 +88,7 @@ func (p *program) axisValues(a *Axis, f *frame) (ids []int32, ok bool) {
 			problem = fmt.Sprintf("axis %s has two values with the key %s", a.Name, key)
 		}
 		if problem != "" {
-			at := a.element(i)
-			p.once(at, 0, func() { p.errorAt(at, "%s", problem) })
+			p.axisError(a, a.element(i), f, "", "%s", problem)
 			return false
 		}
 		ids = append(ids, id)
@@ -104,20 +103,25 @@ func (p *program) axisValues(a *Axis, f *frame) (ids []int32, ok bool) {
 		}
 	case *expr.Map:
 		if isRange(x) {
-			return p.rangeValues(a, x)
+			return p.rangeValues(a, x, f)
 		}
 		for i, k := range x.Keys {
 			ok = add(2*i, k, x.Values[k], true) && ok
 		}
 	default:
-		p.once(a.node, 0, func() {
-			d := p.tree.At(a.node, "axis %s is %s", a.Name, expr.Format(v))
-			d.Expected = axisForms
-			p.report(d)
-		})
+		p.axisError(a, a.node, f, axisForms, "axis %s is %s", a.Name, expr.Format(v))
 		return nil, false
 	}
 	return ids, ok
+}
+
+// axisError reports a mistake in the values that a has at f: a few for each place, since many points may have them.
+func (p *program) axisError(a *Axis, at *yaml.Node, f *frame, expected, format string, args ...any) {
+	p.some(10, at, 0, func() {
+		d := p.tree.At(at, format, args...)
+		d.Expected, d.Note = expected, f.describe(a.reads)
+		p.report(d)
+	})
 }
 
 // element is the node of a's i-th value, as far as the definition lists them.
@@ -185,13 +189,9 @@ func isRange(m *expr.Map) bool {
 }
 
 // rangeValues are the decimals from from to to, both included.
-func (p *program) rangeValues(a *Axis, m *expr.Map) (ids []int32, ok bool) {
+func (p *program) rangeValues(a *Axis, m *expr.Map, f *frame) (ids []int32, ok bool) {
 	fail := func(format string, args ...any) ([]int32, bool) {
-		p.once(a.node, 0, func() {
-			d := p.tree.At(a.node, format, args...)
-			d.Expected = "{from: NUMBER, to: NUMBER, step: NUMBER}"
-			p.report(d)
-		})
+		p.axisError(a, a.node, f, "{from: NUMBER, to: NUMBER, step: NUMBER}", format, args...)
 		return nil, false
 	}
 	var from, to, step big.Rat
@@ -224,8 +224,8 @@ func (p *program) rangeValues(a *Axis, m *expr.Map) (ids []int32, ok bool) {
 	}
 	for i := range count.Num().Int64() + 1 {
 		x := new(big.Rat).Add(&from, new(big.Rat).Mul(big.NewRat(i, 1), &step))
-		f, _ := x.Float64()
-		v := expr.Number(expr.Round(f))
+		nearest, _ := x.Float64()
+		v := expr.Number(expr.Round(nearest))
 		id, problem := a.intern(keyOf(v), v, false)
 		if problem != "" {
 			return fail("%s", problem)

@@ -50,7 +50,7 @@ type program struct {
 	spec *Spec
 	out  Diagnostics
 	said map[Diagnostic]bool
-	told map[place]bool // evaluations that failed, by place: one report each
+	told map[place]int // evaluations that failed, by place
 
 	vars      *yaml.Node
 	varValues map[*yaml.Node]*varValue
@@ -82,7 +82,7 @@ type place struct {
 }
 
 func newProgram(tree *source.Tree) (*program, error) {
-	p := &program{tree: tree, told: map[place]bool{}, said: map[Diagnostic]bool{}, blamed: map[*yaml.Node]bool{}, varValues: map[*yaml.Node]*varValue{}, files: map[string]*readFile{}, vars: &yaml.Node{Kind: yaml.MappingNode}}
+	p := &program{tree: tree, told: map[place]int{}, said: map[Diagnostic]bool{}, blamed: map[*yaml.Node]bool{}, varValues: map[*yaml.Node]*varValue{}, files: map[string]*readFile{}, vars: &yaml.Node{Kind: yaml.MappingNode}}
 	name := strings.TrimSuffix(filepath.Base(tree.Name), filepath.Ext(tree.Name))
 	p.spec = &Spec{Path: tree.Name, Dir: tree.Dir, Name: name, program: p}
 	var err error
@@ -110,9 +110,12 @@ func (p *program) problem(n *yaml.Node, offset int, problem *expr.Problem) {
 }
 
 // once reports what fails at a place, the first time only: it would fail at every point.
-func (p *program) once(n *yaml.Node, offset int, report func()) {
-	if at := (place{n, offset}); !p.told[at] {
-		p.told[at] = true
+func (p *program) once(n *yaml.Node, offset int, report func()) { p.some(1, n, offset, report) }
+
+// some reports what fails at a place, the first times only.
+func (p *program) some(times int, n *yaml.Node, offset int, report func()) {
+	if at := (place{n, offset}); p.told[at] < times {
+		p.told[at]++
 		report()
 	}
 }

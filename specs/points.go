@@ -29,6 +29,7 @@ type product struct {
 	looks    int
 	pause    int // when to see whether the work is still wanted
 	err      error
+	broken   bool // a computed axis has mistakes
 	where    bool // where kept something
 }
 
@@ -52,6 +53,9 @@ func (p *program) points(ctx context.Context) ([][]int32, error) {
 	}
 	if e.constants() {
 		e.bind(0)
+	}
+	if e.broken {
+		return nil, errFailed
 	}
 	if e.err != nil {
 		return nil, e.err
@@ -94,8 +98,8 @@ func (e *product) bind(i int) {
 		return
 	}
 	ids, ok := e.values(i)
-	if !ok {
-		e.err = errFailed
+	if !ok { // reported; other points may have other mistakes
+		e.broken = true
 		return
 	}
 	for _, id := range ids {
