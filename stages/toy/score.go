@@ -41,7 +41,7 @@ type Pick struct {
 	From     []stages.Input `yaml:"from" in:"any" doc:"the candidates"`
 	Scores   []stages.Input `yaml:"scores" in:"scores" pool:"pool" doc:"what they are judged by"`
 	Maximize stages.Expr    `yaml:"maximize" cel:"metrics" doc:"the larger the better"`
-	Pool     []string       `yaml:"pool" optional:"true" axes:"replicates" doc:"replicates that choose together"`
+	Pool     []string       `yaml:"pool" optional:"true" axes:"replicates" key:"-" doc:"replicates that choose together"`
 }
 
 var _ = stages.Register[Pick](stages.Type{Name: "pick", Doc: "The best of several artifacts.", Version: 1, OutAs: "from"})

@@ -190,7 +190,7 @@ type Select struct {
 	Scores   []stages.Input `yaml:"scores" in:"scores" pool:"pool" doc:"scores"`
 	Maximize *stages.Expr   `yaml:"maximize" cel:"metrics" doc:"goal"`
 	Minimize *stages.Expr   `yaml:"minimize" cel:"metrics" doc:"goal"`
-	Pool     []string       `yaml:"pool" optional:"true" axes:"replicates" doc:"replicates"`
+	Pool     []string       `yaml:"pool" optional:"true" axes:"replicates" key:"-" doc:"replicates"`
 }
 
 // Validate implements stages.Validator.
