@@ -10,7 +10,7 @@ import (
 
 // The limits of a sweep.
 const (
-	maxPoints = 300_000
+	maxPoints = 200_000
 	maxLooks  = 100_000_000 // at combinations that are not ruled out early …
 	judging   = 10          // … as which an evaluation counts
 )
