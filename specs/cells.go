@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"regft/stages"
+
+	"gopkg.in/yaml.v3"
 )
 
 // cells are the places of a table that have a point.
@@ -12,7 +14,7 @@ func (x *expansion) cells(t *Table) []Cell {
 	if t.bad || t.stage.bad {
 		return nil
 	}
-	x.checkValues(t)
+	x.checkValues(t.stage, t.Values)
 	named := x.setOf(t.Rows) | x.setOf(t.Columns)
 	places := x.layout(named)
 	index := map[int32]int{}
@@ -31,11 +33,11 @@ func (x *expansion) cells(t *Table) []Cell {
 		if slices.Contains(out[k].Instances, instance) {
 			continue
 		}
-		if axis := x.difference(t, named, first[k], p); axis != nil {
-			x.ambiguous(t, axis, first[k], p)
+		if axis := x.difference(t.stage, named, first[k], p); axis != nil {
+			x.ambiguous(t.key, "a cell of table "+t.Name, axis, first[k], p)
 			return nil
 		}
-		out[k].Instances = append(out[k].Instances, instance)
+		out[k].Instances, out[k].points = append(out[k].Instances, instance), append(out[k].points, p)
 	}
 	return out
 }
@@ -75,9 +77,9 @@ func (x *expansion) selected(of *Stage, named axisSet, where *code) []int32 {
 	return out
 }
 
-// difference is an axis that makes points a and b differ in one cell, nil where only replicates do.
-func (x *expansion) difference(t *Table, named axisSet, a, b int32) *Axis {
-	for _, k := range (t.stage.over &^ named).list() {
+// difference is an unnamed axis that makes points a and b differ, nil where only replicates do.
+func (x *expansion) difference(of *Stage, named axisSet, a, b int32) *Axis {
+	for _, k := range (of.over &^ named).list() {
 		if axis := x.spec.Axes[k]; !axis.Replicates && x.ids[a][k] != x.ids[b][k] {
 			return axis
 		}
@@ -85,14 +87,15 @@ func (x *expansion) difference(t *Table, named axisSet, a, b int32) *Axis {
 	return nil
 }
 
-func (x *expansion) ambiguous(t *Table, axis *Axis, a, b int32) {
+// ambiguous reports that what, at node n, would fold points that differ on axis.
+func (x *expansion) ambiguous(n *yaml.Node, what string, axis *Axis, a, b int32) {
 	key := func(p int32) string {
 		if id := x.ids[p][axis.index]; id != noValue {
 			return axis.values[id].Key
 		}
 		return "null"
 	}
-	d := x.tree.At(t.key, "a cell of table %s would hold %s=%s and %s=%s", t.Name, axis.Name, key(a), axis.Name, key(b))
+	d := x.tree.At(n, "%s would hold %s=%s and %s=%s", what, axis.Name, key(a), axis.Name, key(b))
 	d.Expected = fmt.Sprintf("%s in rows, columns or where, or a baseline for it", axis.Name)
 	d.Note = "only replicates fold into a mean"
 	x.report(d)
@@ -111,53 +114,17 @@ func (x *expansion) coordsAt(p int32, axes []string) []stages.Coord {
 	return out
 }
 
-// checkValues reports metrics that the table's stage does not have.
-func (x *expansion) checkValues(t *Table) {
+// checkValues reports metrics that a stage's results do not have.
+func (x *expansion) checkValues(of *Stage, values []Heading) {
 	seen := map[string]bool{}
-	for _, i := range t.stage.instances {
+	for _, i := range of.instances {
 		if memo := fmtNames(i.Parts) + "/" + fmtNames(i.metrics); !seen[memo] {
 			seen[memo] = true
-			for _, h := range t.Values {
+			for _, h := range values {
 				for _, n := range h.code.outcomes {
 					x.checkMetric(h.code, n, i)
 				}
 			}
 		}
 	}
-}
-
-// studied are the instances that a study compares.
-func (x *expansion) studied(s *Study) []*Instance {
-	if s.bad || s.stage.bad {
-		return nil
-	}
-	if s.Around != "" {
-		return x.aroundBaseline(s)
-	}
-	if s.Compare == "" {
-		return nil
-	}
-	named := x.setOf(append([]string{s.Compare}, s.PairedBy...))
-	var out []*Instance
-	for _, p := range x.selected(s.stage, named, s.where) {
-		out = append(out, s.stage.instances[s.stage.layout.of[p]])
-	}
-	return out
-}
-
-// aroundBaseline are the instances at the baseline and those that differ from it on one axis.
-func (x *expansion) aroundBaseline(s *Study) []*Instance {
-	var out []*Instance
-	for _, p := range x.selected(s.stage, s.stage.over, s.where) {
-		changed := 0
-		for _, a := range (x.baseline & s.stage.over).list() {
-			if x.ids[p][a] != x.spec.Axes[a].base {
-				changed++
-			}
-		}
-		if changed <= 1 {
-			out = append(out, s.stage.instances[s.stage.layout.of[p]])
-		}
-	}
-	return out
 }

@@ -24,8 +24,16 @@ func (x *expansion) finish(e *Expansion) {
 			d.needAll(c.Instances)
 		}
 	}
+	e.Contrasts = map[string][]Contrast{}
 	for _, s := range x.spec.Studies {
-		d.needAll(x.studied(s))
+		contrasts := x.contrasts(s)
+		e.Contrasts[s.Name] = contrasts
+		for _, c := range contrasts {
+			for _, p := range c.Pairs {
+				d.needAll(p.Reference.Instances)
+				d.needAll(p.Changed.Instances)
+			}
+		}
 	}
 	x.findOracles(e.Instances)
 }

@@ -57,8 +57,8 @@ func definitions(ref func(string) object) object {
 			"average": object{"type": "object", "additionalProperties": ref("cel")},
 		}, "of", "value"),
 		"study": closed(object{
-			"of": ref("name"), "around": object{"const": "baseline"}, "vary": object{"const": "one"},
-			"compare": axes, "paired_by": axes, "where": ref("cel"),
+			"of": ref("name"), "around": object{"const": "baseline"}, "vary": object{"enum": []string{VaryOne, VaryPairs, LeaveOneOut}},
+			"compare": axes, "paired_by": axes, "where": ref("cel"), "value": headings,
 		}, "of"),
 	}
 	for _, name := range stages.Names() {

@@ -83,8 +83,9 @@ type Stage struct {
 type Expansion struct {
 	Spec      *Spec
 	Points    []Point
-	Instances []*Instance       // producers first; in plan order: stage by stage as in the file where that allows, each in point order
-	Cells     map[string][]Cell // of each table
+	Instances []*Instance           // producers first; in plan order: stage by stage as in the file where that allows, each in point order
+	Cells     map[string][]Cell     // of each table
+	Contrasts map[string][]Contrast // of each study
 	Warnings  Diagnostics
 }
 

@@ -1,7 +1,6 @@
 package specs
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -40,6 +39,8 @@ type Heading struct {
 type Cell struct {
 	Row, Column []stages.Coord
 	Instances   []*Instance
+
+	points []int32 // one of each instance
 }
 
 // A Study says which points to compare.
@@ -47,15 +48,24 @@ type Study struct {
 	Name     string
 	Of       string   // the stage
 	Around   string   // "baseline", or ""
-	Vary     string   // "one", or ""
+	Vary     string   // VaryOne, VaryPairs, LeaveOneOut, or ""
 	Compare  string   // an axis, or ""
-	PairedBy []string // axes
+	PairedBy []string // axes; none: the replicates
+	Values   []Heading
 	Place    Place
 
+	key   *yaml.Node
 	stage *Stage
 	where *code
 	bad   bool
 }
+
+// What a study around the baseline varies.
+const (
+	VaryOne     = "one"           // one axis at a time
+	VaryPairs   = "pairs"         // one or two axes at a time
+	LeaveOneOut = "leave_one_out" // all axes differ, less one that stands at its baseline
+)
 
 // readTables reads tables:.
 func (p *program) readTables(n *yaml.Node) {
@@ -202,7 +212,7 @@ func (p *program) readStudies(n *yaml.Node) {
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, node := n.Content[i], n.Content[i+1]
-		s := &Study{Name: key.Value, Place: p.tree.Place(key)}
+		s := &Study{Name: key.Value, Place: p.tree.Place(key), key: key}
 		if !p.wantMapping(node, "study "+s.Name, "{of: STAGE, around: baseline, vary: one} or {of: STAGE, compare: AXIS, paired_by: [AXIS]}") {
 			continue
 		}
@@ -220,9 +230,10 @@ func (p *program) readStudy(s *Study, key, node *yaml.Node) {
 			s.Around = p.word(n, "around", "baseline")
 			if !p.hasBaseline {
 				p.errorAt(n, "study %s needs sweep.baseline", s.Name)
+				s.bad = true
 			}
 		}},
-		{"vary", func(n *yaml.Node) { s.Vary = p.word(n, "vary", "one") }},
+		{"vary", func(n *yaml.Node) { s.Vary = p.word(n, "vary", VaryOne, VaryPairs, LeaveOneOut) }},
 		{"compare", func(n *yaml.Node) {
 			if axes := p.axesOf(n, &s.bad); len(axes) == 1 {
 				s.Compare = axes[0]
@@ -231,6 +242,11 @@ func (p *program) readStudy(s *Study, key, node *yaml.Node) {
 			}
 		}},
 		{"paired_by", func(n *yaml.Node) { s.PairedBy = p.axesOf(n, &s.bad) }},
+		{"value", func(n *yaml.Node) {
+			if s.stage != nil {
+				s.Values = p.headings(n, scope{what: "a study", axes: len(p.spec.Axes), own: s.stage, chosen: true}, &s.bad)
+			}
+		}},
 		{"where", func(n *yaml.Node) {
 			s.where = p.dynamic(n, scope{what: "where of a study", axes: len(p.spec.Axes)})
 			s.bad = s.bad || s.where == nil
@@ -243,25 +259,12 @@ func (p *program) readStudy(s *Study, key, node *yaml.Node) {
 	}
 }
 
-// word reads a value that can only be want.
-func (p *program) word(n *yaml.Node, what, want string) string {
-	if n.Value != want {
+// word reads a value that can only be one of want.
+func (p *program) word(n *yaml.Node, what string, want ...string) string {
+	if !slices.Contains(want, n.Value) {
 		d := p.tree.At(n, "%s is %q", what, n.Value)
-		d.Expected = want
+		d.Expected, d.Nearest = strings.Join(want, " or "), expr.Nearest(n.Value, want)
 		p.report(d)
 	}
-	return want
-}
-
-// Value evaluates the heading for an instance of the table's stage.
-func (h Heading) Value(i *Instance, o Outcome) (any, error) {
-	x := i.Stage.expansion
-	x.evaluating.Lock()
-	defer x.evaluating.Unlock()
-	f := &frame{p: x.program, ids: x.ids[i.Stage.layout.first[i.group]]}
-	v, err := h.code.evalWith(f, func(n *outcomeName) (any, error) { return readOutcome(o, n.kind, n.path, n.name) })
-	if err != nil {
-		return nil, fmt.Errorf("%s: evaluating %q: %w", h.Place, h.Text, err)
-	}
-	return expr.Plain(v), nil
+	return n.Value
 }
