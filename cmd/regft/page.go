@@ -352,9 +352,9 @@ type pictureLine struct {
 // samples finds pictures of every stage that drew some, of one replicate. The pictures are read when they are shown.
 func (r *pastRun) samples(ctx context.Context, store *cache.Dir) ([]report.Sample, error) {
 	var out []report.Sample
-	seen, rows := map[string]bool{}, 0
+	seen, rows, telling := map[string]bool{}, 0, r.telling()
 	for _, i := range r.plan.Instances {
-		name := specs.Address(i.Stage, slices.DeleteFunc(slices.Clone(i.Coords), func(c stages.Coord) bool { return c.Replicate }))
+		name := specs.Address(i.Stage, slices.DeleteFunc(slices.Clone(i.Coords), func(c stages.Coord) bool { return !telling[c.Axis] }))
 		if len(i.Nodes) != 1 || seen[name] {
 			continue
 		}
@@ -376,6 +376,25 @@ func (r *pastRun) samples(ctx context.Context, store *cache.Dir) ([]report.Sampl
 		}
 	}
 	return out, nil
+}
+
+// telling are the axes that tell instances apart: those with several values, replicates left out.
+func (r *pastRun) telling() map[string]bool {
+	first, out := map[string]string{}, map[string]bool{}
+	for _, i := range r.plan.Instances {
+		for _, c := range i.Coords {
+			if key, seen := first[c.Axis]; seen && key != c.Key {
+				out[c.Axis] = true
+			}
+			first[c.Axis] = c.Key
+		}
+	}
+	for _, a := range r.axes() {
+		if a.Replicates {
+			delete(out, a.Name)
+		}
+	}
+	return out
 }
 
 // drawn gives the first picture of every class that node n itself drew.
