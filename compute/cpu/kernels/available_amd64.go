@@ -41,11 +41,12 @@ var avx2 = &instructionSet{
 	minimum:    minimumAVX2,
 	dot:        dotAVX2,
 
-	normalize:      normalizeAVX2,
-	addSquares:     addSquaresAVX2,
-	winogradInput:  winogradInputAVX2,
-	winogradOutput: winogradOutputAVX2,
-	transpose8x8:   transpose8x8AVX2,
+	normalize:       normalizeAVX2,
+	addSquares:      addSquaresAVX2,
+	winogradWeights: winogradWeightsAVX2,
+	winogradInput:   winogradInputAVX2,
+	winogradOutput:  winogradOutputAVX2,
+	transpose8x8:    transpose8x8AVX2,
 	adamW: func(param, grad, m, v []float32, s *adamWStep) {
 		adamWAVX2(param, grad, m, v, s.decay, s.beta1, s.keep1, s.beta2, s.keep2, s.stepSize, s.rootBias2, s.epsilon, s.gradientScale)
 	},

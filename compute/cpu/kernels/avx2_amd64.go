@@ -234,6 +234,11 @@ func transpose8x8AVX2(dst []float32, dstStride int, src []float32, srcStride int
 //go:noescape
 func winogradInputAVX2(dst []float32, dstStride int, src []float32, srcStride int, n int)
 
+// winogradWeightsAVX2 is a function of an instructionSet, in AVX2.
+//
+//go:noescape
+func winogradWeightsAVX2(dst []float32, dstStride int, src []float32, srcStride int, n int)
+
 // winogradOutputAVX2 is a function of an instructionSet, in AVX2.
 //
 //go:noescape

@@ -4806,6 +4806,116 @@ DATA word40200000<>+24(SB)/4, $0x40200000
 DATA word40200000<>+28(SB)/4, $0x40200000
 GLOBL word40200000<>(SB), RODATA|NOPTR, $32
 
+// func winogradWeightsAVX2(dst []float32, dstStride int, src []float32, srcStride int, n int)
+// Requires: AVX, FMA3
+TEXT ·winogradWeightsAVX2(SB), NOSPLIT, $0-72
+	MOVQ src_base+32(FP), AX
+	MOVQ srcStride+56(FP), CX
+	SHLQ $0x02, CX
+	LEAQ (AX)(CX*2), DX
+	ADDQ CX, DX
+	MOVQ dst_base+0(FP), BX
+	MOVQ dstStride+24(FP), SI
+	SHLQ $0x02, SI
+	LEAQ (BX)(SI*2), DI
+	ADDQ SI, DI
+	MOVQ n+64(FP), R8
+	JMP  check
+
+loop:
+	VMOVUPS     (AX), Y0
+	VMOVUPS     (AX)(CX*1), Y1
+	VMOVUPS     (AX)(CX*2), Y2
+	VMULPS      wordbeaaaaab<>+0(SB), Y2, Y3
+	VMOVAPS     Y3, Y3
+	VFMADD231PS wordbf2aaaab<>+0(SB), Y0, Y3
+	VMULPS      word3ef15bef<>+0(SB), Y1, Y4
+	VMULPS      word3eaaaaab<>+0(SB), Y2, Y5
+	VMOVAPS     Y5, Y5
+	VFMADD231PS word3e2aaaab<>+0(SB), Y0, Y5
+	VMULPS      word3e715bef<>+0(SB), Y1, Y1
+	VSUBPS      Y4, Y3, Y6
+	VADDPS      Y4, Y3, Y3
+	VADDPS      Y1, Y5, Y4
+	VSUBPS      Y1, Y5, Y1
+	VMOVUPS     Y0, (BX)
+	VMOVUPS     Y6, (BX)(SI*1)
+	VMOVUPS     Y3, (BX)(SI*2)
+	VMOVUPS     Y4, (DI)
+	VMOVUPS     Y1, (DI)(SI*1)
+	VMOVUPS     Y2, (DI)(SI*2)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, BX
+	ADDQ        $0x20, DI
+	SUBQ        $0x08, R8
+
+check:
+	CMPQ R8, $0x08
+	JGE  loop
+	VZEROUPPER
+	RET
+
+DATA wordbf2aaaab<>+0(SB)/4, $0xbf2aaaab
+DATA wordbf2aaaab<>+4(SB)/4, $0xbf2aaaab
+DATA wordbf2aaaab<>+8(SB)/4, $0xbf2aaaab
+DATA wordbf2aaaab<>+12(SB)/4, $0xbf2aaaab
+DATA wordbf2aaaab<>+16(SB)/4, $0xbf2aaaab
+DATA wordbf2aaaab<>+20(SB)/4, $0xbf2aaaab
+DATA wordbf2aaaab<>+24(SB)/4, $0xbf2aaaab
+DATA wordbf2aaaab<>+28(SB)/4, $0xbf2aaaab
+GLOBL wordbf2aaaab<>(SB), RODATA|NOPTR, $32
+
+DATA wordbeaaaaab<>+0(SB)/4, $0xbeaaaaab
+DATA wordbeaaaaab<>+4(SB)/4, $0xbeaaaaab
+DATA wordbeaaaaab<>+8(SB)/4, $0xbeaaaaab
+DATA wordbeaaaaab<>+12(SB)/4, $0xbeaaaaab
+DATA wordbeaaaaab<>+16(SB)/4, $0xbeaaaaab
+DATA wordbeaaaaab<>+20(SB)/4, $0xbeaaaaab
+DATA wordbeaaaaab<>+24(SB)/4, $0xbeaaaaab
+DATA wordbeaaaaab<>+28(SB)/4, $0xbeaaaaab
+GLOBL wordbeaaaaab<>(SB), RODATA|NOPTR, $32
+
+DATA word3ef15bef<>+0(SB)/4, $0x3ef15bef
+DATA word3ef15bef<>+4(SB)/4, $0x3ef15bef
+DATA word3ef15bef<>+8(SB)/4, $0x3ef15bef
+DATA word3ef15bef<>+12(SB)/4, $0x3ef15bef
+DATA word3ef15bef<>+16(SB)/4, $0x3ef15bef
+DATA word3ef15bef<>+20(SB)/4, $0x3ef15bef
+DATA word3ef15bef<>+24(SB)/4, $0x3ef15bef
+DATA word3ef15bef<>+28(SB)/4, $0x3ef15bef
+GLOBL word3ef15bef<>(SB), RODATA|NOPTR, $32
+
+DATA word3e2aaaab<>+0(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+4(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+8(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+12(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+16(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+20(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+24(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+28(SB)/4, $0x3e2aaaab
+GLOBL word3e2aaaab<>(SB), RODATA|NOPTR, $32
+
+DATA word3eaaaaab<>+0(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+4(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+8(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+12(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+16(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+20(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+24(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+28(SB)/4, $0x3eaaaaab
+GLOBL word3eaaaaab<>(SB), RODATA|NOPTR, $32
+
+DATA word3e715bef<>+0(SB)/4, $0x3e715bef
+DATA word3e715bef<>+4(SB)/4, $0x3e715bef
+DATA word3e715bef<>+8(SB)/4, $0x3e715bef
+DATA word3e715bef<>+12(SB)/4, $0x3e715bef
+DATA word3e715bef<>+16(SB)/4, $0x3e715bef
+DATA word3e715bef<>+20(SB)/4, $0x3e715bef
+DATA word3e715bef<>+24(SB)/4, $0x3e715bef
+DATA word3e715bef<>+28(SB)/4, $0x3e715bef
+GLOBL word3e715bef<>(SB), RODATA|NOPTR, $32
+
 // func winogradOutputAVX2(dst []float32, dstStride int, src []float32, srcStride int, n int)
 // Requires: AVX, FMA3
 TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-72

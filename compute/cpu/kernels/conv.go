@@ -36,12 +36,8 @@ func (c Conv) taps() int     { return c.KernelHeight * c.KernelWidth }
 func (c Conv) pixels() int   { return c.Batch * c.OutHeight() * c.OutWidth() }
 
 // PackWeights prepares weights [kernelHeight, kernelWidth, channels/groups, outChannels] for Forward: one matrix
-// [taps·channels/groups, outChannels/groups] per group. Where Winograd's method suits c they are transformed instead, and
-// take four times their memory.
+// [taps·channels/groups, outChannels/groups] per group.
 func (c Conv) PackWeights(pool Pool, weights []float32) *Packed {
-	if c.suitsWinograd() {
-		return c.packWinograd(pool, weights)
-	}
 	return PackB(pool, c.weightMatrices(weights))
 }
 
@@ -54,7 +50,7 @@ func (c Conv) weightMatrices(weights []float32) View {
 // image's patches are gathered block by block into memory that stays in the L2 cache. The epilogue's residual is seen as one
 // matrix [batch·outHeight·outWidth, outChannels].
 func (c Conv) Forward(pool Pool, y, x []float32, weights *Packed, e Epilogue) {
-	if weights.winograd {
+	if c.suitsWinograd() {
 		c.forwardWinograd(pool, y, x, weights, e)
 		return
 	}

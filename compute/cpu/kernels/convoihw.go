@@ -6,13 +6,6 @@ const packChannels = 32
 // ForwardOIHW is Forward with weights [outChannels, channels/groups, kernelHeight, kernelWidth], the order in which torch
 // keeps them, prepared for this call alone.
 func (c Conv) ForwardOIHW(pool Pool, y, x, weights []float32, e Epilogue) {
-	if c.suitsWinograd() {
-		turned := newScratch(len(weights))
-		defer turned.release()
-		c.turnWeights(pool, turned.data, weights)
-		c.Forward(pool, y, x, c.packWinograd(pool, turned.data), e)
-		return
-	}
 	packed := newPacked(c.weightMatrices(weights))
 	defer packed.release()
 	panels := packed.panels()
@@ -44,20 +37,4 @@ func (c Conv) packOIHW(packed *Packed, weights []float32, group, j0 int) {
 func (p *Packed) row(batch, i, j0 int) []float32 {
 	k0 := i / p.kc * p.kc
 	return p.block(batch, k0, min(p.kc, p.k-k0), j0, nr).data[(i-k0)*nr:]
-}
-
-// turnWeights sets dst [taps, channels, outChannels] to weights [outChannels, channels, taps].
-func (c Conv) turnWeights(pool Pool, dst, weights []float32) {
-	taps, out := c.taps(), c.OutChannels
-	runBlocks(pool, c.Channels, packChannels/4, func(from, to int) {
-		rows := (to - from) * taps
-		turned := newScratch(rows * out)
-		defer turned.release()
-		transposeTiles(turned.data, out, weights[from*taps:], c.Channels*taps, out, rows)
-		for i := range to - from {
-			for tap := range taps {
-				copy(dst[(tap*c.Channels+from+i)*out:][:out], turned.data[(i*taps+tap)*out:])
-			}
-		}
-	})
 }

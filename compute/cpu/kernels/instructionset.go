@@ -33,14 +33,15 @@ type instructionSet struct {
 	minimum    func(x []float32) float32
 	dot        func(x, y []float32) float32
 
-	normalize      func(dst, x, gamma, beta []float32, mean, rstd float32)             // (x − mean)·rstd·gamma + beta
-	addSquares     func(dst, x, mean []float32)                                        // dst + (x − mean)²
-	winogradInput  func(dst []float32, dstStride int, src []float32, srcStride, n int) // n a multiple of 8
-	winogradOutput func(dst []float32, dstStride int, src []float32, srcStride, n int)
-	transpose8x8   func(dst []float32, dstStride int, src []float32, srcStride int)
-	adamW          func(param, grad, m, v []float32, step *adamWStep)
-	float16To32    func(dst []float32, src []uint16)
-	bfloat16To32   func(dst []float32, src []uint16)
+	normalize       func(dst, x, gamma, beta []float32, mean, rstd float32)             // (x − mean)·rstd·gamma + beta
+	addSquares      func(dst, x, mean []float32)                                        // dst + (x − mean)²
+	winogradWeights func(dst []float32, dstStride int, src []float32, srcStride, n int) // n a multiple of 8
+	winogradInput   func(dst []float32, dstStride int, src []float32, srcStride, n int) // n a multiple of 8
+	winogradOutput  func(dst []float32, dstStride int, src []float32, srcStride, n int)
+	transpose8x8    func(dst []float32, dstStride int, src []float32, srcStride int)
+	adamW           func(param, grad, m, v []float32, step *adamWStep)
+	float16To32     func(dst []float32, src []uint16)
+	bfloat16To32    func(dst []float32, src []uint16)
 }
 
 // active is the table in use, chosen once at start: the best that the processor has, or the one that REGFT_CPU names.

@@ -8,7 +8,6 @@ type Packed struct {
 	batchStride int // 0 repeats one matrix
 	data        []float32
 	scratch     scratch // of a Packed that lives for one product
-	winograd    bool    // the weights of a convolution, transformed
 }
 
 // PackB copies b [batch, k, n] for GemmPacked, once for many products. It takes 4·batch·k·n bytes, n rounded up to 16.
@@ -92,6 +91,17 @@ func packPanel(set *instructionSet, dst, b []float32, rowStride, colStride, kc, 
 func (p *Packed) block(batch, k0, kc, j0, cols int) bBlock {
 	from := batch*p.batchStride + k0*p.panels()*nr + j0*kc
 	return bBlock{data: p.data[from:], cols: cols, panel: kc * nr, stride: nr}
+}
+
+// copyRows copies the panel of columns from j on of the rows from k on of the first matrix.
+func (p *Packed) copyRows(dst []float32, k, j int) {
+	for len(dst) > 0 {
+		k0 := k / p.kc * p.kc
+		kc := min(p.kc, p.k-k0)
+		n := copy(dst, p.block(0, k0, kc, j, nr).data[(k-k0)*nr:kc*nr])
+		dst = dst[n:]
+		k = k0 + kc
+	}
 }
 
 // A bBlock is a block of B [k, cols]: element (p, j) is data[j/nr·panel + p·stride + j%nr]. Where tail is not nil it is

@@ -36,14 +36,15 @@ var portable = &instructionSet{
 	minimum:    minimumPortable,
 	dot:        dotPortable,
 
-	normalize:      normalizePortable,
-	addSquares:     addSquaresPortable,
-	winogradInput:  winogradInputPortable,
-	winogradOutput: winogradOutputPortable,
-	transpose8x8:   transpose8x8Portable,
-	adamW:          adamWPortable,
-	float16To32:    float16To32Portable,
-	bfloat16To32:   bfloat16To32Portable,
+	normalize:       normalizePortable,
+	addSquares:      addSquaresPortable,
+	winogradWeights: winogradWeightsPortable,
+	winogradInput:   winogradInputPortable,
+	winogradOutput:  winogradOutputPortable,
+	transpose8x8:    transpose8x8Portable,
+	adamW:           adamWPortable,
+	float16To32:     float16To32Portable,
+	bfloat16To32:    bfloat16To32Portable,
 }
 
 func init() {

@@ -4,9 +4,10 @@ import "math"
 
 // Winograd's minimal filtering F(4×4, 3×3) (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016): tiles
 // of 6×6 pixels and the 3×3 kernel are transformed, multiplied element by element, which over all channels is 36 matrix
-// products, and transformed back to 4×4 results. A quarter of the multiplications, four times the memory for weights, and
-// an error some four times that of the direct sums: polynomials are interpolated at 0, ±√½, ±√2 and ∞ instead of the usual
-// 0, ±1, ±2 and ∞, whose error is twice to four times as large.
+// products, and transformed back to 4×4 results. A quarter of the multiplications, and an error some four times that of the
+// direct sums: polynomials are interpolated at 0, ±√½, ±√2 and ∞ instead of the usual 0, ±1, ±2 and ∞, whose error is
+// twice to four times as large. Weights are transformed where they are used: it takes a few hundredths of the time, and kept
+// transformed they would take four times the memory.
 const (
 	winogradIn   = 6
 	winogradOut  = 4
@@ -16,21 +17,23 @@ const (
 	far0  = math.Sqrt2     // √2
 )
 
-// Bounds of where Winograd is used: enough tiles to use a transformed weight often, and not too much memory for one layer.
+// Sizes of the blocks of Winograd's method: the tiles and the columns of products that are in work at a time, and the
+// channels whose weights are transformed at a time.
 const (
-	winogradMinTiles = 32
-	winogradMaxBytes = 64 << 20
+	winogradTiles    = 48
+	winogradColumns  = 64
+	winogradChannels = 32
 )
 
-// winogradTiles is how many tiles one task transforms and multiplies: 8 register tiles high.
-const winogradTiles = 48
+// winogradMinTiles is how many tiles repay the transformation of the weights.
+const winogradMinTiles = 12
 
 // suitsWinograd tells whether Forward computes c by Winograd's method.
 func (c Conv) suitsWinograd() bool {
 	one := [2]int{1, 1}
 	plain := c.KernelHeight == 3 && c.KernelWidth == 3 && c.Stride == one && c.Dilation == one && c.InputDilation == one && c.Groups == 1
 	return plain && c.Channels%8 == 0 && c.OutChannels%8 == 0 && c.OutHeight() >= winogradOut && c.OutWidth() >= winogradOut &&
-		c.winogradTileCount() >= winogradMinTiles && 4*winogradSize*c.Channels*c.OutChannels <= winogradMaxBytes
+		c.winogradTileCount() >= winogradMinTiles
 }
 
 func (c Conv) winogradTileRows() int { return ceilDiv(c.OutHeight(), winogradOut) }
@@ -40,59 +43,21 @@ func (c Conv) winogradTileCount() int {
 	return c.Batch * c.winogradTileRows() * c.winogradTileCols()
 }
 
-// winogradG transforms three weights to six.
-var winogradG = [winogradIn][3]float32{
-	{1, 0, 0}, {-2.0 / 3, -2 * near0 / 3, -1.0 / 3}, {-2.0 / 3, 2 * near0 / 3, -1.0 / 3},
-	{1.0 / 6, far0 / 6, 1.0 / 3}, {1.0 / 6, -far0 / 6, 1.0 / 3}, {0, 0, 1},
-}
-
-// packWinograd transforms and packs weights [3, 3, channels, outChannels]: 36 matrices [channels, outChannels].
-func (c Conv) packWinograd(pool Pool, weights []float32) *Packed {
-	matrix := c.Channels * c.OutChannels
-	transformed := newScratch(winogradSize * matrix)
-	defer transformed.release()
-	pool.Run(c.Channels, func(channel int) {
-		half := newScratch(winogradIn * 3 * c.OutChannels)
-		defer half.release()
-		tap := func(k int) []float32 { return weights[k*matrix+channel*c.OutChannels:][:c.OutChannels] }
-		column := func(k int) []float32 { return half.data[k*c.OutChannels:][:c.OutChannels] }
-		for x := range 3 {
-			for i, g := range winogradG {
-				combine(column(i*3+x), &g, tap(x), tap(3+x), tap(6+x))
-			}
-		}
-		for i := range winogradIn {
-			for j, g := range winogradG {
-				u := transformed.data[(i*winogradIn+j)*matrix+channel*c.OutChannels:][:c.OutChannels]
-				combine(u, &g, column(i*3), column(i*3+1), column(i*3+2))
-			}
-		}
-	})
-	packed := PackB(pool, Matrices(transformed.data, winogradSize, c.Channels, c.OutChannels))
-	packed.winograd = true
-	return packed
-}
-
-// combine sets dst to g[0]·x + g[1]·y + g[2]·z.
-func combine(dst []float32, g *[3]float32, x, y, z []float32) {
-	active.binaryScalar[Mul](dst, x, g[0])
-	active.axpy(dst, g[1], y)
-	active.axpy(dst, g[2], z)
-}
-
-// forwardWinograd is Forward with weights of packWinograd.
+// forwardWinograd is Forward by Winograd's method. Each task has some tiles and some columns.
 func (c Conv) forwardWinograd(pool Pool, y, x []float32, weights *Packed, e Epilogue) {
 	count := c.winogradTileCount()
 	block := evenly(count, winogradTiles, mr)
-	runBlocks(pool, count, block, func(from, to int) {
-		w := newWinograd(c, active, x, from, to-from)
+	blocks := ceilDiv(count, block)
+	columns := c.OutChannels
+	if blocks < 4*pool.Workers() && pool.Workers() > 1 {
+		columns = max(2*winogradColumns, ceilDiv(ceilDiv(columns, ceilDiv(4*pool.Workers(), blocks)), nr)*nr)
+	}
+	pool.Run(blocks*ceilDiv(c.OutChannels, columns), func(i int) {
+		first, from := i%blocks*block, i/blocks*columns
+		w := newWinograd(c, active, x, first, min(block, count-first))
 		defer w.release()
-		for i := range w.tiles {
-			w.transformInput(i)
-		}
-		w.multiply(weights)
-		for i := range w.tiles {
-			w.transformOutput(i, y, &e)
+		for j := from; j < min(c.OutChannels, from+columns); j += winogradColumns {
+			w.columns(y, weights, &e, j, min(winogradColumns, from+columns-j, c.OutChannels-j))
 		}
 	})
 }
@@ -100,22 +65,30 @@ func (c Conv) forwardWinograd(pool Pool, y, x []float32, weights *Packed, e Epil
 // winograd is the work on some tiles.
 type winograd struct {
 	Conv
-	set           *instructionSet
-	x             []float32
-	first, tiles  int
-	tile          scratch // one tile, [6, 6, channels of the larger side]
-	input, output scratch // all tiles transformed, [36, tiles, channels] and [36, tiles, outChannels]
+	set            *instructionSet
+	x              []float32
+	first, tiles   int
+	input, product scratch // the tiles transformed, [36, tiles, channels], and products, [36, tiles, winogradColumns]
+	weights        scratch // one panel transformed, [36, channels of one block of a product, nr]
+	work           scratch // a tile, or weights, before and between their transformations
 }
 
 func newWinograd(c Conv, set *instructionSet, x []float32, first, tiles int) *winograd {
-	return &winograd{Conv: c, set: set, x: x, first: first, tiles: tiles, tile: newScratch(winogradSize * max(c.Channels, c.OutChannels)),
-		input: newScratch(winogradSize * tiles * c.Channels), output: newScratch(winogradSize * tiles * c.OutChannels)}
+	w := &winograd{Conv: c, set: set, x: x, first: first, tiles: tiles,
+		input: newScratch(winogradSize * tiles * c.Channels), product: newScratch(winogradSize * tiles * winogradColumns),
+		weights: newScratch(winogradSize * kcLimit * nr),
+		work:    newScratch(max(winogradSize*max(c.Channels, winogradColumns), (9+18)*winogradChannels*nr))}
+	for i := range tiles {
+		w.transformInput(i)
+	}
+	return w
 }
 
 func (w *winograd) release() {
-	w.tile.release()
 	w.input.release()
-	w.output.release()
+	w.product.release()
+	w.weights.release()
+	w.work.release()
 }
 
 // place is the image of tile i and the first row and column of its results.
@@ -127,7 +100,7 @@ func (w *winograd) place(i int) (image, row, col int) {
 // transformInput sets tile i of the input to Bᵀ·d·B of its pixels, columns first.
 func (w *winograd) transformInput(i int) {
 	image, row, col := w.place(i)
-	n, d := w.Channels, w.tile.data
+	n, d := w.Channels, w.work.data
 	for r := range winogradIn {
 		for s := range winogradIn {
 			w.copyPixel(d[(r*winogradIn+s)*n:][:n], image, row+r-w.Padding[0][0], col+s-w.Padding[1][0])
@@ -150,36 +123,78 @@ func (w *winograd) copyPixel(dst []float32, image, row, col int) {
 	copy(dst, w.x[((image*w.Height+row)*w.Width+col)*w.Channels:])
 }
 
-// multiply multiplies the transformed tiles with the transformed weights.
-func (w *winograd) multiply(weights *Packed) {
-	in, out := w.tiles*w.Channels, w.tiles*w.OutChannels
-	for i := range winogradSize {
-		for k0 := 0; k0 < w.Channels; k0 += weights.kc {
-			kc := min(weights.kc, w.Channels-k0)
-			a := aBlock{data: w.input.data[i*in+k0:], rows: w.tiles, k: kc, panel: mr * w.Channels, rs: w.Channels, cs: 1}
-			w.set.multiply(a, weights.block(i, k0, kc, 0, w.OutChannels), w.output.data[i*out:], w.OutChannels, 1, k0 > 0)
+// columns computes the output channels j0 to j0+cols, at most winogradColumns.
+func (w *winograd) columns(y []float32, weights *Packed, e *Epilogue, j0, cols int) {
+	depth := evenly(w.Channels, kcLimit, 1)
+	in := w.tiles * w.Channels
+	for j := 0; j < cols; j += nr {
+		for k0 := 0; k0 < w.Channels; k0 += depth {
+			kc := min(depth, w.Channels-k0)
+			w.transformWeights(weights, j0+j, k0, kc)
+			for i := range winogradSize {
+				a := aBlock{data: w.input.data[i*in+k0:], rows: w.tiles, k: kc, panel: mr * w.Channels, rs: w.Channels, cs: 1}
+				b := bBlock{data: w.weights.data[i*kc*nr:], cols: nr, panel: kc * nr, stride: nr}
+				w.set.multiply(a, b, w.product.data[i*w.tiles*winogradColumns+j:], winogradColumns, 1, k0 > 0)
+			}
+		}
+	}
+	for i := range w.tiles {
+		w.transformOutput(i, y, e, j0, cols)
+	}
+}
+
+// transformWeights sets the weights in work to G·g·Gᵀ of the panel of columns from j on, channels k0 to k0+kc.
+func (w *winograd) transformWeights(weights *Packed, j, k0, kc int) {
+	for c0 := 0; c0 < kc; c0 += winogradChannels {
+		n := min(winogradChannels, kc-c0) * nr
+		taps, half := w.work.data[:9*n], w.work.data[9*n:][:18*n]
+		for tap := range 9 {
+			weights.copyRows(taps[tap*n:][:n], tap*w.Channels+k0+c0, j)
+		}
+		for s := range 3 {
+			w.set.winogradWeights(half[s*n:], 3*n, taps[s*n:], 3*n, n)
+		}
+		for r := range winogradIn {
+			w.set.winogradWeights(w.weights.data[(r*winogradIn*kc+c0)*nr:], kc*nr, half[r*3*n:], n, n)
 		}
 	}
 }
 
 // transformOutput sets the results of tile i to Aᵀ·m·A of its products, and applies the epilogue.
-func (w *winograd) transformOutput(i int, y []float32, e *Epilogue) {
+func (w *winograd) transformOutput(i int, y []float32, e *Epilogue, j0, n int) {
 	image, row, col := w.place(i)
-	n, d := w.OutChannels, w.tile.data
+	d := w.work.data
 	for r := range winogradIn {
-		m := w.output.data[(r*winogradIn*w.tiles+i)*n:]
-		w.set.winogradOutput(d[r*winogradOut*n:], n, m, w.tiles*n, n)
+		m := w.product.data[(r*winogradIn*w.tiles+i)*winogradColumns:]
+		w.set.winogradOutput(d[r*winogradOut*n:], n, m, w.tiles*winogradColumns, n)
 	}
 	for s := range winogradOut {
 		w.set.winogradOutput(d[s*n:], winogradOut*n, d[s*n:], winogradOut*n, n)
 	}
 	height, width := w.OutHeight(), w.OutWidth()
-	out := Matrix(y, w.pixels(), n)
+	out := Matrix(y, w.pixels(), w.OutChannels)
 	cols := min(winogradOut, width-col)
 	for r := range min(winogradOut, height-row) {
 		first := (image*height+row+r)*width + col
-		copy(y[first*n:][:cols*n], d[r*winogradOut*n:])
-		e.apply(w.set, out, 0, first, cols, 0, n)
+		for s := range cols {
+			copy(out.at(0, first+s, j0)[:n], d[(r*winogradOut+s)*n:])
+		}
+		e.apply(w.set, out, 0, first, cols, j0, n)
+	}
+}
+
+// winogradWeightsPortable sets six rows of n numbers to G times three rows.
+func winogradWeightsPortable(dst []float32, dstStride int, src []float32, srcStride, n int) {
+	for i := range n {
+		g0, g1, g2 := src[i], src[srcStride+i], src[2*srcStride+i]
+		a, b := -2.0/3*g0-1.0/3*g2, 2*near0/3*g1
+		c, e := 1.0/6*g0+1.0/3*g2, far0/6*g1
+		dst[i] = g0
+		dst[dstStride+i] = a - b
+		dst[2*dstStride+i] = a + b
+		dst[3*dstStride+i] = c + e
+		dst[4*dstStride+i] = c - e
+		dst[5*dstStride+i] = g2
 	}
 }
 

@@ -8,19 +8,26 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// winograd emits the one-dimensional transforms of F(4, 3), as winogradInputPortable and winogradOutputPortable have them,
+// winograd emits the one-dimensional transforms of F(4, 3), as the portable functions have them,
 // for whole eights of numbers.
 func winograd() {
 	function("winogradInputAVX2", "func(dst []float32, dstStride int, src []float32, srcStride, n int)", func() {
-		sixRows(6, func(d []vec) []vec {
+		eachEight(6, func(d []vec) []vec {
 			a, b := fnma(d[2], number(2), d[4]), mul(fnma(d[1], number(2), d[3]), number(1/math.Sqrt2))
 			c, e := fnma(d[2], number(0.5), d[4]), mul(fnma(d[1], number(0.5), d[3]), number(math.Sqrt2))
 			first, last := add(fnma(d[2], number(2.5), d[0]), d[4]), add(fnma(d[3], number(2.5), d[1]), d[5])
 			return []vec{first, add(a, b), sub(a, b), add(c, e), sub(c, e), last}
 		})
 	})
+	function("winogradWeightsAVX2", "func(dst []float32, dstStride int, src []float32, srcStride, n int)", func() {
+		eachEight(3, func(g []vec) []vec {
+			a, b := fma(g[0], number(-2.0/3), mul(g[2], number(-1.0/3))), mul(g[1], number(math.Sqrt2/3))
+			c, e := fma(g[0], number(1.0/6), mul(g[2], number(1.0/3))), mul(g[1], number(math.Sqrt2/6))
+			return []vec{g[0], sub(a, b), add(a, b), add(c, e), sub(c, e), g[2]}
+		})
+	})
 	function("winogradOutputAVX2", "func(dst []float32, dstStride int, src []float32, srcStride, n int)", func() {
-		sixRows(4, func(m []vec) []vec {
+		eachEight(6, func(m []vec) []vec {
 			s, p, u, v := add(m[1], m[2]), sub(m[1], m[2]), add(m[3], m[4]), sub(m[3], m[4])
 			return []vec{
 				add(add(m[0], s), u),
@@ -32,13 +39,13 @@ func winograd() {
 	})
 }
 
-// sixRows emits the loop that reads six rows and writes some, eight numbers of each at a time.
-func sixRows(written int, f func(rows []vec) []vec) {
+// eachEight emits the loop that reads some rows and writes others, eight numbers of each at a time.
+func eachEight(read int, f func(rows []vec) []vec) {
 	src, dst := rowsOf6("src", "srcStride"), rowsOf6("dst", "dstStride")
 	n := Load(Param("n"), GP64())
 	JMP(LabelRef("check"))
 	Label("loop")
-	rows := make([]vec, 6)
+	rows := make([]vec, read)
 	for i := range rows {
 		rows[i] = vec{load(src.row(i))}
 	}
