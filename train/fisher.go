@@ -153,7 +153,7 @@ func DrawLabel(logits []float32, seed uint64, pass, sample int) int {
 	key = binary.LittleEndian.AppendUint64(key, uint64(pass))
 	key = binary.LittleEndian.AppendUint64(key, uint64(sample))
 	u := rand.New(rand.NewChaCha8(sha256.Sum256(key))).Float64()
-	weights := softmax(logits)
+	weights := Probabilities(logits)
 	total := 0.0
 	for i, w := range weights {
 		if total += w; u < total {

@@ -41,8 +41,8 @@ func VarianceCovariance(z *Node) (variance, covariance, spread *Node) {
 	return ReduceAllMean(hinge), DivScalar(ReduceAllSum(Square(off)), pairs), ReduceAllMean(diagonal)
 }
 
-// softmax are the probabilities that logits stand for, in float64.
-func softmax(logits []float32) []float64 {
+// Probabilities are those that the logits of one picture stand for, in float64.
+func Probabilities(logits []float32) []float64 {
 	top, total := slices.Max(logits), 0.0
 	p := make([]float64, len(logits))
 	for i, x := range logits {

@@ -47,15 +47,15 @@ var ensembleTakes = map[string]struct{ needs, may []string }{
 	"ema":             {[]string{"models", "decay"}, []string{"base"}},
 }
 
-// given tells of each parameter that not every method takes whether it is there.
-func (e *Ensemble) given() []struct {
-	name string
-	is   bool
-} {
-	return []struct {
-		name string
-		is   bool
-	}{
+// A presence tells whether a parameter is there.
+type presence struct {
+	name  string
+	given bool
+}
+
+// presences are of the parameters that not every method takes.
+func (e *Ensemble) presences() []presence {
+	return []presence{
 		{"from", e.From != nil}, {"to", e.To != nil}, {"alpha", e.Alpha != nil}, {"fisher_from", e.FisherFrom != nil},
 		{"fisher_to", e.FisherTo != nil}, {"models", e.Models != nil}, {"scores", e.Scores != nil}, {"data", e.Data != nil},
 		{"base", e.Base != nil}, {"lambda", e.Lambda != nil}, {"keep", e.Keep != nil}, {"from_scale", e.FromScale != nil},
@@ -67,11 +67,11 @@ func (e *Ensemble) given() []struct {
 func (e *Ensemble) Validate() error {
 	takes := ensembleTakes[e.Method]
 	var missing, extra []string
-	for _, p := range e.given() {
+	for _, p := range e.presences() {
 		switch needed := slices.Contains(takes.needs, p.name); {
-		case needed && !p.is:
+		case needed && !p.given:
 			missing = append(missing, p.name)
-		case p.is && !needed && !slices.Contains(takes.may, p.name):
+		case p.given && !needed && !slices.Contains(takes.may, p.name):
 			extra = append(extra, p.name)
 		}
 	}

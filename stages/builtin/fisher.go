@@ -68,33 +68,41 @@ func (f *Fisher) Run(ctx context.Context, env *stages.Env) error {
 		return err
 	}
 	defer encoding.close()
-	order := pictures.all()
-	if f.Samples != nil {
-		order = order[:min(*f.Samples, len(order))]
-	}
 	estimate, err := f.estimator(ctx, env, backend, c)
 	if err != nil {
 		return err
 	}
 	defer estimate.Close()
-	done := 0
-	for b, err := range pictures.batches(ctx, order, clip.Batch, encoding.pixels.Values(), encoding.evaluate) {
+	images, err := f.add(ctx, env, backend, encoding, pictures, estimate)
+	if err != nil {
+		return err
+	}
+	return f.write(env, estimate, images)
+}
+
+// add counts the first pictures into the estimate, and returns how many.
+func (f *Fisher) add(ctx context.Context, env *stages.Env, backend compute.Backend, e *encoding, p *pictureSet, estimate *train.Fisher) (int, error) {
+	order, values, done := p.all(), e.pixels.Values(), 0
+	if f.Samples != nil {
+		order = order[:min(*f.Samples, len(order))]
+	}
+	for b, err := range p.batches(ctx, order, clip.Batch, values, e.evaluate) {
 		if err != nil {
-			return err
+			return 0, err
 		}
-		draws, err := f.draws(ctx, backend, encoding, pictures, b.Pictures, b.Values)
+		draws, err := f.draws(ctx, backend, e, p, b.Pictures, b.Values)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		for k := range b.Pictures {
-			if err := estimate.Add(ctx, b.Values[k*encoding.pixels.Values():(k+1)*encoding.pixels.Values()], draws[k]); err != nil {
-				return err
+			if err := estimate.Add(ctx, b.Values[k*values:(k+1)*values], draws[k]); err != nil {
+				return 0, err
 			}
 			done++
 			env.Host.Progress(done, len(order), "pictures")
 		}
 	}
-	return f.write(env, estimate, done)
+	return done, nil
 }
 
 // estimator starts an estimate; its program is compiled once in a run for all classifiers of a shape.

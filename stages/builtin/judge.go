@@ -3,12 +3,12 @@ package builtin
 import (
 	"context"
 	"errors"
-	"math"
 
 	"regft/compute"
 	"regft/datasets"
 	"regft/models/clip"
 	"regft/stages"
+	"regft/train"
 )
 
 // A judgement is what a classifier says of one picture.
@@ -61,7 +61,7 @@ func (e *encoding) judge(ctx context.Context, backend compute.Backend, set *imag
 	weight, dim, classes := e.classifier.Parameters[clip.HeadWeight].Values, e.classifier.Config.Projection, len(e.classifier.Classes)
 	out := make([]judgement, len(set.images))
 	for i, im := range set.images {
-		p := probabilities(logits[i*classes : (i+1)*classes])
+		p := train.Probabilities(logits[i*classes : (i+1)*classes])
 		predicted := largest(p, -1)
 		class := im.Label
 		if class == datasets.Unlabelled {
@@ -77,23 +77,6 @@ func (e *encoding) judge(ctx context.Context, backend compute.Backend, set *imag
 		}
 	}
 	return out, nil
-}
-
-// probabilities are the softmax of logits.
-func probabilities(logits []float32) []float64 {
-	top := float64(logits[0])
-	for _, x := range logits {
-		top = max(top, float64(x))
-	}
-	p, sum := make([]float64, len(logits)), 0.0
-	for k, x := range logits {
-		p[k] = math.Exp(float64(x) - top)
-		sum += p[k]
-	}
-	for k := range p {
-		p[k] /= sum
-	}
-	return p
 }
 
 // largest is the place of the first largest of p, but for one place.

@@ -80,7 +80,13 @@ func outcomes(t *testing.T) map[string][]float64 {
 	record("evaluate", number(t, scores, "top1"), number(t, scores, "top5"), number(t, scores, "mean_per_class"), number(t, scores, "nll"), number(t, scores, "ece"))
 	record("dataset", float64(len(shots)), float64(shots[0].Label), float64(shots[1].Label))
 	record("mix", number(t, mixed, "images"))
-	record("generate", pixels(t, only(l.run("generate", fmt.Sprintf(`{checkpoint: %q, classes: [fox], prompt: "a {}", images_per_class: 1, steps: 3, seed: 6}`, diffusions(t)[0]), nil)))...)
+	information := l.run("fisher", "{seed: 2}", given("classifier", classifier, "data", data))
+	record("fisher", number(t, information, "images"), number(t, information, "trace"))
+	best := ratings(t, only(l.run("filter", "{by: clip_score, keep: {fraction: 0.4}}", given("data", data, "classifier", classifier))))
+	record("filter", float64(len(best)), best[0].Score, best[0].Confidence, best[3].Score)
+	looked := l.run("inspect", "", given("data", data, "reference", l.dataset(folderOf(t, 3, "cat", "dog")), "classifier", classifier))
+	record("inspect", number(t, looked, "effective_rank"), number(t, looked, "feature_deviation"), number(t, looked, "duplicates"))
+	record("generate", pixels(t, only(l.run("generate", fmt.Sprintf(`{checkpoint: %q, classes: [fox], prompt: "a {}", images_per_class: 1, steps: 3, batch_size: 1, seed: 6}`, diffusions(t)[0]), nil)))...)
 	return out
 }
 
