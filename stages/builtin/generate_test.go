@@ -9,9 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"regft/datasets"
+	pictures "regft/datasets/picture"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -21,7 +24,7 @@ func TestGenerate(t *testing.T) {
 		t.Run(filepath.Base(checkpoint), func(t *testing.T) {
 			l := newLab(t)
 			params := func(rest string) string {
-				return fmt.Sprintf(`{checkpoint: %q, classes: ["red_fox", "a/b"], prompt: "a photo of a {}.", steps: 1, seed: 7, %s}`, checkpoint, rest)
+				return fmt.Sprintf(`{checkpoint: %q, classes: ["red_fox", "a/b"], prompt: "a photo of a {}.", steps: 1, seed: 7, batch_size: 2, %s}`, checkpoint, rest)
 			}
 			whole := only(l.run("generate", params("images_per_class: 3, size: 12"), nil))
 			want := []datasets.Row{}
@@ -37,9 +40,15 @@ func TestGenerate(t *testing.T) {
 			if got := text(t, whole, "classes.txt"); got != "red_fox\na/b\n" {
 				t.Errorf("classes.txt is %q", got)
 			}
-			few := only(l.run("generate", params("images_per_class: 2, size: 12, batch_size: 3"), nil))
+			few := only(l.run("generate", params("images_per_class: 2, size: 12"), nil))
 			if all, some := digests(t, whole), digests(t, few); !slices.Equal(all[:4], some) {
-				t.Error("pictures depend on batch_size or on how many there are")
+				t.Error("pictures depend on how many there are")
+			}
+			batches := only(l.run("generate", params("images_per_class: 2, size: 12, batch_size: 3"), nil))
+			for _, row := range rows(t, few) {
+				if d := farthest(t, text(t, few, row.FileName), text(t, batches, row.FileName)); d > 1 {
+					t.Errorf("%s differs by %d of 255 in batches of another size", row.FileName, d)
+				}
 			}
 			if all := digests(t, whole); all[0] == all[1] || all[0] == all[2] {
 				t.Error("pictures of other seeds are equal")
@@ -52,11 +61,32 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
+// farthest is the largest difference of two pictures' values.
+func farthest(t *testing.T, a, b string) int {
+	t.Helper()
+	var values [2][]byte
+	for i, content := range []string{a, b} {
+		im, err := pictures.Read(strings.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		values[i] = im.Pix
+	}
+	if len(values[0]) != len(values[1]) {
+		t.Fatal("pictures of two sizes")
+	}
+	far := 0
+	for i, v := range values[0] {
+		far = max(far, int(v)-int(values[1][i]), int(values[1][i])-int(v))
+	}
+	return far
+}
+
 // TestGenerateSettings: each of these changes the pictures.
 func TestGenerateSettings(t *testing.T) {
 	l := newLab(t)
 	draw := func(params string) string {
-		a := only(l.run("generate", fmt.Sprintf(`{checkpoint: %q, steps: 2, %s}`, diffusions(t)[0], params), nil))
+		a := only(l.run("generate", fmt.Sprintf(`{checkpoint: %q, steps: 2, batch_size: 1, %s}`, diffusions(t)[0], params), nil))
 		return text(t, a, rows(t, a)[0].FileName)
 	}
 	plain := draw(`prompts: ["a photo of a tench"]`)
@@ -81,7 +111,7 @@ func TestGenerateSettings(t *testing.T) {
 // TestGeneratePrompts: a list of prompts gives pictures without labels, and without folders.
 func TestGeneratePrompts(t *testing.T) {
 	l := newLab(t)
-	a := only(l.run("generate", fmt.Sprintf(`{checkpoint: %q, prompts: ["a fox", "a tench"], steps: 1, seed: 3}`, diffusions(t)[0]), nil))
+	a := only(l.run("generate", fmt.Sprintf(`{checkpoint: %q, prompts: ["a fox", "a tench"], steps: 1, batch_size: 2, seed: 3}`, diffusions(t)[0]), nil))
 	want := []datasets.Row{
 		{FileName: "0003_000000.png", Label: -1, Origin: "generate", Generation: &datasets.Generation{Prompt: "a fox", PromptID: 0, Seed: 3}},
 		{FileName: "0003_000001.png", Label: -1, Origin: "generate", Generation: &datasets.Generation{Prompt: "a tench", PromptID: 1, Seed: 4}},
@@ -96,7 +126,7 @@ func TestGenerateStyles(t *testing.T) {
 	styles := write(t, `{"pets": {"template": "a {}, a pet.", "classnames": ["tabby cat"], "save_subdir": ["cat"]}}`, t.TempDir(), "prompt_styles.json")
 	l := newLab(t)
 	for prompt, want := range map[string]string{"": "a tabby cat, a pet.", `prompt: "my {}", `: "my tabby cat"} {
-		a := only(l.run("generate", fmt.Sprintf(`{checkpoint: %q, styles: %q, dataset: pets, %simages_per_class: 1, steps: 1}`, diffusions(t)[0], styles, prompt), nil))
+		a := only(l.run("generate", fmt.Sprintf(`{checkpoint: %q, styles: %q, dataset: pets, %simages_per_class: 1, steps: 1, batch_size: 1}`, diffusions(t)[0], styles, prompt), nil))
 		got := rows(t, a)[0]
 		if got.Prompt != want || got.Class != "tabby cat" || got.FileName != "cat/0000_000000.png" || text(t, a, "classes.txt") != "cat\ttabby cat\n" {
 			t.Errorf("prompt %q: got %+v, prompt %q", prompt, got, got.Prompt)
@@ -169,5 +199,28 @@ func TestGenerateRefuses(t *testing.T) {
 			continue
 		}
 		wantError(t, err, want)
+	}
+}
+
+// TestGenerateSideBySide: stages that share an open checkpoint at once draw what each draws alone.
+func TestGenerateSideBySide(t *testing.T) {
+	params := func(i int) string {
+		return fmt.Sprintf(`{checkpoint: %q, classes: [fox, tench], prompt: "a {}", images_per_class: 1, steps: %d, batch_size: 1, guidance_scale: %d}`, diffusions(t)[0], 1+i%2, 1+i)
+	}
+	together := newLab(t)
+	var got [4]outcome
+	var errs [4]error
+	var group sync.WaitGroup
+	for i := range got {
+		group.Go(func() { got[i], errs[i] = together.try("generate", params(i), nil) })
+	}
+	group.Wait()
+	for i, o := range got {
+		if errs[i] != nil {
+			t.Fatal(errs[i])
+		}
+		if alone := newLab(t).run("generate", params(i), nil); only(alone).Digest != only(o).Digest {
+			t.Errorf("stage %d draws other pictures beside others", i)
+		}
 	}
 }

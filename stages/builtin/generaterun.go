@@ -112,7 +112,6 @@ func (g *Generate) draw(ctx context.Context, env *stages.Env, set *imageSet, dir
 	if err != nil {
 		return err
 	}
-	defer pipeline.Close()
 	for im, err := range pipeline.Generate(ctx, g.settings(), missing, sd.Batching{Size: g.BatchSize, Parallel: env.Cores}) {
 		if err != nil {
 			return err
@@ -126,6 +125,8 @@ func (g *Generate) draw(ctx context.Context, env *stages.Env, set *imageSet, dir
 	return nil
 }
 
+// open opens the checkpoint, once in a run for all stages that draw with it. Nobody closes it: what the run no longer
+// shares is garbage.
 func (g *Generate) open(ctx context.Context, env *stages.Env) (*sd.Pipeline, error) {
 	a, err := env.Source("checkpoint")
 	if err != nil {
@@ -135,16 +136,18 @@ func (g *Generate) open(ctx context.Context, env *stages.Env) (*sd.Pipeline, err
 	if err != nil {
 		return nil, err
 	}
-	files := filesOf(ctx, a, "")
-	tok, err := openTokenizer(filesOf(ctx, a, "tokenizer/"))
+	v, err := env.Shared.Get(ctx, "diffusion "+a.Digest.String(), func(ctx context.Context) (any, int64, error) {
+		tok, err := openTokenizer(filesOf(ctx, a, "tokenizer/"))
+		if err != nil {
+			return nil, 0, err
+		}
+		p, err := sd.Open(backend, filesOf(ctx, a, ""), tok)
+		return p, a.Manifest.Size(), err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint %s: %w", g.Checkpoint, err)
 	}
-	p, err := sd.Open(backend, files, tok)
-	if err != nil {
-		return nil, fmt.Errorf("checkpoint %s: %w", g.Checkpoint, err)
-	}
-	return p, nil
+	return v.(*sd.Pipeline), nil
 }
 
 func (g *Generate) settings() sd.Settings {

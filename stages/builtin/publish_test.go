@@ -16,7 +16,7 @@ func pathInput(key, path string) stages.Input { return stages.Input{Key: key, Pa
 // imagefolder with the same labels.
 func TestPublishedImages(t *testing.T) {
 	l := newLab(t)
-	made := only(l.run("generate", fmt.Sprintf(`{checkpoint: %q, classes: [red_fox, F-16A/B], prompt: "a {}", images_per_class: 2, steps: 1, seed: 12}`, diffusions(t)[0]), nil))
+	made := only(l.run("generate", fmt.Sprintf(`{checkpoint: %q, classes: [red_fox, F-16A/B], prompt: "a {}", images_per_class: 2, steps: 1, batch_size: 4, seed: 12}`, diffusions(t)[0]), nil))
 	dir := published(t, made)
 	for i, row := range rows(t, made) {
 		want := fmt.Sprintf("%s/0012_%06d.png", []string{"red_fox", "F-16A%2FB"}[i%2], i)
