@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"regft/stages"
 	_ "regft/stages/toy"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -18,6 +20,17 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"regft": main})
 }
+
+// someday is a stage type that is declared and not built, as types may be.
+type someday struct{}
+
+var _ = stages.Register[someday](stages.Type{Name: "someday", Doc: "Not built.", Version: 1, Out: stages.Files})
+
+// NotBuilt names the whole type.
+func (*someday) NotBuilt() string { return "this stage type" }
+
+// Run is never reached.
+func (*someday) Run(context.Context, *stages.Env) error { return errors.New("it ran") }
 
 // TestScripts runs the sessions of testdata/script with the real binary, which here knows the toy stage types too.
 // Each has a cache of its own.
