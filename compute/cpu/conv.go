@@ -30,15 +30,32 @@ func (c *compiler) lowerConv(n *node) bool {
 		return false
 	}
 	result := c.emitInverse(n, y)
-	image, weights := x.ordered(n.inputs[0]), w.ordered(n.inputs[1])
+	image, weights := x.ordered(n.inputs[0]), n.inputs[1]
+	run := forwardOIHW
+	if !w.isOIHW() {
+		weights, run = w.ordered(weights), forwardHWIO
+	}
 	c.emit(step{op: n.op, in: []*value{image, weights}, out: []*value{result}, run: func(x *execution, in, out []any) error {
-		packed := conv.PackWeights(x.pool, in[1].([]float32))
-		conv.Forward(x.pool, out[0].([]float32), in[0].([]float32), packed, kernels.Epilogue{})
+		run(conv, x, out[0].([]float32), in[0].([]float32), in[1].([]float32))
 		return nil
 	}})
 	c.emitOrdered(n, x, n.inputs[0], image)
 	c.emitOrdered(n, w, n.inputs[1], weights)
 	return true
+}
+
+func forwardOIHW(conv kernels.Conv, x *execution, y, image, weights []float32) {
+	conv.ForwardOIHW(x.pool, y, image, weights, kernels.Epilogue{})
+}
+
+func forwardHWIO(conv kernels.Conv, x *execution, y, image, weights []float32) {
+	conv.Forward(x.pool, y, image, conv.PackWeights(x.pool, weights), kernels.Epilogue{})
+}
+
+// isOIHW tells whether the weights lie in torch's order: out, in, then what is spatial.
+func (o ordering) isOIHW() bool {
+	last := len(o.order) - 1
+	return o.order[last] == 0 && o.order[last-1] == 1 && slices.IsSorted(o.order[:last-1])
 }
 
 // An ordering is the axes of a tensor in the order that a kernel wants.

@@ -22,9 +22,6 @@ func Same(kernel int) Window {
 // Conv2D convolves pictures x [batch, height, width, in] to [batch, height', width', out], with
 // height' = ⌊(height + before + after - kernel) / stride⌋ + 1. Its weight is [out, in, kernel, kernel], as
 // torch.nn.Conv2d keeps it.
-//
-// It is made of matrix products: over what the kernel sees at each place, or Winograd's for 3×3 where it fits.
-// gomlx's Go backend takes 150 times as long as torch for a convolution of its own.
 func Conv2D(p Params, x *Node, out int, w Window) *Node {
 	return Conv2DWith(x, p.Get("weight", out, width(x), w.Kernel, w.Kernel), p.Get("bias", out), w)
 }
@@ -32,11 +29,19 @@ func Conv2D(p Params, x *Node, out int, w Window) *Node {
 // Conv2DWith is Conv2D with a weight [out, in, kernel, kernel] and a bias [out] that were computed.
 func Conv2DWith(x, weight, bias *Node, w Window) *Node {
 	out, in := weight.Shape().Dimensions[0], width(x)
-	if w.fitsWinograd(x) {
-		return winograd(x, weight, bias)
+	if w == Same(1) {
+		return gnn.Dense(x, Reshape(weight, out, in), bias, compute.DenseLayoutOutputsInput)
 	}
-	rows := Reshape(TransposeAllAxes(weight, 2, 3, 1, 0), w.Kernel*w.Kernel*in, out)
-	return gnn.Dense(Concatenate(w.views(x), -1), rows, bias, compute.DenseLayoutInputOutputs)
+	padding := [2]int{w.Before, w.After}
+	y := Convolve(x, weight).AxesConfig(torchAxes).Strides(w.Stride).PaddingPerDim([][2]int{padding, padding}).Done()
+	return Add(y, Reshape(bias, 1, 1, 1, out))
+}
+
+// torchAxes are the axes of pictures, channels last, and of torch's kernels.
+var torchAxes = compute.ConvolveAxesConfig{
+	InputBatch: 0, InputSpatial: []int{1, 2}, InputChannels: 3,
+	KernelOutputChannels: 0, KernelInputChannels: 1, KernelSpatial: []int{2, 3},
+	OutputBatch: 0, OutputSpatial: []int{1, 2}, OutputChannels: 3,
 }
 
 // views returns, for each place in the kernel, row by row, the pictures that it passes over.
