@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 
 	"regft/datasets"
@@ -43,6 +45,45 @@ func sameClasses(ctx context.Context, nameA string, a stages.Artifact, nameB str
 		return fmt.Errorf("the class lists of %s and %s do not match: %d and %d classes", nameA, nameB, len(ca), len(cb))
 	}
 	return nil
+}
+
+// wnid is what identifies a class of ImageNet.
+var wnid = regexp.MustCompile(`^n\d{8}$`)
+
+// projectionOf says which of a classifier's classes stand for each of data's: nil where the lists are one. Only
+// classifiers of ImageNet's classes, known by their wnids, are measured on others, as ImageNet-R, -A and ObjectNet need.
+func projectionOf(ctx context.Context, classifier, data stages.Artifact) ([][]int, error) {
+	mismatch := sameClasses(ctx, "classifier", classifier, "data", data)
+	if mismatch == nil {
+		return nil, nil
+	}
+	own, err := classesOf(ctx, classifier)
+	if err != nil {
+		return nil, err
+	}
+	others, err := classesOf(ctx, data)
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(own, func(c datasets.Class) bool { return !wnid.MatchString(c.Folder) }) || len(others) == 0 {
+		return nil, mismatch
+	}
+	return datasets.Projection(others, own)
+}
+
+// project makes logits [n, classes] those of a projection: the largest of the classes that stand for one.
+func project(logits []float32, classes int, projection [][]int) []float32 {
+	var out []float32
+	for row := range slices.Chunk(logits, classes) {
+		for _, stand := range projection {
+			best := row[stand[0]]
+			for _, k := range stand[1:] {
+				best = max(best, row[k])
+			}
+			out = append(out, best)
+		}
+	}
+	return out
 }
 
 // sameClass tells whether two lines of class lists mean one class: lists that people wrote name folders, names or

@@ -28,7 +28,8 @@ func (e *Evaluate) MetricNames() []string { return e.Metrics }
 // Run classifies the pictures of one data set.
 func (e *Evaluate) Run(ctx context.Context, env *stages.Env) error {
 	a, data := e.Classifier.Artifact(), e.Data[0].Artifact()
-	if err := sameClasses(ctx, "classifier", a, "data", data); err != nil {
+	projection, err := projectionOf(ctx, a, data)
+	if err != nil {
 		return err
 	}
 	backend, err := backendOf(env)
@@ -57,7 +58,10 @@ func (e *Evaluate) Run(ctx context.Context, env *stages.Env) error {
 	if err != nil {
 		return err
 	}
-	return e.record(env, logits, pictures.Labels, len(c.Classes))
+	if projection != nil {
+		logits = project(logits, len(c.Classes), projection)
+	}
+	return e.record(env, logits, pictures.Labels, len(pictures.Classes))
 }
 
 // record writes scores.json and logits.safetensors.

@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -70,5 +71,13 @@ func TestCalibrationBins(t *testing.T) {
 	}
 	if want := math.Abs(3.5/15-1) / 3; math.Abs(c.error()-want) > 1e-12 {
 		t.Errorf("the error is %v, want %v", c.error(), want)
+	}
+}
+
+// TestProject: a class that several stand for has the largest of their logits.
+func TestProject(t *testing.T) {
+	got := project([]float32{1, 5, 2, 4, 3, 6}, 3, [][]int{{2}, {0, 1}})
+	if want := []float32{2, 5, 6, 4}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

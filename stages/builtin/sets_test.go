@@ -134,3 +134,24 @@ func TestClassNames(t *testing.T) {
 	classifier := l.zeroshot(clips(t)[0], "red fox", "tench")
 	l.run("evaluate", "", given("classifier", classifier, "data", l.dataset(folderOf(t, 1, "red_fox", "tench"))))
 }
+
+// TestVariants: a classifier of ImageNet's classes is measured on a variant's, which are fewer and in another order.
+func TestVariants(t *testing.T) {
+	l := newLab(t)
+	imagenet := l.zeroshot(clips(t)[0], "n02123045\ttabby cat", "n01440764\ttench", "n02119789\tkit fox")
+	variant := l.dataset(folderOf(t, 3, "n01440764", "n02119789"))
+	few := l.zeroshot(clips(t)[0], "n01440764\ttench", "n02119789\tkit fox")
+	got := l.run("evaluate", "", given("classifier", imagenet, "data", variant))
+	want := l.run("evaluate", "", given("classifier", few, "data", variant))
+	const file, name = "logits.safetensors", "logits"
+	if a, b := tensor(t, only(got), file, name).Shape, tensor(t, only(want), file, name).Shape; !slices.Equal(a, b) {
+		t.Fatalf("logits are %v, want %v", a, b)
+	}
+	if !near(floats(t, only(want), file, name), floats(t, only(got), file, name), 1e-5) || number(t, got, "top1") != number(t, want, "top1") {
+		t.Error("projected logits are not those of the classes alone")
+	}
+	_, err := l.try("evaluate", "", given("classifier", imagenet, "data", l.dataset(folderOf(t, 1, "n01440764", "n99999999"))))
+	wantError(t, err, `"n99999999"`)
+	_, err = l.try("evaluate", "", given("classifier", l.zeroshot(clips(t)[0], "cat", "dog", "owl"), "data", l.dataset(folderOf(t, 1, "cat", "dog"))))
+	wantError(t, err, "3 and 2 classes")
+}
