@@ -29,11 +29,12 @@ report
 compute/...
 
 stages/builtin       cache stages compute models/... train datasets/... report
-cmd/regft            cache stages specs/... engine report compute stages/builtin
+tables               stages specs engine report
+cmd/regft            cache stages specs/... engine report tables compute stages/builtin
 `
 
 // gomlxFree are the packages whose tests need no tensors.
-var gomlxFree = []string{"cache", "stages", "stages/toy", "specs", "engine", "datasets", "report"}
+var gomlxFree = []string{"cache", "stages", "stages/toy", "specs", "engine", "datasets", "report", "tables"}
 
 const module = "regft"
 

@@ -21,6 +21,9 @@ type Column struct {
 	Percent bool
 	Lower   bool // less is better
 	Average bool // over the columns before it
+
+	Plain      bool // none of its values is marked as the best
+	Difference bool // of pairs: shown with a sign and an interval
 }
 
 func newColumn(name, metric string) Column {
@@ -36,6 +39,28 @@ func (c Column) Heading() string {
 		return c.Name + " %"
 	}
 	return c.Name
+}
+
+// IsFraction tells whether a metric prints as percent.
+func IsFraction(metric string) bool { return slices.Contains(fractions, metric) }
+
+// MainMetrics lists the metrics that an outcome is compared by: for each data set the one that people ask for first, or
+// where metrics are flat, all that are numbers. They are paths into metrics.
+func MainMetrics(metrics map[string]any) [][]string {
+	entries := []Entry{{Metrics: metrics}}
+	var out [][]string
+	nested := metricsOf(entries)
+	for _, name := range slices.Sorted(maps.Keys(metrics)) {
+		switch _, flat := number(metrics[name]); {
+		case flat:
+			out = append(out, []string{name})
+		case len(nested) > 0:
+			if _, has := value(entries[0], name, nested[0]); has {
+				out = append(out, []string{name, nested[0]})
+			}
+		}
+	}
+	return out
 }
 
 // metricsOf lists the metrics per dataset in entries, the ones people ask for first; none where metrics are flat.
@@ -151,7 +176,11 @@ func (c Column) format(x float64, digits int) string {
 	case c.Percent:
 		x *= 100
 	}
-	return strconv.FormatFloat(x, 'f', digits, 64)
+	s := strconv.FormatFloat(x, 'f', digits, 64)
+	if c.Difference && x > 0 {
+		s = "+" + s
+	}
+	return s
 }
 
 // digits is how many digits after the point the values of a column need: one for percent, none for counts, else

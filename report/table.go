@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"gonum.org/v1/gonum/stat"
 )
 
 // A Table is results as rows and columns: a row for each label and value of the axes that vary, replicates folded.
@@ -19,6 +17,7 @@ type Table struct {
 	Columns []Column
 	Chosen  []string // axes on which a choice was made, as further columns
 	Rows    []Row
+	Remarks []string // further notes
 }
 
 // A Row is one line of a table.
@@ -37,6 +36,12 @@ type Cell struct {
 	Few       bool    // it has fewer values than the rest of its table
 	Best      bool    // in its column, oracles apart
 	Text      string  // as people read it
+
+	Words    []string    // distinct values that are no numbers
+	Interval *[2]float64 // of confidence, around the mean
+	Oracle   bool        // one of its results was chosen on the very data that it reports
+	Refused  bool        // it has results, of other data, parameters or versions
+	Actions  []string    // keys of what computed it
 }
 
 const labelHead = ""
@@ -192,13 +197,7 @@ func newCell(entries []Entry, value func(Entry) (float64, bool)) Cell {
 			c.Values = append(c.Values, x)
 		}
 	}
-	switch len(c.Values) {
-	case 0:
-	case 1:
-		c.Mean = c.Values[0]
-	default:
-		c.Mean, c.Deviation = stat.MeanStdDev(c.Values, nil)
-	}
+	c.summarise()
 	return c
 }
 
@@ -270,7 +269,10 @@ func (t Table) finishColumn(i int) {
 		c := r.Cells[i]
 		all = append(all, c.Values...)
 		all = append(all, c.Mean, c.Deviation)
-		if r.Oracle || len(c.Values) == 0 || math.IsNaN(c.Mean) {
+		if c.Interval != nil {
+			all = append(all, c.Interval[:]...)
+		}
+		if r.Oracle || c.Oracle || len(c.Values) == 0 || math.IsNaN(c.Mean) {
 			continue
 		}
 		contenders++
@@ -281,21 +283,32 @@ func (t Table) finishColumn(i int) {
 	digits := col.digits(all)
 	for _, r := range t.Rows {
 		c := &r.Cells[i]
-		c.Best = contenders > 1 && !r.Oracle && len(c.Values) > 0 && c.Mean == best
+		c.Best = contenders > 1 && !col.Plain && !r.Oracle && !c.Oracle && len(c.Values) > 0 && c.Mean == best
 		c.Text = c.text(col, digits)
 	}
 }
 
 func (c Cell) text(col Column, digits int) string {
-	if len(c.Values) == 0 {
+	s := strings.Join(c.Words, ", ")
+	switch {
+	case c.Refused:
+		return "refused"
+	case len(c.Values) > 0:
+		s = col.format(c.Mean, digits)
+	case s == "":
 		return "–"
 	}
-	s := col.format(c.Mean, digits)
-	if len(c.Values) > 1 {
+	switch {
+	case c.Interval != nil:
+		s += fmt.Sprintf(" [%s, %s]", col.format(c.Interval[0], digits), col.format(c.Interval[1], digits))
+	case len(c.Values) > 1 && !col.Difference:
 		s += " ± " + col.format(c.Deviation, digits)
 	}
 	if c.Few {
 		s += fmt.Sprintf(" (n=%d)", len(c.Values))
+	}
+	if c.Oracle {
+		s += " " + oracleMark
 	}
 	return s
 }
@@ -308,13 +321,23 @@ func (t Table) Notes() []string {
 			notes = append(notes, note)
 		}
 	}
-	anyCell := func(f func(Cell) bool) bool {
-		return slices.ContainsFunc(t.Rows, func(r Row) bool { return slices.ContainsFunc(r.Cells, f) })
-	}
-	add(anyCell(func(c Cell) bool { return len(c.Values) > 1 }), "mean ± sample deviation over replicates")
-	add(anyCell(func(c Cell) bool { return c.Few }), "n: the results in a cell that has fewer than others")
-	add(slices.ContainsFunc(t.Rows, func(r Row) bool { return r.Oracle }), oracleMark+" oracle: chosen on the very data that it reports; never the best")
-	return notes
+	add(t.anyCell(func(c Cell, col Column) bool { return len(c.Values) > 1 && !col.Difference }), "mean ± sample deviation over replicates")
+	add(t.anyCell(func(c Cell, col Column) bool { return c.Interval != nil }), "mean difference of pairs, with Student's 95 % confidence interval")
+	add(t.anyCell(func(c Cell, col Column) bool { return c.Few }), "n: the results in a cell that has fewer than others")
+	marked := slices.ContainsFunc(t.Rows, func(r Row) bool { return r.Oracle }) || t.anyCell(func(c Cell, _ Column) bool { return c.Oracle })
+	add(marked, oracleMark+" oracle: chosen on the very data that it reports; never the best")
+	return append(notes, t.Remarks...)
+}
+
+func (t Table) anyCell(f func(Cell, Column) bool) bool {
+	return slices.ContainsFunc(t.Rows, func(r Row) bool {
+		for i, c := range r.Cells {
+			if f(c, t.Columns[i]) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 const oracleMark = "†"
@@ -334,7 +357,7 @@ func (t Table) grid() (heading []string, rows [][]string) {
 			line = append(line, c.Text)
 		}
 		line = append(line, r.Chosen...)
-		if r.Oracle {
+		if r.Oracle && len(line) > 0 {
 			line[0] = strings.TrimSpace(line[0] + " " + oracleMark)
 		}
 		rows = append(rows, line)

@@ -21,6 +21,11 @@ import (
 // in one go; the spec is nil then.
 func Load(path string, sets []string) (*Spec, Diagnostics) {
 	tree, problems := source.Load(path, sets)
+	return check(tree, path, problems)
+}
+
+// check makes a spec of a tree.
+func check(tree *source.Tree, path string, problems Diagnostics) (*Spec, Diagnostics) {
 	if tree == nil {
 		return nil, problems
 	}

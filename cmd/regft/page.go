@@ -27,7 +27,7 @@ type pastRun struct {
 	plan      engine.PlanRecord
 	lines     []engine.Line
 	spec      []byte
-	instances map[string]engine.InstanceRecord // by pointKey
+	instances map[string]engine.InstanceRecord // by engine.PointKey
 	chosen    map[int]map[string]string        // what nodes chose, by axis
 }
 
@@ -51,24 +51,16 @@ func readRun(past *engine.Past) (*pastRun, error) {
 func (r *pastRun) index() {
 	r.instances, r.chosen = map[string]engine.InstanceRecord{}, map[int]map[string]string{}
 	for _, i := range r.plan.Instances {
-		r.instances[pointKey(i.Stage, i.Point)] = i
+		r.instances[engine.PointKey(i.Stage, i.Point)] = i
 	}
 	for _, l := range r.lines {
 		if l.Chosen == nil {
 			continue
 		}
-		for _, k := range r.instances[pointKey(l.Stage, l.Point)].Nodes {
+		for _, k := range r.instances[engine.PointKey(l.Stage, l.Point)].Nodes {
 			r.chosen[k] = keys(l.Chosen)
 		}
 	}
-}
-
-// pointKey names an instance by its stage and point.
-func pointKey(stage string, point map[string]any) string {
-	if point == nil {
-		point = map[string]any{}
-	}
-	return stage + stages.CanonicalJSON(point)
 }
 
 // writeReport draws the run's report.html.
@@ -218,7 +210,7 @@ func (r *pastRun) datasets() []string {
 }
 
 func (r *pastRun) entry(l engine.Line) report.Entry {
-	i := r.instances[pointKey(l.Stage, l.Point)]
+	i := r.instances[engine.PointKey(l.Stage, l.Point)]
 	e := report.Entry{ID: r.identity(i), Point: map[string]string{}, Metrics: l.Metrics, Oracle: l.Oracle}
 	for _, c := range i.Coords {
 		e.Point[c.Axis] = c.Key

@@ -1,0 +1,112 @@
+package tables
+
+import (
+	"slices"
+	"strings"
+
+	"regft/engine"
+	"regft/report"
+	"regft/specs"
+	"regft/stages"
+)
+
+// A quantity is what is read of one instance of a cell.
+type quantity func(c specs.Cell, k int, o specs.Outcome) (any, error)
+
+func headingOf(h specs.Heading) quantity {
+	return func(c specs.Cell, k int, o specs.Outcome) (any, error) { return c.Value(k, h, o) }
+}
+
+// A fold is the results of one cell, by replicate.
+type fold struct {
+	replicates []string
+	results    []report.Result // of the replicates
+	refused    bool
+}
+
+// foldCell evaluates q for every instance of a cell that measured something.
+func (b *builder) foldCell(cell specs.Cell, measured []engine.Measure, q quantity) fold {
+	var f fold
+	for k, i := range cell.Instances {
+		m := measured[k]
+		switch m.Standing {
+		case engine.Missing:
+			continue
+		case engine.Stale:
+			f.refused = true
+			continue
+		}
+		v, err := q(cell, k, m.Outcome)
+		if err != nil {
+			b.notes.fail(err)
+		}
+		if v == nil {
+			continue
+		}
+		f.replicates = append(f.replicates, replicate(i.Coords))
+		f.results = append(f.results, report.Result{ID: identity(m), Value: v, Oracle: i.Oracle, Actions: m.Actions})
+	}
+	return f
+}
+
+// cell folds the replicates. A cell of which a part is refused shows nothing: the rest would be another quantity.
+func (f fold) cell() report.Cell {
+	if f.refused {
+		return report.Cell{Refused: true}
+	}
+	return report.FoldResults(f.results)
+}
+
+// average is the mean of a row's columns that a counts, for each replicate that all of them have.
+func (b *builder) average(a specs.Heading, line []specs.Cell, folds []fold) fold {
+	var counted []fold
+	var out fold
+	for k, cell := range line {
+		if b.counts(a, cell) {
+			counted = append(counted, folds[k])
+			out.refused = out.refused || folds[k].refused
+		}
+	}
+	if len(counted) == 0 {
+		return out
+	}
+	for _, r := range counted[0].replicates {
+		if m, ok := meanOf(counted, r); ok {
+			out.replicates, out.results = append(out.replicates, r), append(out.results, m)
+		}
+	}
+	return out
+}
+
+// counts tells whether a column counts for an average. One without a point does not.
+func (b *builder) counts(a specs.Heading, cell specs.Cell) bool {
+	if len(cell.Instances) == 0 {
+		return false
+	}
+	counts, err := cell.Value(0, a, specs.Outcome{})
+	if err != nil {
+		b.notes.fail(err)
+	}
+	return counts == true
+}
+
+// meanOf averages columns in one replicate.
+func meanOf(columns []fold, replicate string) (report.Result, bool) {
+	var results []report.Result
+	for _, f := range columns {
+		k := slices.Index(f.replicates, replicate)
+		if k < 0 {
+			return report.Result{}, false
+		}
+		results = append(results, f.results[k])
+	}
+	return report.Mean(results)
+}
+
+// replicate is the part of coordinates that folds.
+func replicate(coords []stages.Coord) string {
+	return specs.Address("", slices.DeleteFunc(slices.Clone(coords), func(c stages.Coord) bool { return !c.Replicate }))
+}
+
+// identity is equal for results of the same nodes.
+func identity(m engine.Measure) string { return strings.Join(m.Actions, " ") }
