@@ -83,7 +83,26 @@ func (f *fusion) joins(p *node) bool {
 	if _, ok := applyOf(p); !ok {
 		return false
 	}
-	return !slices.ContainsFunc(f.consumers[v], func(n *node) bool { return n == nil || !f.inside[n] })
+	return !slices.ContainsFunc(f.consumers[v], func(n *node) bool { return n == nil || !f.inside[n] }) || f.isCheap(p)
+}
+
+// isCheap tells whether p is as well computed where it is needed as read: arithmetic on a tensor in memory and one that is
+// much smaller.
+func (f *fusion) isCheap(p *node) bool {
+	if _, ok := binaryKernels[p.op]; !ok || slices.Contains(f.consumers[p.outputs[0]], nil) {
+		return false
+	}
+	large := 0
+	for _, v := range p.inputs {
+		base, _ := f.viewOf(v, false)
+		if base.shape.Size() > f.chain.size/8 {
+			large++
+			if _, isChain := applyOf(base.node); isChain && !f.demanded[base] {
+				return false
+			}
+		}
+	}
+	return large == 1
 }
 
 // register is the register that holds v, as many elements as the chain has; what computes it is added.

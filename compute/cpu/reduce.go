@@ -51,7 +51,7 @@ func extents(dims []int, over axes) []extent {
 	return out
 }
 
-// lowerReduce makes steps of a reduction: one for each run of reduced axes, the last axes first, and the element-wise
+// lowerReduce makes steps of a reduction: one for each run of reduced axes, and the element-wise
 // operations that only the reduction needs inside the first.
 func (c *compiler) lowerReduce(n *node) bool {
 	how, ok := folds[n.op]
@@ -62,7 +62,7 @@ func (c *compiler) lowerReduce(n *node) bool {
 	var passes []reduction
 	e := extents(x.shape.Dimensions, n.attrs.(axes))
 	for {
-		i := lastReduced(e)
+		i := nextReduced(e)
 		if i < 0 {
 			break
 		}
@@ -98,6 +98,21 @@ func (c *compiler) emitPasses(n *node, passes []reduction) {
 
 // temporary is a value between the steps of one operation.
 func temporary(s shapes.Shape) *value { return &value{node: &node{id: -1}, shape: s} }
+
+// shortRow is the length below which rows are folded after what is before them, when there is little left of them.
+const shortRow = 64
+
+// nextReduced is the extent to reduce next: the last, unless it is short and there is another. -1 for none.
+func nextReduced(e []extent) int {
+	i := lastReduced(e)
+	if i < 0 || e[i].size >= shortRow {
+		return i
+	}
+	if before := lastReduced(e[:i]); before >= 0 {
+		return before
+	}
+	return i
+}
 
 func lastReduced(e []extent) int {
 	for i := len(e) - 1; i >= 0; i-- {

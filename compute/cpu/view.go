@@ -198,8 +198,43 @@ func (r *reader) stride() int {
 	return r.strides[len(r.strides)-1]
 }
 
-// read copies elements of a view of src, from element i on, to dst.
+// period is after how many elements the view repeats itself, 0 where it does not: those of the axes behind one that is
+// repeated.
+func (v view) period() int {
+	for axis := len(v.dims) - 2; axis >= 0; axis-- {
+		if v.strides[axis] == 0 {
+			return product(v.dims[axis+1:])
+		}
+	}
+	return 0
+}
+
+// read copies elements of a view of src, from element i on, to dst. What repeats itself is read once.
 func read[T any](r *reader, dst, src []T, v view, i int) {
+	period := v.period()
+	if period == 0 || len(dst) <= period || len(v.dims) > 2 && !v.repeats(period, i, len(dst)) {
+		readAll(r, dst, src, v, i)
+		return
+	}
+	readAll(r, dst[:period], src, v, i)
+	for n := period; n < len(dst); n *= 2 {
+		copy(dst[n:], dst[:n])
+	}
+}
+
+// repeats tells whether n elements from i on lie within the axis that is repeated.
+func (v view) repeats(period, i, n int) bool {
+	whole := period
+	for axis := len(v.dims) - 1; axis >= 0; axis-- {
+		if product(v.dims[axis+1:]) == period && v.strides[axis] == 0 {
+			whole = period * v.dims[axis]
+		}
+	}
+	return i/whole == (i+n-1)/whole
+}
+
+// readAll is read element by element.
+func readAll[T any](r *reader, dst, src []T, v view, i int) {
 	r.seek(v, i)
 	stride := r.stride()
 	for len(dst) > 0 {
