@@ -103,25 +103,25 @@ func (r Adaptation) train(ctx context.Context, a *adapter.Adapter, done *Adapted
 		return err
 	}
 	defer t.Close()
-	now, chosen, best := *a, a.Keys, -1
+	chosen, best := a.Keys, -1
 	for epoch := range r.Epochs {
 		for _, shots := range r.Shots {
 			if err := r.epoch(ctx, t, shots, epoch); err != nil {
 				return err
 			}
 		}
-		if now.Keys, err = t.Keys(); err != nil {
+		if done.Last, err = t.Keys(); err != nil {
 			return err
 		}
-		score, err := r.score(ctx, &now, done)
+		score, err := r.score(ctx, t, done)
 		if err != nil {
 			return err
 		}
 		if score > best || r.chooser(a) == nil {
-			chosen, best, done.Epoch = now.Keys, score, epoch
+			chosen, best, done.Epoch = done.Last, score, epoch
 		}
 	}
-	a.Keys, done.Last = chosen, now.Keys
+	a.Keys = chosen
 	return nil
 }
 
@@ -145,7 +145,7 @@ func (r Adaptation) chooser(a *adapter.Adapter) *adapter.Samples {
 }
 
 // score counts the right samples after an epoch; it returns the count that the epoch is chosen by.
-func (r Adaptation) score(ctx context.Context, now *adapter.Adapter, done *Adapted) (score int, err error) {
+func (r Adaptation) score(ctx context.Context, t *KeyTrainer, done *Adapted) (score int, err error) {
 	for _, set := range []struct {
 		samples *adapter.Samples
 		counts  *[]int
@@ -153,12 +153,12 @@ func (r Adaptation) score(ctx context.Context, now *adapter.Adapter, done *Adapt
 		if set.samples == nil {
 			continue
 		}
-		correct, err := now.Correct(ctx, *set.samples)
+		correct, err := t.Correct(ctx, *set.samples)
 		if err != nil {
 			return 0, err
 		}
 		*set.counts = append(*set.counts, correct)
-		if set.samples == r.chooser(now) {
+		if set.samples == r.chooser(t.adapter) {
 			score = correct
 		}
 	}

@@ -33,8 +33,9 @@ type KeyTrainer struct {
 	backend compute.Backend
 	adapter *adapter.Adapter
 	options KeyOptions
-	keys    nn.Shapes // what is trained
-	steps   map[int]*nn.Program
+	keys    nn.Shapes           // what is trained
+	steps   map[int]*nn.Program // by size of batch
+	counts  map[int]*nn.Program
 	state   nn.Weights
 	next    int
 }
@@ -51,7 +52,7 @@ func NewKeyTrainer(backend compute.Backend, a *adapter.Adapter, o KeyOptions) (*
 	if err := errors.Join(a.Validate(), o.options().Validate()); err != nil {
 		return nil, err
 	}
-	t := &KeyTrainer{backend: backend, adapter: a, options: o, keys: nn.Shapes{}, steps: map[int]*nn.Program{}}
+	t := &KeyTrainer{backend: backend, adapter: a, options: o, keys: nn.Shapes{}, steps: map[int]*nn.Program{}, counts: map[int]*nn.Program{}}
 	arrays := a.Parameters()
 	for b, keys := range a.Keys {
 		name := adapter.KeyName(b)
@@ -70,11 +71,11 @@ func (t *KeyTrainer) Step(ctx context.Context, features []nn.Array, labels []int
 	if err := ctx.Err(); err != nil {
 		return KeyRecord{}, err
 	}
-	program, err := t.compiled(len(labels))
+	program, err := t.compiled(t.steps, "the training step of an adapter", t.step, len(labels), shapes.Make(dtypes.Float32, hypers))
 	if err != nil {
 		return KeyRecord{}, err
 	}
-	inputs, err := t.inputs(features, labels)
+	inputs, err := t.inputs(features, labels, t.options.options().hyperValues(t.next))
 	defer free(inputs)
 	if err != nil {
 		return KeyRecord{}, fmt.Errorf("training step %d: %w", t.next, err)
@@ -104,7 +105,67 @@ func (t *KeyTrainer) changed() []string {
 	return out
 }
 
-func (t *KeyTrainer) inputs(features []nn.Array, labels []int32) (inputs []*tensors.Tensor, err error) {
+// countedAtOnce is how many samples Correct takes at a time.
+const countedAtOnce = 256
+
+// Correct is the number of samples that are right with the keys as they are, in float32 on the backend.
+func (t *KeyTrainer) Correct(ctx context.Context, s adapter.Samples) (int, error) {
+	correct := 0
+	for begin := 0; begin < len(s.Labels); begin += countedAtOnce {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		end := min(begin+countedAtOnce, len(s.Labels))
+		labels := make([]int32, 0, end-begin)
+		for _, label := range s.Labels[begin:end] {
+			labels = append(labels, int32(label))
+		}
+		rows := make([]nn.Array, len(s.Features))
+		for b, f := range s.Features {
+			dim := f.Shape[1]
+			rows[b] = nn.Array{Shape: []int{end - begin, dim}, Values: f.Values[begin*dim : end*dim]}
+		}
+		n, err := t.count(rows, labels)
+		if err != nil {
+			return 0, err
+		}
+		correct += n
+	}
+	return correct, nil
+}
+
+func (t *KeyTrainer) count(features []nn.Array, labels []int32) (int, error) {
+	program, err := t.compiled(t.counts, "the accuracy of an adapter", t.right, len(labels))
+	if err != nil {
+		return 0, err
+	}
+	inputs, err := t.inputs(features, labels)
+	defer free(inputs)
+	if err != nil {
+		return 0, err
+	}
+	outputs, err := program.Run(t.state, inputs...)
+	if err != nil {
+		return 0, err
+	}
+	defer free(outputs)
+	n, err := tensors.CopyFlatData[float32](outputs[0])
+	if err != nil {
+		return 0, err
+	}
+	return int(n[0]), nil
+}
+
+// right maps features and labels to the number of rows whose largest logit is their label's.
+func (t *KeyTrainer) right(q nn.Params, in []*Node) []*Node {
+	branches := len(t.adapter.Keys)
+	first := ArgMax(t.adapter.LogitsGraph(q, in[:branches]), -1)
+	hits := ConvertDType(Equal(first, in[branches]), dtypes.Float32)
+	return []*Node{Reshape(ReduceAllSum(hits), 1)}
+}
+
+// inputs copies those of a program to the backend.
+func (t *KeyTrainer) inputs(features []nn.Array, labels []int32, scalars ...[]float32) (inputs []*tensors.Tensor, err error) {
 	for _, f := range features {
 		x, err := f.ToBackend(t.backend)
 		if err != nil {
@@ -112,9 +173,19 @@ func (t *KeyTrainer) inputs(features []nn.Array, labels []int32) (inputs []*tens
 		}
 		inputs = append(inputs, x)
 	}
-	y, err1 := nn.ToBackend(t.backend, labels, len(labels))
-	scalars, err2 := nn.ToBackend(t.backend, t.options.options().hyperValues(t.next), hypers)
-	return append(inputs, y, scalars), errors.Join(err1, err2)
+	y, err := nn.ToBackend(t.backend, labels, len(labels))
+	if err != nil {
+		return inputs, err
+	}
+	inputs = append(inputs, y)
+	for _, s := range scalars {
+		x, err := nn.ToBackend(t.backend, s, len(s))
+		if err != nil {
+			return inputs, err
+		}
+		inputs = append(inputs, x)
+	}
+	return inputs, nil
 }
 
 func (t *KeyTrainer) record(loss *tensors.Tensor) (KeyRecord, error) {
@@ -130,22 +201,22 @@ func (t *KeyTrainer) record(loss *tensors.Tensor) (KeyRecord, error) {
 	return r, nil
 }
 
-// compiled is the step for a size of batch.
-func (t *KeyTrainer) compiled(batch int) (*nn.Program, error) {
-	if step, ok := t.steps[batch]; ok {
-		return step, nil
+// compiled is the program of f for a size of batch, kept in programs. Its inputs are features, labels and more.
+func (t *KeyTrainer) compiled(programs map[int]*nn.Program, name string, f nn.Func, batch int, more ...shapes.Shape) (*nn.Program, error) {
+	if program, ok := programs[batch]; ok {
+		return program, nil
 	}
 	var inputs []shapes.Shape
 	for _, keys := range t.adapter.Keys {
 		inputs = append(inputs, shapes.Make(dtypes.Float32, batch, keys.Shape[1]))
 	}
-	inputs = append(inputs, shapes.Make(dtypes.Int32, batch), shapes.Make(dtypes.Float32, hypers))
-	step, err := nn.Builder{Backend: t.backend}.Compile("the training step of an adapter", t.step, inputs...)
+	inputs = append(append(inputs, shapes.Make(dtypes.Int32, batch)), more...)
+	program, err := nn.Builder{Backend: t.backend}.Compile(name, f, inputs...)
 	if err != nil {
 		return nil, err
 	}
-	t.steps[batch] = step
-	return step, nil
+	programs[batch] = program
+	return program, nil
 }
 
 // step maps features, labels and hyper to the loss and the new state.
@@ -183,8 +254,10 @@ func (t *KeyTrainer) Keys() ([]nn.Array, error) {
 
 // Close releases the memory on the backend.
 func (t *KeyTrainer) Close() error {
-	for _, step := range t.steps {
-		step.Free()
+	for _, programs := range []map[int]*nn.Program{t.steps, t.counts} {
+		for _, program := range programs {
+			program.Free()
+		}
 	}
 	return t.state.Free()
 }

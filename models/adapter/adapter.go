@@ -200,12 +200,12 @@ func MeanKeys(passes []nn.Array) nn.Array {
 	return Unit(mean)
 }
 
-// Unit divides each row by its length.
+// Unit divides each row by its length, as 0 stays 0.
 func Unit(rows nn.Array) nn.Array {
 	unit := nn.Array{Shape: rows.Shape, Values: make([]float32, 0, len(rows.Values))}
 	for i := range rows.Shape[0] {
 		r := row(rows, i)
-		length := math.Sqrt(dot(r, r))
+		length := max(math.Sqrt(dot(r, r)), math.SmallestNonzeroFloat32)
 		for _, x := range r {
 			unit.Values = append(unit.Values, float32(float64(x)/length))
 		}
@@ -238,7 +238,7 @@ func products(f []float32, rows nn.Array) []float64 {
 }
 
 // dot has four sums, for four additions at a time.
-func dot(x, y []float32) float64 {
+func dot[T float32 | float64](x, y []T) float64 {
 	var s0, s1, s2, s3 float64
 	y = y[:len(x)]
 	i := 0

@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"context"
+	"math"
 	"sync"
 )
 
@@ -74,17 +75,20 @@ func (a *Adapter) Correct(ctx context.Context, s Samples) (int, error) {
 // right tells at which points of the grid a sample is right. It ends early with ctx.
 func (a *Adapter) right(ctx context.Context, s sample, kl []float64, label int, g Grid) []bool {
 	right := make([]bool, 0, g.Size())
-	k, base, logits := a.newKernels(s, g.Beta), make([]float64, len(s.zero)), make([]float64, len(s.zero))
+	k, base := a.newKernels(s, g.Beta), make([]float64, len(s.zero))
 	for range g.Beta.Steps {
 		if ctx.Err() != nil {
 			return nil
 		}
 		term := k.term()
-		for j := range g.Alpha.Steps {
-			add(base, s.zero, g.Alpha.At(j), term)
-			for m := range g.Gamma.Steps {
-				add(logits, base, g.Gamma.At(m), kl)
-				right = append(right, leads(logits, label))
+		if kl == nil {
+			right = leading(s.zero, term, label).mark(right, g.Alpha)
+		} else {
+			for j := range g.Alpha.Steps {
+				for c, v := range term {
+					base[c] = s.zero[c] + g.Alpha.At(j)*v
+				}
+				right = leading(base, kl, label).mark(right, g.Gamma)
 			}
 		}
 		k.advance()
@@ -92,23 +96,39 @@ func (a *Adapter) right(ctx context.Context, s sample, kl []float64, label int, 
 	return right
 }
 
-// add writes x + factor·y to sum; y may be nil, which is 0.
-func add(sum, x []float64, factor float64, y []float64) {
-	copy(sum, x)
-	for c, v := range y {
-		sum[c] += factor * v
-	}
-}
+// An interval is the numbers above and below its ends, which belong to it where they are closed.
+type interval struct{ above, below, closedAbove, closedBelow float64 }
 
-// leads tells whether the label's logit is the first of the largest; NaN never is.
-func leads(logits []float64, label int) bool {
-	y := logits[label]
-	for c, x := range logits {
-		if c < label && !(x < y) || c >= label && !(x <= y) {
-			return false
+// leading is where x lets the label's be the first of the largest of base + x·slope: each other class bounds x once,
+// with the bound inside if the label comes first. NaN leaves nothing.
+func leading(base, slope []float64, label int) interval {
+	inf := math.Inf(1)
+	in := interval{-inf, inf, -inf, inf}
+	for c := range base {
+		lead, gain := base[label]-base[c], slope[label]-slope[c]
+		switch end := -lead / gain; {
+		case gain > 0 && c < label:
+			in.above = max(in.above, end)
+		case gain > 0:
+			in.closedAbove = max(in.closedAbove, end)
+		case gain < 0 && c < label:
+			in.below = min(in.below, end)
+		case gain < 0:
+			in.closedBelow = min(in.closedBelow, end)
+		case !(lead > 0 || lead == 0 && c >= label) || gain != 0:
+			in.above = inf
 		}
 	}
-	return true
+	return in
+}
+
+// mark appends which values of a line are in the interval.
+func (in interval) mark(right []bool, l Line) []bool {
+	for i := range l.Steps {
+		x := l.At(i)
+		right = append(right, x > in.above && x < in.below && x >= in.closedAbove && x <= in.closedBelow)
+	}
+	return right
 }
 
 // first is the first of the best points, in the order in which they are tried.

@@ -115,13 +115,14 @@ func (a *Adapter) signature(f []float32) []float64 {
 }
 
 // divergences are KL(p ‖ q) of one distribution from each of the support's, all as logarithms.
-func divergences(p []float64, support [][]float64) []float64 {
-	d := make([]float64, len(support))
-	for c, logP := range p {
-		probability := math.Exp(logP)
-		for j, q := range support {
-			d[j] += probability * (logP - q[c])
-		}
+func divergences(logP []float64, support [][]float64) []float64 {
+	p := make([]float64, len(logP))
+	for c, l := range logP {
+		p[c] = math.Exp(l)
+	}
+	negentropy, d := dot(p, logP), make([]float64, len(support))
+	for j, logQ := range support {
+		d[j] = negentropy - dot(p, logQ)
 	}
 	return d
 }

@@ -28,9 +28,9 @@ type Adapt struct {
 	Epochs        int           `yaml:"epochs" default:"20" min:"1" doc:"of training the keys"`
 	BatchSize     int           `yaml:"batch_size" default:"256" min:"1" unit:"pictures" doc:"of training the keys"`
 	Shuffle       bool          `yaml:"shuffle" default:"true" doc:"or the order of the shots"`
-	Beta          Search        `yaml:"beta" optional:"true" doc:"sharpness of the affinities, 1 where left out: a number, or {search: {to, steps}, init} on validate, init being that of training"`
-	Alpha         Search        `yaml:"alpha" optional:"true" doc:"weight of the cache, 1 where left out: a number, or {search: {to, steps}, init} on validate"`
-	Gamma         Search        `yaml:"gamma" optional:"true" doc:"weight of TIP-X's affinities, 1 where left out: a number, or {search: {to, steps}} on validate"`
+	Beta          Search        `yaml:"beta" optional:"true" doc:"sharpness of the affinities, 1 where left out; searched on validate, init is its value while keys are trained"`
+	Alpha         Search        `yaml:"alpha" optional:"true" doc:"weight of the cache, 1 where left out; searched and trained as beta"`
+	Gamma         Search        `yaml:"gamma" optional:"true" doc:"weight of TIP-X's affinities, 1 where left out; searched as beta"`
 	Temperature   *float64      `yaml:"temperature" min:"0" doc:"of tip_x's distributions, 0.5 where left out; of cafo's weights of its encoders, 1 where left out"`
 	Validation    *stages.Input `yaml:"validate" in:"images" doc:"chooses the epoch, beta, alpha and gamma; without it the last epoch is taken"`
 	Test          *stages.Input `yaml:"test" in:"images" doc:"for compat: published, where the references choose the epoch by it; without it validate does"`
@@ -77,7 +77,7 @@ type Search struct {
 }
 
 // TypeName is what errors call it.
-func (Search) TypeName() string { return "a number or {search: {to, steps}}" }
+func (Search) TypeName() string { return "a number or {search: {to, steps}, init}" }
 
 // KeyValue is its form in a key.
 func (s Search) KeyValue() any {
