@@ -51,7 +51,7 @@ func (c Conv) weightMatrices(weights []float32) View {
 // matrix [batch·outHeight·outWidth, outChannels].
 func (c Conv) Forward(pool Pool, y, x []float32, weights *Packed, e Epilogue) {
 	if c.suitsWinograd() {
-		c.forwardWinograd(pool, y, x, weights, e)
+		c.forwardWinograd(pool, y, x, packedTaps{weights, c.Channels}, e)
 		return
 	}
 	pixels, width := c.pixels(), c.groupOut()

@@ -6,6 +6,10 @@ const packChannels = 32
 // ForwardOIHW is Forward with weights [outChannels, channels/groups, kernelHeight, kernelWidth], the order in which torch
 // keeps them, prepared for this call alone.
 func (c Conv) ForwardOIHW(pool Pool, y, x, weights []float32, e Epilogue) {
+	if c.suitsWinograd() {
+		c.forwardWinograd(pool, y, x, oihwTaps{c, weights}, e)
+		return
+	}
 	packed := newPacked(c.weightMatrices(weights))
 	defer packed.release()
 	panels := packed.panels()
@@ -13,21 +17,27 @@ func (c Conv) ForwardOIHW(pool Pool, y, x, weights []float32, e Epilogue) {
 	c.Forward(pool, y, x, packed, e)
 }
 
-// packOIHW packs the panel of outputs from j0 on of a group: some channels at a time as they lie, channel by channel, and
-// then their rows, one cache line each, to where Forward wants them, tap by tap.
+// packOIHW packs the panel of outputs from j0 on of a group.
 func (c Conv) packOIHW(packed *Packed, weights []float32, group, j0 int) {
+	in := c.groupIn()
+	c.turnOIHW(weights, group, j0, 0, in, func(tap, channel int, row *[nr]float32) {
+		*(*[nr]float32)(packed.row(group, tap*in+channel, j0)) = *row
+	})
+}
+
+// turnOIHW calls f with the weights of the panel of outputs from j0 on for every tap of the channels from k0 to k0+n: some
+// channels are turned at a time as they lie, and their rows handed on, one cache line each.
+func (c Conv) turnOIHW(weights []float32, group, j0, k0, n int, f func(tap, channel int, row *[nr]float32)) {
 	in, taps := c.groupIn(), c.taps()
-	cols := min(nr, packed.n-j0)
-	src := weights[(group*packed.n+j0)*in*taps:]
+	src := weights[(group*c.groupOut()+j0)*in*taps:]
 	turned := newScratch(packChannels * taps * nr)
 	defer turned.release()
-	for i0 := 0; i0 < in; i0 += packChannels {
-		channels := min(packChannels, in-i0)
-		packPanel(active, turned.data, src[i0*taps:], 1, in*taps, channels*taps, cols)
+	for i0 := k0; i0 < k0+n; i0 += packChannels {
+		channels := min(packChannels, k0+n-i0)
+		packPanel(active, turned.data, src[i0*taps:], 1, in*taps, channels*taps, min(nr, c.groupOut()-j0))
 		for tap := range taps {
 			for i := range channels {
-				row := packed.row(group, tap*in+i0+i, j0)
-				*(*[nr]float32)(row) = *(*[nr]float32)(turned.data[(i*taps+tap)*nr:])
+				f(tap, i0+i, (*[nr]float32)(turned.data[(i*taps+tap)*nr:]))
 			}
 		}
 	}
@@ -37,4 +47,16 @@ func (c Conv) packOIHW(packed *Packed, weights []float32, group, j0 int) {
 func (p *Packed) row(batch, i, j0 int) []float32 {
 	k0 := i / p.kc * p.kc
 	return p.block(batch, k0, min(p.kc, p.k-k0), j0, nr).data[(i-k0)*nr:]
+}
+
+// oihwTaps are weights in torch's order as Winograd's method reads them.
+type oihwTaps struct {
+	Conv
+	weights []float32
+}
+
+func (o oihwTaps) taps(dst []float32, k0, channels, j0 int) {
+	o.turnOIHW(o.weights, 0, j0, k0, channels, func(tap, channel int, row *[nr]float32) {
+		*(*[nr]float32)(dst[(tap*channels+channel-k0)*nr:]) = *row
+	})
 }

@@ -5,9 +5,16 @@ import (
 	"sync"
 )
 
-// scratchPools hold memory that is used for a while in one call, by the power of two that it holds. What is not in use
-// goes back to the garbage collector.
-var scratchPools [48]sync.Pool
+// scratchPools hold memory that is used for a while in one call, by the class of its size. What is not in use goes back to
+// the garbage collector.
+var scratchPools [8 * 48]sync.Pool
+
+// sizeClass rounds n, at least 1, up to eighths of a power of two and numbers the sizes.
+func sizeClass(n int) (class, size int) {
+	shift := max(0, bits.Len(uint(n-1))-3)
+	eighths := ceilDiv(n, 1<<shift)
+	return 8*shift + eighths - 1, eighths << shift
+}
 
 // A scratch is memory of undefined content, given back by release.
 type scratch struct {
@@ -16,10 +23,10 @@ type scratch struct {
 }
 
 func newScratch(n int) scratch {
-	class := bits.Len(uint(max(n, 1) - 1))
+	class, size := sizeClass(max(n, 1))
 	p, ok := scratchPools[class].Get().(*[]float32)
 	if !ok {
-		buffer := make([]float32, 1<<class)
+		buffer := make([]float32, size)
 		p = &buffer
 	}
 	return scratch{data: (*p)[:n], from: p}
@@ -28,6 +35,7 @@ func newScratch(n int) scratch {
 // release gives the memory back; it is nothing for the zero scratch.
 func (s scratch) release() {
 	if s.from != nil {
-		scratchPools[bits.Len(uint(len(*s.from)-1))].Put(s.from)
+		class, _ := sizeClass(len(*s.from))
+		scratchPools[class].Put(s.from)
 	}
 }

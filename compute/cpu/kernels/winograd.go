@@ -26,7 +26,7 @@ const (
 )
 
 // winogradMinTiles is how many tiles repay the transformation of the weights.
-const winogradMinTiles = 12
+const winogradMinTiles = 6
 
 // suitsWinograd tells whether Forward computes c by Winograd's method.
 func (c Conv) suitsWinograd() bool {
@@ -44,7 +44,7 @@ func (c Conv) winogradTileCount() int {
 }
 
 // forwardWinograd is Forward by Winograd's method. Each task has some tiles and some columns.
-func (c Conv) forwardWinograd(pool Pool, y, x []float32, weights *Packed, e Epilogue) {
+func (c Conv) forwardWinograd(pool Pool, y, x []float32, weights tapSource, e Epilogue) {
 	count := c.winogradTileCount()
 	block := evenly(count, winogradTiles, mr)
 	blocks := ceilDiv(count, block)
@@ -60,6 +60,25 @@ func (c Conv) forwardWinograd(pool Pool, y, x []float32, weights *Packed, e Epil
 			w.columns(y, weights, &e, j, min(winogradColumns, from+columns-j, c.OutChannels-j))
 		}
 	})
+}
+
+// A tapSource gives weights: it sets dst [9, channels, nr] to the taps of the channels from k0 on and the panel of columns
+// from j0 on.
+type tapSource interface {
+	taps(dst []float32, k0, channels, j0 int)
+}
+
+// packedTaps are the weights of a convolution with in channels that are packed for Forward.
+type packedTaps struct {
+	*Packed
+	in int
+}
+
+func (p packedTaps) taps(dst []float32, k0, channels, j0 int) {
+	n := channels * nr
+	for tap := range 9 {
+		p.copyRows(dst[tap*n:][:n], tap*p.in+k0, j0)
+	}
 }
 
 // winograd is the work on some tiles.
@@ -124,7 +143,7 @@ func (w *winograd) copyPixel(dst []float32, image, row, col int) {
 }
 
 // columns computes the output channels j0 to j0+cols, at most winogradColumns.
-func (w *winograd) columns(y []float32, weights *Packed, e *Epilogue, j0, cols int) {
+func (w *winograd) columns(y []float32, weights tapSource, e *Epilogue, j0, cols int) {
 	depth := evenly(w.Channels, kcLimit, 1)
 	in := w.tiles * w.Channels
 	for j := 0; j < cols; j += nr {
@@ -144,13 +163,12 @@ func (w *winograd) columns(y []float32, weights *Packed, e *Epilogue, j0, cols i
 }
 
 // transformWeights sets the weights in work to G·g·Gᵀ of the panel of columns from j on, channels k0 to k0+kc.
-func (w *winograd) transformWeights(weights *Packed, j, k0, kc int) {
+func (w *winograd) transformWeights(weights tapSource, j, k0, kc int) {
 	for c0 := 0; c0 < kc; c0 += winogradChannels {
-		n := min(winogradChannels, kc-c0) * nr
+		channels := min(winogradChannels, kc-c0)
+		n := channels * nr
 		taps, half := w.work.data[:9*n], w.work.data[9*n:][:18*n]
-		for tap := range 9 {
-			weights.copyRows(taps[tap*n:][:n], tap*w.Channels+k0+c0, j)
-		}
+		weights.taps(taps, k0+c0, channels, j)
 		for s := range 3 {
 			w.set.winogradWeights(half[s*n:], 3*n, taps[s*n:], 3*n, n)
 		}
