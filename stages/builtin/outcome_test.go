@@ -86,6 +86,8 @@ func outcomes(t *testing.T) map[string][]float64 {
 	record("filter", float64(len(best)), best[0].Score, best[0].Confidence, best[3].Score)
 	looked := l.run("inspect", "", given("data", data, "reference", l.dataset(folderOf(t, 3, "cat", "dog")), "classifier", classifier))
 	record("inspect", number(t, looked, "effective_rank"), number(t, looked, "feature_deviation"), number(t, looked, "duplicates"))
+	adapted := l.run("adapt", "{method: tip_f, augment_epochs: 2, epochs: 2, batch_size: 4, learning_rate: 1e-2, seed: 5}", given("classifier", classifier, "data", data))
+	record("adapt", append(moments(floats(t, only(adapted), "adapter.safetensors", "keys.0")), number(t, adapted, "loss"))...)
 	record("generate", pixels(t, only(l.run("generate", fmt.Sprintf(`{checkpoint: %q, classes: [fox], prompt: "a {}", images_per_class: 1, steps: 3, batch_size: 1, seed: 6}`, diffusions(t)[0]), nil)))...)
 	return out
 }
