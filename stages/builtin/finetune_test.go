@@ -23,7 +23,7 @@ func tune(l *lab, params, checkpoint string) stages.Artifact {
 func TestFineTuneGoesOn(t *testing.T) {
 	l := newLab(t)
 	data, classifier := l.dataset(folderOf(t, 5, "cat", "dog")), l.zeroshot(clips(t)[0], "cat", "dog")
-	const params = "{epochs: 3, batch_size: 4, warmup_steps: 2, learning_rate: 1e-3, checkpoint_every: 2, seed: 5}" // nine steps
+	const params = "{epochs: 3, batch_size: 4, warmup_steps: 2, learning_rate: 1e-3, checkpoint_every: 3, seed: 5}" // nine steps
 	inputs := given("classifier", classifier, "data", data, "validate", data)
 	whole := l.run("finetune", params, inputs)
 	if number(t, whole, "steps") != 9 || len(whole.series) != 9+3 {
@@ -47,8 +47,8 @@ func TestFineTuneGoesOn(t *testing.T) {
 			}
 		}
 		rest := l.run("finetune", params, inputs)
-		if want := min((kill+1)/2*2, 8); first != want {
-			t.Errorf("killed at step %d with a checkpoint every 2: goes on at %d, want %d", kill, first, want)
+		if want := min((kill+1)/3*3, 6); first != want {
+			t.Errorf("killed at step %d with a checkpoint every 3: goes on at %d, want %d", kill, first, want)
 		}
 		if only(rest).Digest != only(whole).Digest {
 			t.Errorf("killed at step %d: another classifier", kill)
