@@ -33,15 +33,14 @@ func (a *app) expand(cmd *cobra.Command, path string, f specFlags) (*specs.Expan
 	if found.HasErrors() {
 		return nil, a.diagnose(found, f.asJSON)
 	}
-	e, more := spec.Expand(cmd.Context())
+	e, found := spec.Expand(cmd.Context()) // what Load found too
 	if err := cmd.Context().Err(); err != nil {
 		return nil, err
 	}
-	found = append(found, more...)
 	if found.HasErrors() {
 		return nil, a.diagnose(found, f.asJSON)
 	}
-	return e, a.diagnose(append(found, e.Warnings...), false)
+	return e, a.diagnose(found, false)
 }
 
 // diagnose shows ds: on standard error for people, on standard output for editors and for GitHub.
