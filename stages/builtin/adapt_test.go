@@ -3,6 +3,7 @@ package builtin_test
 import (
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -191,6 +192,26 @@ func TestAdaptPublished(t *testing.T) {
 	}
 	_, err := l.try("adapt", "{method: tip_x, compat: published, augment: none}", given("classifier", l.classifier, "data", l.shots, "validate", l.pictures))
 	wantError(t, err, "fewer than 100 samples", "compat: published")
+}
+
+// TestAdaptSecondEncoder: a folder, and a file under the name that DINO's has, are one encoder; another gives other keys.
+func TestAdaptSecondEncoder(t *testing.T) {
+	l := newAdaptLab(t)
+	dir := abs(t, filepath.Join(goldens, "resnet-b"))
+	content, err := os.ReadFile(filepath.Join(dir, "pytorch_model.bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(path string) stages.Artifact {
+		return only(l.adapt(fmt.Sprintf("{method: cafo, augment: none, epochs: 1, second_encoder: %q}", path)))
+	}
+	folder, file := run(dir), run(write(t, string(content), t.TempDir(), "dino_resnet50_pretrain.pth"))
+	if folder.Digest != file.Digest {
+		t.Error("the file's adapter is not the folder's")
+	}
+	if run(abs(t, filepath.Join(goldens, "resnet-a"))).Digest == folder.Digest {
+		t.Error("another encoder gives the same adapter")
+	}
 }
 
 func TestAdaptRefuses(t *testing.T) {

@@ -41,7 +41,8 @@ func (a *Adapt) Sources(context.Context) ([]stages.Source, error) {
 	return nil, fmt.Errorf("second_encoder %s: the folder has neither model.safetensors nor pytorch_model.bin: name the file", file)
 }
 
-// MetricNames are the point; the epoch and last loss of training; and the accuracies on validate and test.
+// MetricNames are the point; the epoch, counted from 1, and last loss of training; the accuracy on validate that the
+// search found; and that on test, beside the largest that the published code would report.
 func (a *Adapt) MetricNames() []string {
 	names := []string{"beta", "alpha"}
 	if adapter.Method(a.Method) == adapter.TipX {
@@ -329,7 +330,9 @@ func (t *adaptation) record(ctx context.Context, a *adapter.Adapter, run train.A
 		}
 	}
 	if run.Test != nil {
-		t.env.Log.Warn().Msg("compat: published chose the epoch on the test set: its accuracy there is too high")
+		if a.Method.Trains() {
+			t.env.Log.Warn().Msg("compat: published chose the epoch on the test set: its accuracy there is too high")
+		}
 		correct, err := a.Correct(ctx, *run.Test)
 		if err != nil {
 			return err
