@@ -80,8 +80,13 @@ func checkModelType(files Files) error {
 	return nil
 }
 
+// tokenizerFiles are what package tokenizer reads: tokenizer.json, which newer checkpoints have alone, only where
+// there is no vocab.json.
 func tokenizerFiles(files Files, folder string) []string {
 	names := []string{"vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"}
+	if !has(files, path.Join(folder, "vocab.json")) {
+		names = append(names, "tokenizer.json")
+	}
 	for i, name := range names {
 		names[i] = path.Join(folder, name)
 	}
