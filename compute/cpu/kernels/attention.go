@@ -41,21 +41,22 @@ const (
 // scores of all keys are never in memory (Dao et al., "FlashAttention", 2022). logSumExp [batch, heads, queries] receives what
 // Backward needs; nil for none. A query that sees no key gets zeros.
 func (a Attention) Forward(pool Pool, out, q, k, v Heads, logSumExp []float32) {
-	packed := a.packKeys(pool, k)
-	defer packed.release()
+	keys, values := a.packKeys(pool, k), a.packValues(pool, v)
+	defer keys.release()
+	defer values.release()
 	blocks := ceilDiv(a.Queries, queryBlock)
 	pool.Run(a.Batch*a.Heads*blocks, func(i int) {
 		head, from := i/blocks, i%blocks*queryBlock
 		f := newFlash(a, active, head, from, min(queryBlock, a.Queries-from))
 		defer f.release()
-		f.run(q, packed, v)
+		f.run(q, keys, values)
 		f.store(out, logSumExp)
 	})
 }
 
 // packKeys packs Kᵀ of every head.
-func (a Attention) packKeys(pool Pool, k Heads) *packedHeads {
-	p := &packedHeads{keys: a.Keys, dim: a.Dim}
+func (a Attention) packKeys(pool Pool, k Heads) *packedKeys {
+	p := &packedKeys{keys: a.Keys, dim: a.Dim}
 	p.stride = ceilDiv(a.Keys, nr) * nr * a.Dim
 	p.scratch = newScratch(a.Batch * a.Heads * p.stride)
 	groups := ceilDiv(a.Keys, keyBlock)
@@ -70,17 +71,53 @@ func (a Attention) packKeys(pool Pool, k Heads) *packedHeads {
 	return p
 }
 
-// packedHeads is Kᵀ of every head in panels of nr keys.
-type packedHeads struct {
+// packedKeys is Kᵀ of every head in panels of nr keys.
+type packedKeys struct {
 	keys, dim, stride int
 	scratch           scratch
 }
 
-func (p *packedHeads) release() { p.scratch.release() }
+func (p *packedKeys) release() { p.scratch.release() }
 
 // block is Kᵀ [dim, keys] of one head from key first on.
-func (p *packedHeads) block(head, first, keys int) bBlock {
+func (p *packedKeys) block(head, first, keys int) bBlock {
 	return bBlock{data: p.scratch.data[head*p.stride+first*p.dim:], cols: keys, panel: nr * p.dim, stride: nr}
+}
+
+// packValues packs V of every head: rows of one head, as they lie, fall on few places of the L1 cache.
+func (a Attention) packValues(pool Pool, v Heads) *packedValues {
+	p := &packedValues{keys: a.Keys, dim: a.ValueDim}
+	p.stride = ceilDiv(a.ValueDim, nr) * nr
+	p.scratch = newScratch(a.Batch * a.Heads * a.Keys * p.stride)
+	groups := ceilDiv(a.Keys, keyBlock)
+	pool.Run(a.Batch*a.Heads*groups, func(i int) {
+		head, first := i/groups, i%groups*keyBlock
+		b := p.block(head, first)
+		packRows(active, b.data, v.at(head/a.Heads, head%a.Heads)[first*v.RowStride:], v.RowStride, b.panel/nr, a.ValueDim)
+	})
+	return p
+}
+
+// packedValues is V of every head by blocks of keyBlock keys, in panels of nr columns.
+type packedValues struct {
+	keys, dim, stride int
+	scratch           scratch
+}
+
+func (p *packedValues) release() { p.scratch.release() }
+
+// block is V [keys, dim] of one head from key first on.
+func (p *packedValues) block(head, first int) bBlock {
+	n := min(keyBlock, p.keys-first)
+	return bBlock{data: p.scratch.data[(head*p.keys+first)*p.stride:], cols: p.dim, panel: n * nr, stride: nr}
+}
+
+// packRows packs b [k, cols] with contiguous rows in panels [k, nr] and gives the block.
+func packRows(set *instructionSet, dst, b []float32, stride, k, cols int) bBlock {
+	for j := 0; j < cols; j += nr {
+		packPanel(set, dst[j*k:], b[j:], stride, 1, k, min(nr, cols-j))
+	}
+	return bBlock{data: dst, cols: cols, panel: k * nr, stride: nr}
 }
 
 // flash is the work on one block of queries of one head.
@@ -89,13 +126,13 @@ type flash struct {
 	set                  *instructionSet
 	head                 int // of batch·heads
 	from, rows           int // of the queries
-	scores, sums, tail   scratch
+	scores, sums         scratch
 	maxima, denominators []float32
 }
 
 func newFlash(a Attention, set *instructionSet, head, from, rows int) *flash {
 	f := &flash{Attention: a, set: set, head: head, from: from, rows: rows,
-		scores: newScratch(rows * keyBlock), sums: newScratch(rows * a.ValueDim), tail: newScratch(keyBlock * nr),
+		scores: newScratch(rows * keyBlock), sums: newScratch(rows * a.ValueDim),
 		maxima: make([]float32, rows), denominators: make([]float32, rows)}
 	clear(f.sums.data)
 	for i := range f.maxima {
@@ -107,13 +144,11 @@ func newFlash(a Attention, set *instructionSet, head, from, rows int) *flash {
 func (f *flash) release() {
 	f.scores.release()
 	f.sums.release()
-	f.tail.release()
 }
 
-func (f *flash) run(q Heads, keys *packedHeads, v Heads) {
+func (f *flash) run(q Heads, keys *packedKeys, values *packedValues) {
 	batch, head := f.head/f.Heads, f.head%f.Heads
 	query := aBlock{data: q.at(batch, head)[f.from*q.RowStride:], rows: f.rows, k: f.Dim, panel: mr * q.RowStride, rs: q.RowStride, cs: 1}
-	value := v.at(batch, head)
 	for first := 0; first < f.lastKey(f.from+f.rows-1); first += keyBlock {
 		n := min(keyBlock, f.Keys-first)
 		f.set.multiply(query, keys.block(f.head, first, n), f.scores.data, keyBlock, f.Scale, false)
@@ -121,8 +156,7 @@ func (f *flash) run(q Heads, keys *packedHeads, v Heads) {
 			f.softmaxRow(i, first, f.scores.data[i*keyBlock:][:n])
 		}
 		p := aBlock{data: f.scores.data, rows: f.rows, k: n, panel: mr * keyBlock, rs: keyBlock, cs: 1}
-		b := inPlace(f.set, value[first*v.RowStride:], v.RowStride, n, f.ValueDim, f.tail.data)
-		f.set.multiply(p, b, f.sums.data, f.ValueDim, 1, true)
+		f.set.multiply(p, values.block(f.head, first), f.sums.data, f.ValueDim, 1, true)
 	}
 }
 

@@ -8,7 +8,7 @@ type AttentionGradients struct{ Q, K, V Heads }
 // Backward sets the gradients of Forward from that of its result, dOut, from Forward's operands and results (Dao et al., 2022,
 // algorithm 4): scores are computed anew. Each head is one task.
 func (a Attention) Backward(pool Pool, d AttentionGradients, dOut, out, q, k, v Heads, logSumExp []float32) {
-	keys, values := a.packKeys(pool, k), a.packValues(pool, v)
+	keys, values := a.packKeys(pool, k), a.packTransposedValues(pool, v)
 	defer keys.release()
 	defer values.release()
 	pool.Run(a.Batch*a.Heads, func(head int) {
@@ -22,8 +22,8 @@ func (a Attention) Backward(pool Pool, d AttentionGradients, dOut, out, q, k, v 
 	})
 }
 
-// packValues packs Vᵀ of every head as packKeys does Kᵀ.
-func (a Attention) packValues(pool Pool, v Heads) *packedHeads {
+// packTransposedValues packs Vᵀ of every head as packKeys does Kᵀ.
+func (a Attention) packTransposedValues(pool Pool, v Heads) *packedKeys {
 	a.Dim = a.ValueDim
 	return a.packKeys(pool, v)
 }
@@ -54,7 +54,7 @@ func (b *flashBackward) of(h Heads) []float32 { return h.at(b.head/b.Heads, b.he
 func (b *flashBackward) clear(h Heads, rows, cols int) { clearRows(b.of(h), h.RowStride, rows, cols) }
 
 // queries adds what the queries from on give to dK and dV and sets their dQ.
-func (b *flashBackward) queries(d AttentionGradients, dOut, out, q, k Heads, keys, values *packedHeads, logSumExp []float32, from, rows int) {
+func (b *flashBackward) queries(d AttentionGradients, dOut, out, q, k Heads, keys, values *packedKeys, logSumExp []float32, from, rows int) {
 	rowsOf := func(h Heads) []float32 { return b.of(h)[from*h.RowStride:] }
 	for i := range rows {
 		b.delta[i] = b.set.dot(rowsOf(dOut)[i*dOut.RowStride:][:b.ValueDim], rowsOf(out)[i*out.RowStride:][:b.ValueDim])
