@@ -55,6 +55,13 @@ func TestSchemaTakesGoodSpecs(t *testing.T) {
 			}
 		}
 	}
+	reference, err := os.ReadFile(filepath.Join("..", "docs", "spec.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range block.FindAllStringSubmatch(string(reference), -1) {
+		check("docs/spec.md:\n"+m[3], []byte(m[3]))
+	}
 	for _, pattern := range []string{"*.yaml", "*/*.yaml"} {
 		files, _ := filepath.Glob(filepath.Join("..", "testdata", "specs", pattern))
 		for _, path := range files {
@@ -71,9 +78,10 @@ func TestSchemaTakesGoodSpecs(t *testing.T) {
 // that stand in the file itself. The others need expressions evaluated or several files read.
 func TestSchemaRefusesBadSpecs(t *testing.T) {
 	schema := compileSchema(t)
-	for name := range strings.FieldsSeq(`version unknown-top-key unknown-stage-key unknown-type unknown-parameter
-		required-parameter wrong-type enum null-parameter nested-parameter bad-names yaml-list axis-forms studies tables
-		list-in-single out-of-range stage-settings name`) {
+	for name := range strings.FieldsSeq(`all-at-once averages axis-forms bad-names enum list-in-single merge-key
+		misspelt-required name nested-parameter null-parameter out-of-range path-is-no-artifact required-parameter shapes
+		stage-settings studies tables unknown-parameter unknown-stage-key unknown-top-key unknown-type version windows
+		wrong-type yaml-empty yaml-list`) {
 		archive, err := txtar.ParseFile(filepath.Join("testdata", "bad", name+".txtar"))
 		if err != nil {
 			t.Fatal(err)
