@@ -56,10 +56,10 @@ type Ledger struct {
 	past  PlanRecord
 }
 
-// NewLedger reads what a past run of p's spec has left. A nil past has left nothing.
+// NewLedger reads what a past run of p's spec has left. A nil past, and one that has not ended, have left nothing.
 func NewLedger(p *Plan, past *Past) (*Ledger, error) {
 	l := &Ledger{plan: p, lines: map[string]Line{}, nodes: map[string]InstanceRecord{}}
-	if past == nil {
+	if past == nil || past.Provenance.Ended.IsZero() {
 		return l, nil
 	}
 	lines, err := past.Results()

@@ -180,6 +180,15 @@ func (p *Past) node(name string) (NodeRecord, bool) {
 	return n, true
 }
 
+// Spec is the resolved spec that the run was of. Its relative paths start where they did.
+func (p *Past) Spec() (*specs.Spec, specs.Diagnostics) {
+	dir := filepath.Dir(p.Provenance.Spec)
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(p.Dir, "..", "..", "..", dir) // runs/NAME/RUN_ID lies where the command was given
+	}
+	return specs.LoadResolved(filepath.Join(p.Dir, specFile), dir)
+}
+
 // Results reads results.jsonl.
 func (p *Past) Results() ([]Line, error) {
 	path := filepath.Join(p.Dir, resultsFile)

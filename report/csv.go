@@ -2,6 +2,8 @@ package report
 
 import (
 	"encoding/csv"
+	"fmt"
+	"io"
 	"strconv"
 	"strings"
 )
@@ -46,4 +48,41 @@ func (c Cell) csv() []string {
 		deviation = strconv.FormatFloat(round12(c.Deviation), 'g', -1, 64)
 	}
 	return []string{mean, deviation, strconv.Itoa(len(c.Values))}
+}
+
+// WriteCSV writes tables for other programs, a line a cell: which table, row and column, its mean, sample deviation,
+// number of results and confidence interval in full and as recorded, what it holds that is no number, whether it is an
+// oracle, and the action keys of what it rests on.
+func WriteCSV(w io.Writer, tables []Table) error {
+	out := csv.NewWriter(w)
+	_ = out.Write([]string{"table", "row", "column", "mean", "deviation", "n", "low", "high", "text", "oracle", "actions"}) // Error says it below
+	for _, t := range tables {
+		for _, r := range t.Rows {
+			for i, c := range r.Cells {
+				line := append([]string{t.Title, t.rowName(r), t.Columns[i].Name}, c.csv()...)
+				_ = out.Write(append(append(line, c.interval()...), strings.Join(c.Words, ", "), strconv.FormatBool(c.Oracle), strings.Join(c.Actions, " ")))
+			}
+		}
+	}
+	out.Flush()
+	if err := out.Error(); err != nil {
+		return fmt.Errorf("writing tables: %w", err)
+	}
+	return nil
+}
+
+// rowName names a row by its heads: method=both, steps=10.
+func (t Table) rowName(r Row) string {
+	var parts []string
+	for i, h := range r.Heads {
+		parts = append(parts, t.Heads[i]+"="+h)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (c Cell) interval() []string {
+	if c.Interval == nil {
+		return []string{"", ""}
+	}
+	return []string{strconv.FormatFloat(round12(c.Interval[0]), 'g', -1, 64), strconv.FormatFloat(round12(c.Interval[1]), 'g', -1, 64)}
 }

@@ -94,7 +94,7 @@ func (t *Table) Finish() {
 	for _, r := range t.Rows {
 		for i := range r.Cells {
 			n := len(r.Cells[i].Values)
-			r.Cells[i].Few = n > 0 && n < most
+			r.Cells[i].Few = n > 0 && n < most && !t.Columns[i].Difference // a study has its pairs in a column
 		}
 	}
 	for i := range t.Columns {

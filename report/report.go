@@ -11,6 +11,7 @@ type Page struct {
 	Title      string
 	Summary    string // one sentence under the title
 	Axes       []Axis // in the order of their declaration; axes that only points name follow
+	Tables     []Table // those that a spec asks for
 	Groups     []Group
 	Samples    []Sample
 	Stages     []Stage

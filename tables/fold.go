@@ -57,12 +57,13 @@ func (f fold) cell() report.Cell {
 	return report.FoldResults(f.results)
 }
 
-// average is the mean of a row's columns that a counts, for each replicate that all of them have.
+// average is the mean of a row's columns that a counts, for each replicate that all of them have: never of fewer
+// columns than another row's.
 func (b *builder) average(a specs.Heading, line []specs.Cell, folds []fold) fold {
 	var counted []fold
 	var out fold
 	for k, cell := range line {
-		if b.counts(a, cell) {
+		if b.counts(a, k, cell) {
 			counted = append(counted, folds[k])
 			out.refused = out.refused || folds[k].refused
 		}
@@ -78,10 +79,10 @@ func (b *builder) average(a specs.Heading, line []specs.Cell, folds []fold) fold
 	return out
 }
 
-// counts tells whether a column counts for an average. One without a point does not.
-func (b *builder) counts(a specs.Heading, cell specs.Cell) bool {
+// counts tells whether the k-th column counts for an average, also where it has no point in this row.
+func (b *builder) counts(a specs.Heading, k int, cell specs.Cell) bool {
 	if len(cell.Instances) == 0 {
-		return false
+		cell = b.columns[k]
 	}
 	counts, err := cell.Value(0, a, specs.Outcome{})
 	if err != nil {

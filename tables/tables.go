@@ -34,6 +34,7 @@ func Build(e *specs.Expansion, measure Source) []report.Table {
 type builder struct {
 	measure Source
 	table   report.Table
+	columns []specs.Cell // one cell of each column that has a point somewhere
 	notes   tally
 }
 
@@ -52,8 +53,11 @@ func buildTable(e *specs.Expansion, t *specs.Table, measure Source) report.Table
 		}
 	}
 	at := map[string]specs.Cell{}
+	b.columns = make([]specs.Cell, len(columns))
 	for _, c := range cells {
 		at[place(c.Row, c.Column)] = c
+		k := slices.IndexFunc(columns, func(column []stages.Coord) bool { return place(nil, column) == place(nil, c.Column) })
+		b.columns[k] = c
 	}
 	for _, row := range e.Lines(cells, func(c specs.Cell) []stages.Coord { return c.Row }) {
 		line := make([]specs.Cell, len(columns))

@@ -63,13 +63,14 @@ func (r *pastRun) index() {
 	}
 }
 
-// writeReport draws the run's report.html.
-func writeReport(ctx context.Context, store *cache.Dir, past *engine.Past) error {
+// writeReport draws the run's report.html, with the tables that its spec asks for.
+func writeReport(ctx context.Context, store *cache.Dir, past *engine.Past, built []report.Table) error {
 	r, err := readRun(past)
 	if err != nil {
 		return err
 	}
 	page := r.page()
+	page.Tables = built
 	if page.Samples, err = r.samples(ctx, store); err != nil {
 		return err
 	}

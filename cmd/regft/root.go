@@ -93,7 +93,7 @@ What a spec asks for and the cache already holds is not done again: running a sp
 	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "warn", "log to standard error from this level on: debug, info, warn, error")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.checkLogLevel(cmd) }
 	for _, command := range []func() *cobra.Command{
-		a.runCommand, a.planCommand, a.explainCommand, a.statusCommand, a.logsCommand, a.showCommand, a.getCommand,
+		a.runCommand, a.planCommand, a.explainCommand, a.statusCommand, a.logsCommand, a.showCommand, a.reportCommand, a.getCommand,
 		a.stagesCommand, a.schemaCommand, a.initCommand, a.doctorCommand, a.versionCommand,
 	} {
 		c := command()

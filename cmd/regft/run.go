@@ -12,6 +12,8 @@ import (
 
 	"regft/cache"
 	"regft/engine"
+	"regft/report"
+	"regft/tables"
 
 	"github.com/spf13/cobra"
 )
@@ -84,11 +86,12 @@ func (a *app) nothingToDo(p *engine.Plan, last *engine.Past, asJSON bool) error 
 			Summary: &engine.Summary{Hits: p.Counts().Total().Hit}})
 		return nil
 	}
-	if err := a.showTables(last); err != nil {
+	built := tables.Build(p.Expansion, p.Measure)
+	if err := a.showResults(last, built); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.out, "nothing to do: every result of %s is in the cache\n", last.Name)
-	a.pointTo(last)
+	a.pointTo(last, built)
 	return nil
 }
 
@@ -111,7 +114,7 @@ func (a *app) execute(ctx context.Context, p *engine.Plan, store *cache.Dir, o r
 	if err != nil {
 		return err
 	}
-	if err := a.conclude(ctx, store, past, o.asJSON); err != nil {
+	if err := a.conclude(ctx, store, past, p, o.asJSON); err != nil {
 		return errors.Join(runErr, err)
 	}
 	switch {
@@ -142,25 +145,35 @@ func (a *app) follow(ctx context.Context, p *engine.Plan, x engine.Executor, rec
 
 // conclude writes the run's page, shows its tables, and says where everything is. It is the end of a cancelled run
 // too, and so takes no part in its cancellation.
-func (a *app) conclude(ctx context.Context, store *cache.Dir, past *engine.Past, asJSON bool) error {
+func (a *app) conclude(ctx context.Context, store *cache.Dir, past *engine.Past, p *engine.Plan, asJSON bool) error {
 	ctx = context.WithoutCancel(ctx)
-	if err := writeReport(ctx, store, past); err != nil {
+	built := tables.Build(p.Expansion, p.Measure)
+	if len(built) > 0 {
+		if err := writeTables(past, built); err != nil {
+			return err
+		}
+	}
+	if err := writeReport(ctx, store, past, built); err != nil {
 		return err
 	}
 	if asJSON {
 		return nil
 	}
-	if err := a.showTables(past); err != nil {
+	if err := a.showResults(past, built); err != nil {
 		return err
 	}
-	a.pointTo(past)
+	a.pointTo(past, built)
 	return nil
 }
 
 // pointTo says where a run's results are, and which command shows them.
-func (a *app) pointTo(past *engine.Past) {
-	fmt.Fprintf(a.out, "%s\nreport    %s\nresults   %s\nagain     regft show %s\n", describe(past),
-		filepath.Join(relative(past.Dir), "report.html"), filepath.Join(relative(past.Dir), "results.jsonl"), past.Name)
+func (a *app) pointTo(past *engine.Past, built []report.Table) {
+	show := "show"
+	if len(built) > 0 {
+		show = "report"
+	}
+	fmt.Fprintf(a.out, "%s\nreport    %s\nresults   %s\nagain     regft %s %s\n", describe(past),
+		filepath.Join(relative(past.Dir), "report.html"), filepath.Join(relative(past.Dir), "results.jsonl"), show, past.Name)
 }
 
 // relative is path as seen from the current folder, where it lies below.
