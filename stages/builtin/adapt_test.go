@@ -194,6 +194,18 @@ func TestAdaptPublished(t *testing.T) {
 	wantError(t, err, "fewer than 100 samples", "compat: published")
 }
 
+// TestAdaptViews: the same pictures as real and as generated shots are augmented each in its own way.
+func TestAdaptViews(t *testing.T) {
+	l := newAdaptLab(t)
+	for augment, same := range map[string]bool{"none": true, "random_resized_crop": false} {
+		a := only(l.adapt(fmt.Sprintf("{method: tip, augment: %s, augment_epochs: 1}", augment), "generated", l.shots))
+		keys := floats(t, a, "adapter.safetensors", "keys.0")
+		if half := len(keys) / 2; slices.Equal(keys[:half], keys[half:]) != same {
+			t.Errorf("augment: %s: equal keys of equal pictures: %v, want %v", augment, !same, same)
+		}
+	}
+}
+
 // TestAdaptSecondEncoder: a folder, and a file under the name that DINO's has, are one encoder; another gives other keys.
 func TestAdaptSecondEncoder(t *testing.T) {
 	l := newAdaptLab(t)
