@@ -1795,15 +1795,133 @@ TEXT ·erfAVX2(SB), NOSPLIT, $0-48
 	MOVQ x_base+24(FP), BX
 	XORQ AX, AX
 	MOVQ CX, SI
+	SUBQ $0x10, SI
+	JMP  check16
+
+loop16:
+	VMOVUPS      (BX)(AX*4), Y0
+	VMOVUPS      32(BX)(AX*4), Y1
+	VMOVUPS      word40800000<>+0(SB), Y2
+	VMOVUPS      word40800000<>+0(SB), Y3
+	VANDPS       word7fffffff<>+0(SB), Y0, Y4
+	VANDPS       word7fffffff<>+0(SB), Y1, Y5
+	VMINPS       Y4, Y2, Y2
+	VMINPS       Y5, Y3, Y3
+	VMOVUPS      wordb7910000<>+0(SB), Y4
+	VMOVUPS      wordb7910000<>+0(SB), Y5
+	VFMADD213PS  word39c8e7d9<>+0(SB), Y2, Y4
+	VFMADD213PS  word39c8e7d9<>+0(SB), Y3, Y5
+	VMULPS       Y2, Y2, Y6
+	VMULPS       Y3, Y3, Y7
+	VMOVUPS      wordbb7e8a1c<>+0(SB), Y8
+	VMOVUPS      wordbb7e8a1c<>+0(SB), Y9
+	VFMADD213PS  word3cc6b1a1<>+0(SB), Y2, Y8
+	VFMADD213PS  word3cc6b1a1<>+0(SB), Y3, Y9
+	VMOVAPS      Y8, Y8
+	VFMADD231PS  Y6, Y4, Y8
+	VMOVAPS      Y9, Y4
+	VFMADD231PS  Y7, Y5, Y4
+	VFMADD213PS  wordbddaae5c<>+0(SB), Y2, Y8
+	VFMADD213PS  wordbddaae5c<>+0(SB), Y3, Y4
+	VFMADD213PS  wordbf228550<>+0(SB), Y2, Y8
+	VFMADD213PS  wordbf228550<>+0(SB), Y3, Y4
+	VFMADD213PS  wordbe03ce86<>+0(SB), Y2, Y8
+	VFMADD213PS  wordbe03ce86<>+0(SB), Y3, Y4
+	VXORPS       word80000000<>+0(SB), Y2, Y5
+	VXORPS       word80000000<>+0(SB), Y3, Y6
+	VMOVAPS      Y5, Y5
+	VFMADD231PS  Y2, Y8, Y5
+	VMOVAPS      Y6, Y2
+	VFMADD231PS  Y3, Y4, Y2
+	VMOVUPS      word3f800000<>+0(SB), Y3
+	VMOVUPS      word3f800000<>+0(SB), Y4
+	VMULPS       word3fb8aa3b<>+0(SB), Y5, Y6
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y7
+	VROUNDPS     $0x00, Y6, Y6
+	VROUNDPS     $0x00, Y7, Y7
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y6, Y5
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y2
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y5
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y2
+	VMOVUPS      word39506967<>+0(SB), Y8
+	VMOVUPS      word39506967<>+0(SB), Y9
+	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y8
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y9
+	VFMADD213PS  word3c088908<>+0(SB), Y5, Y8
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y9
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y9
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y9
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y9
+	VMULPS       Y5, Y5, Y10
+	VMULPS       Y2, Y2, Y11
+	VMOVAPS      Y5, Y5
+	VFMADD231PS  Y10, Y8, Y5
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y11, Y9, Y2
+	VADDPS       word3f800000<>+0(SB), Y5, Y5
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VCVTPS2DQ    Y7, Y7
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       Y6, Y5, Y5
+	VPADDD       Y7, Y2, Y2
+	VSUBPS       Y5, Y3, Y3
+	VSUBPS       Y2, Y4, Y2
+	VANDPS       word80000000<>+0(SB), Y0, Y4
+	VANDPS       word80000000<>+0(SB), Y1, Y5
+	VORPS        Y4, Y3, Y3
+	VORPS        Y5, Y2, Y2
+	VMULPS       Y0, Y0, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      wordba1c7000<>+0(SB), Y6
+	VMOVUPS      wordba1c7000<>+0(SB), Y7
+	VFMADD213PS  word3ba38d2c<>+0(SB), Y4, Y6
+	VFMADD213PS  word3ba38d2c<>+0(SB), Y5, Y7
+	VFMADD213PS  wordbcdb48d9<>+0(SB), Y4, Y6
+	VFMADD213PS  wordbcdb48d9<>+0(SB), Y5, Y7
+	VFMADD213PS  word3de70e22<>+0(SB), Y4, Y6
+	VFMADD213PS  word3de70e22<>+0(SB), Y5, Y7
+	VFMADD213PS  wordbec09380<>+0(SB), Y4, Y6
+	VFMADD213PS  wordbec09380<>+0(SB), Y5, Y7
+	VFMADD213PS  word3e0375d4<>+0(SB), Y4, Y6
+	VFMADD213PS  word3e0375d4<>+0(SB), Y5, Y7
+	VMOVAPS      Y0, Y4
+	VFMADD231PS  Y0, Y6, Y4
+	VMOVAPS      Y1, Y5
+	VFMADD231PS  Y1, Y7, Y5
+	VANDPS       word7fffffff<>+0(SB), Y0, Y0
+	VANDPS       word7fffffff<>+0(SB), Y1, Y1
+	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y0, Y0
+	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y0, Y3, Y4, Y0
+	VBLENDVPS    Y1, Y2, Y5, Y1
+	VMOVUPS      Y0, (DX)(AX*4)
+	VMOVUPS      Y1, 32(DX)(AX*4)
+	ADDQ         $0x10, AX
+
+check16:
+	CMPQ AX, SI
+	JLE  loop16
+	MOVQ CX, SI
 	SUBQ $0x08, SI
 	JMP  check8
 
 loop8:
 	VMOVUPS      (BX)(AX*4), Y0
-	VANDPS       word7fffffff<>+0(SB), Y0, Y1
+	VMOVUPS      word40800000<>+0(SB), Y1
+	VANDPS       word7fffffff<>+0(SB), Y0, Y2
+	VMINPS       Y2, Y1, Y1
 	VMOVUPS      wordb7910000<>+0(SB), Y2
 	VFMADD213PS  word39c8e7d9<>+0(SB), Y1, Y2
-	VMULPS       Y0, Y0, Y3
+	VMULPS       Y1, Y1, Y3
 	VMOVUPS      wordbb7e8a1c<>+0(SB), Y4
 	VFMADD213PS  word3cc6b1a1<>+0(SB), Y1, Y4
 	VMOVAPS      Y4, Y4
@@ -1814,47 +1932,41 @@ loop8:
 	VXORPS       word80000000<>+0(SB), Y1, Y2
 	VMOVAPS      Y2, Y2
 	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      word3f800000<>+0(SB), Y3
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y4
-	VMOVUPS      word42b20000<>+0(SB), Y5
-	VMINPS       Y2, Y5, Y2
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y5
-	VROUNDPS     $0x00, Y5, Y5
+	VMOVUPS      word3f800000<>+0(SB), Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
 	VMOVAPS      Y2, Y2
-	VFNMADD231PS word3f318000<>+0(SB), Y5, Y2
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y2
 	VMOVAPS      Y2, Y2
-	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y2
-	VMOVUPS      word39506967<>+0(SB), Y6
-	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y6
-	VFMADD213PS  word3c088908<>+0(SB), Y2, Y6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y6
-	VFMADD213PS  word3f000000<>+0(SB), Y2, Y6
-	VMULPS       Y2, Y2, Y7
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      word39506967<>+0(SB), Y4
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y4
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y4
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y4
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y4
+	VMULPS       Y2, Y2, Y5
 	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y7, Y6, Y2
+	VFMADD231PS  Y5, Y4, Y2
 	VADDPS       word3f800000<>+0(SB), Y2, Y2
-	VSUBPS       word3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       Y5, Y2, Y2
-	VADDPS       Y2, Y2, Y2
-	VANDNPS      Y2, Y4, Y2
-	VSUBPS       Y2, Y3, Y2
-	VANDPS       word7fffffff<>+0(SB), Y2, Y2
-	VANDPS       word80000000<>+0(SB), Y0, Y3
-	VORPS        Y3, Y2, Y2
-	VMULPS       Y0, Y0, Y3
-	VMOVUPS      wordba1c7000<>+0(SB), Y4
-	VFMADD213PS  word3ba38d2c<>+0(SB), Y3, Y4
-	VFMADD213PS  wordbcdb48d9<>+0(SB), Y3, Y4
-	VFMADD213PS  word3de70e22<>+0(SB), Y3, Y4
-	VFMADD213PS  wordbec09380<>+0(SB), Y3, Y4
-	VFMADD213PS  word3e0375d4<>+0(SB), Y3, Y4
-	VMOVAPS      Y0, Y3
-	VFMADD231PS  Y0, Y4, Y3
-	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y1, Y0
-	VBLENDVPS    Y0, Y2, Y3, Y0
+	VCVTPS2DQ    Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VSUBPS       Y2, Y1, Y1
+	VANDPS       word80000000<>+0(SB), Y0, Y2
+	VORPS        Y2, Y1, Y1
+	VMULPS       Y0, Y0, Y2
+	VMOVUPS      wordba1c7000<>+0(SB), Y3
+	VFMADD213PS  word3ba38d2c<>+0(SB), Y2, Y3
+	VFMADD213PS  wordbcdb48d9<>+0(SB), Y2, Y3
+	VFMADD213PS  word3de70e22<>+0(SB), Y2, Y3
+	VFMADD213PS  wordbec09380<>+0(SB), Y2, Y3
+	VFMADD213PS  word3e0375d4<>+0(SB), Y2, Y3
+	VMOVAPS      Y0, Y2
+	VFMADD231PS  Y0, Y3, Y2
+	VANDPS       word7fffffff<>+0(SB), Y0, Y0
+	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y0, Y0
+	VBLENDVPS    Y0, Y1, Y2, Y0
 	VMOVUPS      Y0, (DX)(AX*4)
 	ADDQ         $0x08, AX
 
@@ -1868,10 +1980,12 @@ check8:
 	SUBQ         CX, DI
 	VMOVUPS      (SI)(DI*4), Y0
 	VMASKMOVPS   (BX)(AX*4), Y0, Y1
-	VANDPS       word7fffffff<>+0(SB), Y1, Y2
+	VMOVUPS      word40800000<>+0(SB), Y2
+	VANDPS       word7fffffff<>+0(SB), Y1, Y3
+	VMINPS       Y3, Y2, Y2
 	VMOVUPS      wordb7910000<>+0(SB), Y3
 	VFMADD213PS  word39c8e7d9<>+0(SB), Y2, Y3
-	VMULPS       Y1, Y1, Y4
+	VMULPS       Y2, Y2, Y4
 	VMOVUPS      wordbb7e8a1c<>+0(SB), Y5
 	VFMADD213PS  word3cc6b1a1<>+0(SB), Y2, Y5
 	VMOVAPS      Y5, Y5
@@ -1882,52 +1996,56 @@ check8:
 	VXORPS       word80000000<>+0(SB), Y2, Y3
 	VMOVAPS      Y3, Y3
 	VFMADD231PS  Y2, Y5, Y3
-	VMOVUPS      word3f800000<>+0(SB), Y4
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y3, Y5
-	VMOVUPS      word42b20000<>+0(SB), Y6
-	VMINPS       Y3, Y6, Y3
-	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y6
-	VROUNDPS     $0x00, Y6, Y6
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
 	VMOVAPS      Y3, Y3
-	VFNMADD231PS word3f318000<>+0(SB), Y6, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
 	VMOVAPS      Y3, Y3
-	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y3
-	VMOVUPS      word39506967<>+0(SB), Y7
-	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y7
-	VFMADD213PS  word3c088908<>+0(SB), Y3, Y7
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y7
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y7
-	VFMADD213PS  word3f000000<>+0(SB), Y3, Y7
-	VMULPS       Y3, Y3, Y8
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMOVUPS      word39506967<>+0(SB), Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
 	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y8, Y7, Y3
+	VFMADD231PS  Y6, Y5, Y3
 	VADDPS       word3f800000<>+0(SB), Y3, Y3
-	VSUBPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       Y6, Y3, Y3
-	VADDPS       Y3, Y3, Y3
-	VANDNPS      Y3, Y5, Y3
-	VSUBPS       Y3, Y4, Y3
-	VANDPS       word7fffffff<>+0(SB), Y3, Y3
-	VANDPS       word80000000<>+0(SB), Y1, Y4
-	VORPS        Y4, Y3, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      wordba1c7000<>+0(SB), Y5
-	VFMADD213PS  word3ba38d2c<>+0(SB), Y4, Y5
-	VFMADD213PS  wordbcdb48d9<>+0(SB), Y4, Y5
-	VFMADD213PS  word3de70e22<>+0(SB), Y4, Y5
-	VFMADD213PS  wordbec09380<>+0(SB), Y4, Y5
-	VFMADD213PS  word3e0375d4<>+0(SB), Y4, Y5
-	VMOVAPS      Y1, Y4
-	VFMADD231PS  Y1, Y5, Y4
-	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y2, Y1
-	VBLENDVPS    Y1, Y3, Y4, Y1
+	VCVTPS2DQ    Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VPADDD       Y4, Y3, Y3
+	VSUBPS       Y3, Y2, Y2
+	VANDPS       word80000000<>+0(SB), Y1, Y3
+	VORPS        Y3, Y2, Y2
+	VMULPS       Y1, Y1, Y3
+	VMOVUPS      wordba1c7000<>+0(SB), Y4
+	VFMADD213PS  word3ba38d2c<>+0(SB), Y3, Y4
+	VFMADD213PS  wordbcdb48d9<>+0(SB), Y3, Y4
+	VFMADD213PS  word3de70e22<>+0(SB), Y3, Y4
+	VFMADD213PS  wordbec09380<>+0(SB), Y3, Y4
+	VFMADD213PS  word3e0375d4<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y3
+	VFMADD231PS  Y1, Y4, Y3
+	VANDPS       word7fffffff<>+0(SB), Y1, Y1
+	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, Y2, Y3, Y1
 	VMASKMOVPS   Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
 	RET
+
+DATA word40800000<>+0(SB)/4, $0x40800000
+DATA word40800000<>+4(SB)/4, $0x40800000
+DATA word40800000<>+8(SB)/4, $0x40800000
+DATA word40800000<>+12(SB)/4, $0x40800000
+DATA word40800000<>+16(SB)/4, $0x40800000
+DATA word40800000<>+20(SB)/4, $0x40800000
+DATA word40800000<>+24(SB)/4, $0x40800000
+DATA word40800000<>+28(SB)/4, $0x40800000
+GLOBL word40800000<>(SB), RODATA|NOPTR, $32
 
 DATA wordb7910000<>+0(SB)/4, $0xb7910000
 DATA wordb7910000<>+4(SB)/4, $0xb7910000
@@ -1998,16 +2116,6 @@ DATA wordbe03ce86<>+20(SB)/4, $0xbe03ce86
 DATA wordbe03ce86<>+24(SB)/4, $0xbe03ce86
 DATA wordbe03ce86<>+28(SB)/4, $0xbe03ce86
 GLOBL wordbe03ce86<>(SB), RODATA|NOPTR, $32
-
-DATA wordc2ac0000<>+0(SB)/4, $0xc2ac0000
-DATA wordc2ac0000<>+4(SB)/4, $0xc2ac0000
-DATA wordc2ac0000<>+8(SB)/4, $0xc2ac0000
-DATA wordc2ac0000<>+12(SB)/4, $0xc2ac0000
-DATA wordc2ac0000<>+16(SB)/4, $0xc2ac0000
-DATA wordc2ac0000<>+20(SB)/4, $0xc2ac0000
-DATA wordc2ac0000<>+24(SB)/4, $0xc2ac0000
-DATA wordc2ac0000<>+28(SB)/4, $0xc2ac0000
-GLOBL wordc2ac0000<>(SB), RODATA|NOPTR, $32
 
 DATA wordba1c7000<>+0(SB)/4, $0xba1c7000
 DATA wordba1c7000<>+4(SB)/4, $0xba1c7000
@@ -2093,98 +2201,92 @@ TEXT ·tanhAVX2(SB), NOSPLIT, $0-48
 loop16:
 	VMOVUPS      (BX)(AX*4), Y0
 	VMOVUPS      32(BX)(AX*4), Y1
-	VANDPS       word7fffffff<>+0(SB), Y0, Y2
-	VANDPS       word7fffffff<>+0(SB), Y1, Y3
-	VADDPS       Y2, Y2, Y4
-	VADDPS       Y3, Y3, Y5
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y4, Y6
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y5, Y7
-	VMOVUPS      word42b20000<>+0(SB), Y8
-	VMOVUPS      word42b20000<>+0(SB), Y9
-	VMINPS       Y4, Y8, Y4
-	VMINPS       Y5, Y9, Y5
-	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y8
-	VMULPS       word3fb8aa3b<>+0(SB), Y5, Y9
-	VROUNDPS     $0x00, Y8, Y8
-	VROUNDPS     $0x00, Y9, Y9
-	VMOVAPS      Y4, Y4
-	VFNMADD231PS word3f318000<>+0(SB), Y8, Y4
-	VMOVAPS      Y5, Y5
-	VFNMADD231PS word3f318000<>+0(SB), Y9, Y5
-	VMOVAPS      Y4, Y4
-	VFNMADD231PS wordb95e8083<>+0(SB), Y8, Y4
-	VMOVAPS      Y5, Y5
-	VFNMADD231PS wordb95e8083<>+0(SB), Y9, Y5
-	VMOVUPS      word39506967<>+0(SB), Y10
-	VMOVUPS      word39506967<>+0(SB), Y11
-	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y10
-	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y11
-	VFMADD213PS  word3c088908<>+0(SB), Y4, Y10
-	VFMADD213PS  word3c088908<>+0(SB), Y5, Y11
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y10
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y11
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y10
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y11
-	VFMADD213PS  word3f000000<>+0(SB), Y4, Y10
-	VFMADD213PS  word3f000000<>+0(SB), Y5, Y11
-	VMULPS       Y4, Y4, Y12
-	VMULPS       Y5, Y5, Y13
-	VMOVAPS      Y4, Y4
-	VFMADD231PS  Y12, Y10, Y4
-	VMOVAPS      Y5, Y5
-	VFMADD231PS  Y13, Y11, Y5
-	VADDPS       word3f800000<>+0(SB), Y4, Y4
-	VADDPS       word3f800000<>+0(SB), Y5, Y5
-	VSUBPS       word3f800000<>+0(SB), Y8, Y8
-	VSUBPS       word3f800000<>+0(SB), Y9, Y9
-	VCVTPS2DQ    Y8, Y8
-	VCVTPS2DQ    Y9, Y9
-	VPSLLD       $0x17, Y8, Y8
-	VPSLLD       $0x17, Y9, Y9
-	VPADDD       Y8, Y4, Y4
-	VPADDD       Y9, Y5, Y5
-	VADDPS       Y4, Y4, Y4
-	VADDPS       Y5, Y5, Y5
-	VANDNPS      Y4, Y6, Y4
-	VANDNPS      Y5, Y7, Y5
-	VADDPS       word3f800000<>+0(SB), Y4, Y4
-	VADDPS       word3f800000<>+0(SB), Y5, Y5
-	VMOVUPS      word3f800000<>+0(SB), Y6
-	VMOVUPS      word3f800000<>+0(SB), Y7
-	VMOVUPS      word40000000<>+0(SB), Y8
-	VMOVUPS      word40000000<>+0(SB), Y9
-	VDIVPS       Y4, Y8, Y4
-	VDIVPS       Y5, Y9, Y5
-	VSUBPS       Y4, Y6, Y4
-	VSUBPS       Y5, Y7, Y5
-	VANDPS       word80000000<>+0(SB), Y0, Y6
-	VANDPS       word80000000<>+0(SB), Y1, Y7
-	VORPS        Y6, Y4, Y4
-	VORPS        Y7, Y5, Y5
-	VMULPS       Y0, Y0, Y6
-	VMULPS       Y1, Y1, Y7
-	VMOVUPS      wordbbbaf0ea<>+0(SB), Y8
-	VMOVUPS      wordbbbaf0ea<>+0(SB), Y9
-	VFMADD213PS  word3ca9134e<>+0(SB), Y6, Y8
-	VFMADD213PS  word3ca9134e<>+0(SB), Y7, Y9
-	VFMADD213PS  wordbd5c1e2d<>+0(SB), Y6, Y8
-	VFMADD213PS  wordbd5c1e2d<>+0(SB), Y7, Y9
-	VFMADD213PS  word3e088393<>+0(SB), Y6, Y8
-	VFMADD213PS  word3e088393<>+0(SB), Y7, Y9
-	VFMADD213PS  wordbeaaaa99<>+0(SB), Y6, Y8
-	VFMADD213PS  wordbeaaaa99<>+0(SB), Y7, Y9
-	VMULPS       Y6, Y8, Y6
-	VMULPS       Y7, Y9, Y7
-	VMOVAPS      Y0, Y8
-	VFMADD231PS  Y0, Y6, Y8
-	VMOVAPS      Y1, Y0
-	VFMADD231PS  Y1, Y7, Y0
-	VCMPPS       $0x0e, word3f200000<>+0(SB), Y2, Y1
-	VCMPPS       $0x0e, word3f200000<>+0(SB), Y3, Y2
-	VBLENDVPS    Y1, Y4, Y8, Y1
-	VBLENDVPS    Y2, Y5, Y0, Y0
-	VMOVUPS      Y1, (DX)(AX*4)
-	VMOVUPS      Y0, 32(DX)(AX*4)
+	VMOVUPS      word41200000<>+0(SB), Y2
+	VMOVUPS      word41200000<>+0(SB), Y3
+	VANDPS       word7fffffff<>+0(SB), Y0, Y4
+	VANDPS       word7fffffff<>+0(SB), Y1, Y5
+	VMINPS       Y4, Y2, Y2
+	VMINPS       Y5, Y3, Y3
+	VADDPS       Y2, Y2, Y2
+	VADDPS       Y3, Y3, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y4
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y5
+	VROUNDPS     $0x00, Y4, Y4
+	VROUNDPS     $0x00, Y5, Y5
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y2
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y2
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y3
+	VMOVUPS      word39506967<>+0(SB), Y6
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y7
+	VMULPS       Y2, Y2, Y8
+	VMULPS       Y3, Y3, Y9
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y8, Y6, Y2
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y9, Y7, Y3
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	VCVTPS2DQ    Y5, Y5
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y4, Y2, Y2
+	VPADDD       Y5, Y3, Y3
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VADDPS       word3f800000<>+0(SB), Y3, Y3
+	VMOVUPS      word3f800000<>+0(SB), Y4
+	VMOVUPS      word3f800000<>+0(SB), Y5
+	VMOVUPS      word40000000<>+0(SB), Y6
+	VMOVUPS      word40000000<>+0(SB), Y7
+	VDIVPS       Y2, Y6, Y2
+	VDIVPS       Y3, Y7, Y3
+	VSUBPS       Y2, Y4, Y2
+	VSUBPS       Y3, Y5, Y3
+	VANDPS       word80000000<>+0(SB), Y0, Y4
+	VANDPS       word80000000<>+0(SB), Y1, Y5
+	VORPS        Y4, Y2, Y2
+	VORPS        Y5, Y3, Y3
+	VMULPS       Y0, Y0, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      wordbbbaf0ea<>+0(SB), Y6
+	VMOVUPS      wordbbbaf0ea<>+0(SB), Y7
+	VFMADD213PS  word3ca9134e<>+0(SB), Y4, Y6
+	VFMADD213PS  word3ca9134e<>+0(SB), Y5, Y7
+	VFMADD213PS  wordbd5c1e2d<>+0(SB), Y4, Y6
+	VFMADD213PS  wordbd5c1e2d<>+0(SB), Y5, Y7
+	VFMADD213PS  word3e088393<>+0(SB), Y4, Y6
+	VFMADD213PS  word3e088393<>+0(SB), Y5, Y7
+	VFMADD213PS  wordbeaaaa99<>+0(SB), Y4, Y6
+	VFMADD213PS  wordbeaaaa99<>+0(SB), Y5, Y7
+	VMULPS       Y4, Y6, Y4
+	VMULPS       Y5, Y7, Y5
+	VMOVAPS      Y0, Y6
+	VFMADD231PS  Y0, Y4, Y6
+	VMOVAPS      Y1, Y4
+	VFMADD231PS  Y1, Y5, Y4
+	VANDPS       word7fffffff<>+0(SB), Y0, Y0
+	VANDPS       word7fffffff<>+0(SB), Y1, Y1
+	VCMPPS       $0x0e, word3f200000<>+0(SB), Y0, Y0
+	VCMPPS       $0x0e, word3f200000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y0, Y2, Y6, Y0
+	VBLENDVPS    Y1, Y3, Y4, Y1
+	VMOVUPS      Y0, (DX)(AX*4)
+	VMOVUPS      Y1, 32(DX)(AX*4)
 	ADDQ         $0x10, AX
 
 check16:
@@ -2196,51 +2298,48 @@ check16:
 
 loop8:
 	VMOVUPS      (BX)(AX*4), Y0
-	VANDPS       word7fffffff<>+0(SB), Y0, Y1
-	VADDPS       Y1, Y1, Y2
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y2, Y3
-	VMOVUPS      word42b20000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y4
-	VROUNDPS     $0x00, Y4, Y4
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS word3f318000<>+0(SB), Y4, Y2
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y2
-	VMOVUPS      word39506967<>+0(SB), Y5
-	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y5
-	VFMADD213PS  word3c088908<>+0(SB), Y2, Y5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y5
-	VFMADD213PS  word3f000000<>+0(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y6, Y5, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y2
-	VSUBPS       word3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       Y4, Y2, Y2
-	VADDPS       Y2, Y2, Y2
-	VANDNPS      Y2, Y3, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y2
-	VMOVUPS      word3f800000<>+0(SB), Y3
-	VMOVUPS      word40000000<>+0(SB), Y4
-	VDIVPS       Y2, Y4, Y2
-	VSUBPS       Y2, Y3, Y2
-	VANDPS       word80000000<>+0(SB), Y0, Y3
-	VORPS        Y3, Y2, Y2
-	VMULPS       Y0, Y0, Y3
-	VMOVUPS      wordbbbaf0ea<>+0(SB), Y4
-	VFMADD213PS  word3ca9134e<>+0(SB), Y3, Y4
-	VFMADD213PS  wordbd5c1e2d<>+0(SB), Y3, Y4
-	VFMADD213PS  word3e088393<>+0(SB), Y3, Y4
-	VFMADD213PS  wordbeaaaa99<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y4, Y3
-	VMOVAPS      Y0, Y4
-	VFMADD231PS  Y0, Y3, Y4
-	VCMPPS       $0x0e, word3f200000<>+0(SB), Y1, Y0
-	VBLENDVPS    Y0, Y2, Y4, Y0
+	VMOVUPS      word41200000<>+0(SB), Y1
+	VANDPS       word7fffffff<>+0(SB), Y0, Y2
+	VMINPS       Y2, Y1, Y1
+	VADDPS       Y1, Y1, Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y2
+	VROUNDPS     $0x00, Y2, Y2
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS word3f318000<>+0(SB), Y2, Y1
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y1
+	VMOVUPS      word39506967<>+0(SB), Y3
+	VFMADD213PS  word3ab743ce<>+0(SB), Y1, Y3
+	VFMADD213PS  word3c088908<>+0(SB), Y1, Y3
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y1, Y3
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y1, Y3
+	VFMADD213PS  word3f000000<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y4
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y4, Y3, Y1
+	VADDPS       word3f800000<>+0(SB), Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VPADDD       Y2, Y1, Y1
+	VADDPS       word3f800000<>+0(SB), Y1, Y1
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VMOVUPS      word40000000<>+0(SB), Y3
+	VDIVPS       Y1, Y3, Y1
+	VSUBPS       Y1, Y2, Y1
+	VANDPS       word80000000<>+0(SB), Y0, Y2
+	VORPS        Y2, Y1, Y1
+	VMULPS       Y0, Y0, Y2
+	VMOVUPS      wordbbbaf0ea<>+0(SB), Y3
+	VFMADD213PS  word3ca9134e<>+0(SB), Y2, Y3
+	VFMADD213PS  wordbd5c1e2d<>+0(SB), Y2, Y3
+	VFMADD213PS  word3e088393<>+0(SB), Y2, Y3
+	VFMADD213PS  wordbeaaaa99<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y3, Y2
+	VMOVAPS      Y0, Y3
+	VFMADD231PS  Y0, Y2, Y3
+	VANDPS       word7fffffff<>+0(SB), Y0, Y0
+	VCMPPS       $0x0e, word3f200000<>+0(SB), Y0, Y0
+	VBLENDVPS    Y0, Y1, Y3, Y0
 	VMOVUPS      Y0, (DX)(AX*4)
 	ADDQ         $0x08, AX
 
@@ -2254,56 +2353,63 @@ check8:
 	SUBQ         CX, DI
 	VMOVUPS      (SI)(DI*4), Y0
 	VMASKMOVPS   (BX)(AX*4), Y0, Y1
-	VANDPS       word7fffffff<>+0(SB), Y1, Y2
-	VADDPS       Y2, Y2, Y3
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y3, Y4
-	VMOVUPS      word42b20000<>+0(SB), Y5
-	VMINPS       Y3, Y5, Y3
-	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y5
-	VROUNDPS     $0x00, Y5, Y5
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS word3f318000<>+0(SB), Y5, Y3
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y3
-	VMOVUPS      word39506967<>+0(SB), Y6
-	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y6
-	VFMADD213PS  word3c088908<>+0(SB), Y3, Y6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y6
-	VFMADD213PS  word3f000000<>+0(SB), Y3, Y6
-	VMULPS       Y3, Y3, Y7
-	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y7, Y6, Y3
-	VADDPS       word3f800000<>+0(SB), Y3, Y3
-	VSUBPS       word3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       Y5, Y3, Y3
-	VADDPS       Y3, Y3, Y3
-	VANDNPS      Y3, Y4, Y3
-	VADDPS       word3f800000<>+0(SB), Y3, Y3
-	VMOVUPS      word3f800000<>+0(SB), Y4
-	VMOVUPS      word40000000<>+0(SB), Y5
-	VDIVPS       Y3, Y5, Y3
-	VSUBPS       Y3, Y4, Y3
-	VANDPS       word80000000<>+0(SB), Y1, Y4
-	VORPS        Y4, Y3, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      wordbbbaf0ea<>+0(SB), Y5
-	VFMADD213PS  word3ca9134e<>+0(SB), Y4, Y5
-	VFMADD213PS  wordbd5c1e2d<>+0(SB), Y4, Y5
-	VFMADD213PS  word3e088393<>+0(SB), Y4, Y5
-	VFMADD213PS  wordbeaaaa99<>+0(SB), Y4, Y5
-	VMULPS       Y4, Y5, Y4
-	VMOVAPS      Y1, Y5
-	VFMADD231PS  Y1, Y4, Y5
-	VCMPPS       $0x0e, word3f200000<>+0(SB), Y2, Y1
-	VBLENDVPS    Y1, Y3, Y5, Y1
+	VMOVUPS      word41200000<>+0(SB), Y2
+	VANDPS       word7fffffff<>+0(SB), Y1, Y3
+	VMINPS       Y3, Y2, Y2
+	VADDPS       Y2, Y2, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y2
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      word39506967<>+0(SB), Y4
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y4
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y4
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y4
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y4
+	VMULPS       Y2, Y2, Y5
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y5, Y4, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VMOVUPS      word3f800000<>+0(SB), Y3
+	VMOVUPS      word40000000<>+0(SB), Y4
+	VDIVPS       Y2, Y4, Y2
+	VSUBPS       Y2, Y3, Y2
+	VANDPS       word80000000<>+0(SB), Y1, Y3
+	VORPS        Y3, Y2, Y2
+	VMULPS       Y1, Y1, Y3
+	VMOVUPS      wordbbbaf0ea<>+0(SB), Y4
+	VFMADD213PS  word3ca9134e<>+0(SB), Y3, Y4
+	VFMADD213PS  wordbd5c1e2d<>+0(SB), Y3, Y4
+	VFMADD213PS  word3e088393<>+0(SB), Y3, Y4
+	VFMADD213PS  wordbeaaaa99<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y4, Y3
+	VMOVAPS      Y1, Y4
+	VFMADD231PS  Y1, Y3, Y4
+	VANDPS       word7fffffff<>+0(SB), Y1, Y1
+	VCMPPS       $0x0e, word3f200000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, Y2, Y4, Y1
 	VMASKMOVPS   Y1, Y0, (DX)(AX*4)
 
 done:
 	VZEROUPPER
 	RET
+
+DATA word41200000<>+0(SB)/4, $0x41200000
+DATA word41200000<>+4(SB)/4, $0x41200000
+DATA word41200000<>+8(SB)/4, $0x41200000
+DATA word41200000<>+12(SB)/4, $0x41200000
+DATA word41200000<>+16(SB)/4, $0x41200000
+DATA word41200000<>+20(SB)/4, $0x41200000
+DATA word41200000<>+24(SB)/4, $0x41200000
+DATA word41200000<>+28(SB)/4, $0x41200000
+GLOBL word41200000<>(SB), RODATA|NOPTR, $32
 
 DATA word40000000<>+0(SB)/4, $0x40000000
 DATA word40000000<>+4(SB)/4, $0x40000000
@@ -2537,6 +2643,16 @@ done:
 	VZEROUPPER
 	RET
 
+DATA wordc2ac0000<>+0(SB)/4, $0xc2ac0000
+DATA wordc2ac0000<>+4(SB)/4, $0xc2ac0000
+DATA wordc2ac0000<>+8(SB)/4, $0xc2ac0000
+DATA wordc2ac0000<>+12(SB)/4, $0xc2ac0000
+DATA wordc2ac0000<>+16(SB)/4, $0xc2ac0000
+DATA wordc2ac0000<>+20(SB)/4, $0xc2ac0000
+DATA wordc2ac0000<>+24(SB)/4, $0xc2ac0000
+DATA wordc2ac0000<>+28(SB)/4, $0xc2ac0000
+GLOBL wordc2ac0000<>(SB), RODATA|NOPTR, $32
+
 // func reluAVX2(dst []float32, x []float32)
 // Requires: AVX
 TEXT ·reluAVX2(SB), NOSPLIT, $0-48
@@ -2581,6 +2697,130 @@ TEXT ·geluAVX2(SB), NOSPLIT, $0-48
 	MOVQ x_base+24(FP), BX
 	XORQ AX, AX
 	MOVQ CX, SI
+	SUBQ $0x10, SI
+	JMP  check16
+
+loop16:
+	VMOVUPS      (BX)(AX*4), Y0
+	VMOVUPS      32(BX)(AX*4), Y1
+	VMULPS       word3f000000<>+0(SB), Y0, Y2
+	VMULPS       word3f000000<>+0(SB), Y1, Y3
+	VMULPS       word3f3504f3<>+0(SB), Y0, Y0
+	VMULPS       word3f3504f3<>+0(SB), Y1, Y1
+	VMOVUPS      word40800000<>+0(SB), Y4
+	VMOVUPS      word40800000<>+0(SB), Y5
+	VANDPS       word7fffffff<>+0(SB), Y0, Y6
+	VANDPS       word7fffffff<>+0(SB), Y1, Y7
+	VMINPS       Y6, Y4, Y4
+	VMINPS       Y7, Y5, Y5
+	VMOVUPS      wordb7910000<>+0(SB), Y6
+	VMOVUPS      wordb7910000<>+0(SB), Y7
+	VFMADD213PS  word39c8e7d9<>+0(SB), Y4, Y6
+	VFMADD213PS  word39c8e7d9<>+0(SB), Y5, Y7
+	VMULPS       Y4, Y4, Y8
+	VMULPS       Y5, Y5, Y9
+	VMOVUPS      wordbb7e8a1c<>+0(SB), Y10
+	VMOVUPS      wordbb7e8a1c<>+0(SB), Y11
+	VFMADD213PS  word3cc6b1a1<>+0(SB), Y4, Y10
+	VFMADD213PS  word3cc6b1a1<>+0(SB), Y5, Y11
+	VMOVAPS      Y10, Y10
+	VFMADD231PS  Y8, Y6, Y10
+	VMOVAPS      Y11, Y6
+	VFMADD231PS  Y9, Y7, Y6
+	VFMADD213PS  wordbddaae5c<>+0(SB), Y4, Y10
+	VFMADD213PS  wordbddaae5c<>+0(SB), Y5, Y6
+	VFMADD213PS  wordbf228550<>+0(SB), Y4, Y10
+	VFMADD213PS  wordbf228550<>+0(SB), Y5, Y6
+	VFMADD213PS  wordbe03ce86<>+0(SB), Y4, Y10
+	VFMADD213PS  wordbe03ce86<>+0(SB), Y5, Y6
+	VXORPS       word80000000<>+0(SB), Y4, Y7
+	VXORPS       word80000000<>+0(SB), Y5, Y8
+	VMOVAPS      Y7, Y7
+	VFMADD231PS  Y4, Y10, Y7
+	VMOVAPS      Y8, Y4
+	VFMADD231PS  Y5, Y6, Y4
+	VMOVUPS      word3f800000<>+0(SB), Y5
+	VMOVUPS      word3f800000<>+0(SB), Y6
+	VMULPS       word3fb8aa3b<>+0(SB), Y7, Y8
+	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y9
+	VROUNDPS     $0x00, Y8, Y8
+	VROUNDPS     $0x00, Y9, Y9
+	VMOVAPS      Y7, Y7
+	VFNMADD231PS word3f318000<>+0(SB), Y8, Y7
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y9, Y4
+	VMOVAPS      Y7, Y7
+	VFNMADD231PS wordb95e8083<>+0(SB), Y8, Y7
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y9, Y4
+	VMOVUPS      word39506967<>+0(SB), Y10
+	VMOVUPS      word39506967<>+0(SB), Y11
+	VFMADD213PS  word3ab743ce<>+0(SB), Y7, Y10
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y11
+	VFMADD213PS  word3c088908<>+0(SB), Y7, Y10
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y11
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y7, Y10
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y11
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y7, Y10
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y11
+	VFMADD213PS  word3f000000<>+0(SB), Y7, Y10
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y11
+	VMULPS       Y7, Y7, Y12
+	VMULPS       Y4, Y4, Y13
+	VMOVAPS      Y7, Y7
+	VFMADD231PS  Y12, Y10, Y7
+	VMOVAPS      Y4, Y4
+	VFMADD231PS  Y13, Y11, Y4
+	VADDPS       word3f800000<>+0(SB), Y7, Y7
+	VADDPS       word3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y8, Y8
+	VCVTPS2DQ    Y9, Y9
+	VPSLLD       $0x17, Y8, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       Y8, Y7, Y7
+	VPADDD       Y9, Y4, Y4
+	VSUBPS       Y7, Y5, Y5
+	VSUBPS       Y4, Y6, Y4
+	VANDPS       word80000000<>+0(SB), Y0, Y6
+	VANDPS       word80000000<>+0(SB), Y1, Y7
+	VORPS        Y6, Y5, Y5
+	VORPS        Y7, Y4, Y4
+	VMULPS       Y0, Y0, Y6
+	VMULPS       Y1, Y1, Y7
+	VMOVUPS      wordba1c7000<>+0(SB), Y8
+	VMOVUPS      wordba1c7000<>+0(SB), Y9
+	VFMADD213PS  word3ba38d2c<>+0(SB), Y6, Y8
+	VFMADD213PS  word3ba38d2c<>+0(SB), Y7, Y9
+	VFMADD213PS  wordbcdb48d9<>+0(SB), Y6, Y8
+	VFMADD213PS  wordbcdb48d9<>+0(SB), Y7, Y9
+	VFMADD213PS  word3de70e22<>+0(SB), Y6, Y8
+	VFMADD213PS  word3de70e22<>+0(SB), Y7, Y9
+	VFMADD213PS  wordbec09380<>+0(SB), Y6, Y8
+	VFMADD213PS  wordbec09380<>+0(SB), Y7, Y9
+	VFMADD213PS  word3e0375d4<>+0(SB), Y6, Y8
+	VFMADD213PS  word3e0375d4<>+0(SB), Y7, Y9
+	VMOVAPS      Y0, Y6
+	VFMADD231PS  Y0, Y8, Y6
+	VMOVAPS      Y1, Y7
+	VFMADD231PS  Y1, Y9, Y7
+	VANDPS       word7fffffff<>+0(SB), Y0, Y0
+	VANDPS       word7fffffff<>+0(SB), Y1, Y1
+	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y0, Y0
+	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y0, Y5, Y6, Y0
+	VBLENDVPS    Y1, Y4, Y7, Y1
+	VADDPS       word3f800000<>+0(SB), Y0, Y0
+	VADDPS       word3f800000<>+0(SB), Y1, Y1
+	VMULPS       Y0, Y2, Y0
+	VMULPS       Y1, Y3, Y1
+	VMOVUPS      Y0, (DX)(AX*4)
+	VMOVUPS      Y1, 32(DX)(AX*4)
+	ADDQ         $0x10, AX
+
+check16:
+	CMPQ AX, SI
+	JLE  loop16
+	MOVQ CX, SI
 	SUBQ $0x08, SI
 	JMP  check8
 
@@ -2588,10 +2828,12 @@ loop8:
 	VMOVUPS      (BX)(AX*4), Y0
 	VMULPS       word3f000000<>+0(SB), Y0, Y1
 	VMULPS       word3f3504f3<>+0(SB), Y0, Y0
-	VANDPS       word7fffffff<>+0(SB), Y0, Y2
+	VMOVUPS      word40800000<>+0(SB), Y2
+	VANDPS       word7fffffff<>+0(SB), Y0, Y3
+	VMINPS       Y3, Y2, Y2
 	VMOVUPS      wordb7910000<>+0(SB), Y3
 	VFMADD213PS  word39c8e7d9<>+0(SB), Y2, Y3
-	VMULPS       Y0, Y0, Y4
+	VMULPS       Y2, Y2, Y4
 	VMOVUPS      wordbb7e8a1c<>+0(SB), Y5
 	VFMADD213PS  word3cc6b1a1<>+0(SB), Y2, Y5
 	VMOVAPS      Y5, Y5
@@ -2602,47 +2844,41 @@ loop8:
 	VXORPS       word80000000<>+0(SB), Y2, Y3
 	VMOVAPS      Y3, Y3
 	VFMADD231PS  Y2, Y5, Y3
-	VMOVUPS      word3f800000<>+0(SB), Y4
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y3, Y5
-	VMOVUPS      word42b20000<>+0(SB), Y6
-	VMINPS       Y3, Y6, Y3
-	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y6
-	VROUNDPS     $0x00, Y6, Y6
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
 	VMOVAPS      Y3, Y3
-	VFNMADD231PS word3f318000<>+0(SB), Y6, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
 	VMOVAPS      Y3, Y3
-	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y3
-	VMOVUPS      word39506967<>+0(SB), Y7
-	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y7
-	VFMADD213PS  word3c088908<>+0(SB), Y3, Y7
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y7
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y7
-	VFMADD213PS  word3f000000<>+0(SB), Y3, Y7
-	VMULPS       Y3, Y3, Y8
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMOVUPS      word39506967<>+0(SB), Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
 	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y8, Y7, Y3
+	VFMADD231PS  Y6, Y5, Y3
 	VADDPS       word3f800000<>+0(SB), Y3, Y3
-	VSUBPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       Y6, Y3, Y3
-	VADDPS       Y3, Y3, Y3
-	VANDNPS      Y3, Y5, Y3
-	VSUBPS       Y3, Y4, Y3
-	VANDPS       word7fffffff<>+0(SB), Y3, Y3
-	VANDPS       word80000000<>+0(SB), Y0, Y4
-	VORPS        Y4, Y3, Y3
-	VMULPS       Y0, Y0, Y4
-	VMOVUPS      wordba1c7000<>+0(SB), Y5
-	VFMADD213PS  word3ba38d2c<>+0(SB), Y4, Y5
-	VFMADD213PS  wordbcdb48d9<>+0(SB), Y4, Y5
-	VFMADD213PS  word3de70e22<>+0(SB), Y4, Y5
-	VFMADD213PS  wordbec09380<>+0(SB), Y4, Y5
-	VFMADD213PS  word3e0375d4<>+0(SB), Y4, Y5
-	VMOVAPS      Y0, Y4
-	VFMADD231PS  Y0, Y5, Y4
-	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y2, Y0
-	VBLENDVPS    Y0, Y3, Y4, Y0
+	VCVTPS2DQ    Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VPADDD       Y4, Y3, Y3
+	VSUBPS       Y3, Y2, Y2
+	VANDPS       word80000000<>+0(SB), Y0, Y3
+	VORPS        Y3, Y2, Y2
+	VMULPS       Y0, Y0, Y3
+	VMOVUPS      wordba1c7000<>+0(SB), Y4
+	VFMADD213PS  word3ba38d2c<>+0(SB), Y3, Y4
+	VFMADD213PS  wordbcdb48d9<>+0(SB), Y3, Y4
+	VFMADD213PS  word3de70e22<>+0(SB), Y3, Y4
+	VFMADD213PS  wordbec09380<>+0(SB), Y3, Y4
+	VFMADD213PS  word3e0375d4<>+0(SB), Y3, Y4
+	VMOVAPS      Y0, Y3
+	VFMADD231PS  Y0, Y4, Y3
+	VANDPS       word7fffffff<>+0(SB), Y0, Y0
+	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y0, Y0
+	VBLENDVPS    Y0, Y2, Y3, Y0
 	VADDPS       word3f800000<>+0(SB), Y0, Y0
 	VMULPS       Y0, Y1, Y0
 	VMOVUPS      Y0, (DX)(AX*4)
@@ -2660,10 +2896,12 @@ check8:
 	VMASKMOVPS   (BX)(AX*4), Y0, Y1
 	VMULPS       word3f000000<>+0(SB), Y1, Y2
 	VMULPS       word3f3504f3<>+0(SB), Y1, Y1
-	VANDPS       word7fffffff<>+0(SB), Y1, Y3
+	VMOVUPS      word40800000<>+0(SB), Y3
+	VANDPS       word7fffffff<>+0(SB), Y1, Y4
+	VMINPS       Y4, Y3, Y3
 	VMOVUPS      wordb7910000<>+0(SB), Y4
 	VFMADD213PS  word39c8e7d9<>+0(SB), Y3, Y4
-	VMULPS       Y1, Y1, Y5
+	VMULPS       Y3, Y3, Y5
 	VMOVUPS      wordbb7e8a1c<>+0(SB), Y6
 	VFMADD213PS  word3cc6b1a1<>+0(SB), Y3, Y6
 	VMOVAPS      Y6, Y6
@@ -2674,47 +2912,41 @@ check8:
 	VXORPS       word80000000<>+0(SB), Y3, Y4
 	VMOVAPS      Y4, Y4
 	VFMADD231PS  Y3, Y6, Y4
-	VMOVUPS      word3f800000<>+0(SB), Y5
-	VCMPPS       $0x01, wordc2ac0000<>+0(SB), Y4, Y6
-	VMOVUPS      word42b20000<>+0(SB), Y7
-	VMINPS       Y4, Y7, Y4
-	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y7
-	VROUNDPS     $0x00, Y7, Y7
+	VMOVUPS      word3f800000<>+0(SB), Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y5, Y5
 	VMOVAPS      Y4, Y4
-	VFNMADD231PS word3f318000<>+0(SB), Y7, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y4
 	VMOVAPS      Y4, Y4
-	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y4
-	VMOVUPS      word39506967<>+0(SB), Y8
-	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y8
-	VFMADD213PS  word3c088908<>+0(SB), Y4, Y8
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y8
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y8
-	VFMADD213PS  word3f000000<>+0(SB), Y4, Y8
-	VMULPS       Y4, Y4, Y9
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y4
+	VMOVUPS      word39506967<>+0(SB), Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y4, Y7
 	VMOVAPS      Y4, Y4
-	VFMADD231PS  Y9, Y8, Y4
+	VFMADD231PS  Y7, Y6, Y4
 	VADDPS       word3f800000<>+0(SB), Y4, Y4
-	VSUBPS       word3f800000<>+0(SB), Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VPADDD       Y7, Y4, Y4
-	VADDPS       Y4, Y4, Y4
-	VANDNPS      Y4, Y6, Y4
-	VSUBPS       Y4, Y5, Y4
-	VANDPS       word7fffffff<>+0(SB), Y4, Y4
-	VANDPS       word80000000<>+0(SB), Y1, Y5
-	VORPS        Y5, Y4, Y4
-	VMULPS       Y1, Y1, Y5
-	VMOVUPS      wordba1c7000<>+0(SB), Y6
-	VFMADD213PS  word3ba38d2c<>+0(SB), Y5, Y6
-	VFMADD213PS  wordbcdb48d9<>+0(SB), Y5, Y6
-	VFMADD213PS  word3de70e22<>+0(SB), Y5, Y6
-	VFMADD213PS  wordbec09380<>+0(SB), Y5, Y6
-	VFMADD213PS  word3e0375d4<>+0(SB), Y5, Y6
-	VMOVAPS      Y1, Y5
-	VFMADD231PS  Y1, Y6, Y5
-	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y3, Y1
-	VBLENDVPS    Y1, Y4, Y5, Y1
+	VCVTPS2DQ    Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VSUBPS       Y4, Y3, Y3
+	VANDPS       word80000000<>+0(SB), Y1, Y4
+	VORPS        Y4, Y3, Y3
+	VMULPS       Y1, Y1, Y4
+	VMOVUPS      wordba1c7000<>+0(SB), Y5
+	VFMADD213PS  word3ba38d2c<>+0(SB), Y4, Y5
+	VFMADD213PS  wordbcdb48d9<>+0(SB), Y4, Y5
+	VFMADD213PS  word3de70e22<>+0(SB), Y4, Y5
+	VFMADD213PS  wordbec09380<>+0(SB), Y4, Y5
+	VFMADD213PS  word3e0375d4<>+0(SB), Y4, Y5
+	VMOVAPS      Y1, Y4
+	VFMADD231PS  Y1, Y5, Y4
+	VANDPS       word7fffffff<>+0(SB), Y1, Y1
+	VCMPPS       $0x0e, word3f6d8000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, Y3, Y4, Y1
 	VADDPS       word3f800000<>+0(SB), Y1, Y1
 	VMULPS       Y1, Y2, Y1
 	VMASKMOVPS   Y1, Y0, (DX)(AX*4)

@@ -57,5 +57,6 @@ func choose(name string, sets []*instructionSet) *instructionSet {
 	return sets[len(sets)-1]
 }
 
-// InstructionSet names the table in use: "portable" or "avx2".
+// InstructionSet names the table in use, "portable" or "avx2": the best that the processor has, or what the environment's
+// REGFT_CPU names if the processor has it.
 func InstructionSet() string { return active.name }

@@ -31,6 +31,12 @@ func expFlushed(x vec) vec {
 	return andNot(below, add(y, y))
 }
 
+// expModerate is exp(x) for x whose result is far from the ends of float32's range.
+func expModerate(x vec) vec {
+	y, n := expReduced(x)
+	return addInts(y, shiftLeft(toInt(n), 23))
+}
+
 // expReduced is exp(x − n·ln 2) by the polynomial of Cephes' expf, and n = round(x/ln 2).
 func expReduced(x vec) (y, n vec) {
 	n = round(mul(x, number(log2e)))
@@ -70,33 +76,33 @@ func logSpecial(x, y vec) vec {
 	return keepNaN(y, x)
 }
 
-// erf follows N. Juffa's erff: 1 − exp of a polynomial in |x| above 475/512, a polynomial in x² below.
+// erf follows N. Juffa's erff: 1 − exp of a polynomial in |x| above 475/512, a polynomial in x² below. From 4 on it is 1.
 func erf(x vec) vec {
-	t := and(x, word(allButSign))
+	t := minOrSecond(fill(x, number(4)), and(x, word(allButSign)))
 	high := polynomial(t, -1.72853470e-5, 3.83197126e-4)
-	high = fma(high, mul(x, x), polynomial(t, -3.88396438e-3, 2.42546219e-2))
+	high = fma(high, mul(t, t), polynomial(t, -3.88396438e-3, 2.42546219e-2))
 	high = continued(high, t, -1.06777877e-1, -6.34846687e-1, -1.28717512e-1)
 	high = fma(high, t, negate(t))
-	high = sub(fill(x, number(1)), expFlushed(high))
-	high = or(and(high, word(allButSign)), and(x, word(signBit)))
+	high = sub(fill(x, number(1)), expModerate(high))
+	high = or(high, and(x, word(signBit)))
 	s := mul(x, x)
 	low := polynomial(s, -5.96761703e-4, 4.99119423e-3, -2.67681349e-2, 1.12819925e-1, -3.76125336e-1, 1.28379166e-1)
 	low = fma(low, x, x)
-	return choose(compare(greaterThan, t, number(475.0/512)), low, high)
+	return choose(compare(greaterThan, and(x, word(allButSign)), number(475.0/512)), low, high)
 }
 
 func negate(x vec) vec { return xor(x, word(signBit)) }
 
-// tanh is Cephes' tanhf: 1 − 2/(exp(2|x|) + 1) above 0.625, a polynomial in x² below.
+// tanh is Cephes' tanhf: 1 − 2/(exp(2|x|) + 1) above 0.625, a polynomial in x² below. From 10 on it is 1.
 func tanh(x vec) vec {
-	t := and(x, word(allButSign))
-	high := add(expFlushed(add(t, t)), number(1))
+	t := minOrSecond(fill(x, number(10)), and(x, word(allButSign)))
+	high := add(expModerate(add(t, t)), number(1))
 	high = sub(fill(x, number(1)), div(fill(x, number(2)), high))
 	high = or(high, and(x, word(signBit)))
 	s := mul(x, x)
 	low := polynomial(s, -5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1)
 	low = fma(mul(low, s), x, x)
-	return choose(compare(greaterThan, t, number(0.625)), low, high)
+	return choose(compare(greaterThan, and(x, word(allButSign)), number(0.625)), low, high)
 }
 
 // logistic is 1 + exp(−x), what sigmoid and its relatives divide by.
