@@ -19,7 +19,7 @@ differ from the nearest earlier result, and where the spec says so. Without SPEC
 		Example: `  regft explain spec.yaml tuned
   regft explain 'tuned[draw=0]'`,
 		Args:              cobra.RangeArgs(1, 2),
-		ValidArgsFunction: completeSpec,
+		ValidArgsFunction: completeExplained,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			spec, address, err := explained(args)
 			if err != nil {

@@ -17,7 +17,7 @@ that the stage does not need to be told apart by may be left out.`,
 		Example: `  regft get shapes 'merged[method=both,alpha=0.3,draw=0]' -o merged
   regft get latest 'pictures[style=sketch]' -o sketches`,
 		Args:              cobra.ExactArgs(2),
-		ValidArgsFunction: completeRun,
+		ValidArgsFunction: completeInstance,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if dir == "" {
 				return usageError(cmd, errors.New("say where to write it: -o DIR"))

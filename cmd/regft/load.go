@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"regft/cache"
 	"regft/engine"
@@ -114,45 +113,4 @@ func openRun(args []string) (*engine.Past, error) {
 		return nil, exitError{exitUsage, err}
 	}
 	return past, nil
-}
-
-// completeSpec completes the names of YAML files.
-func completeSpec(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
-}
-
-// completeRun completes the names of runs, then the stages of the run that was named.
-func completeRun(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	switch len(args) {
-	case 0:
-		links, err := filepath.Glob(filepath.Join(runsFolder, "*", "latest"))
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		names := []string{"latest"}
-		for _, l := range links {
-			names = append(names, filepath.Base(filepath.Dir(l)))
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	case 1:
-		return addresses(args[0]), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
-	}
-	return nil, cobra.ShellCompDirectiveNoFileComp
-}
-
-// addresses lists the instances of a run.
-func addresses(ref string) []string {
-	past, err := engine.OpenRun(runsFolder, ref)
-	if err != nil {
-		return nil
-	}
-	plan, err := past.Plan()
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, i := range plan.Instances {
-		out = append(out, i.Address)
-	}
-	return out
 }

@@ -25,7 +25,7 @@ instance, the logs of all nodes that ran in that run.`,
   regft logs shapes 'tuned[draw=0]'
   regft logs -f latest tuned`,
 		Args:              cobra.MaximumNArgs(2),
-		ValidArgsFunction: completeRun,
+		ValidArgsFunction: completeInstance,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			past, err := openRun(args)
 			if err != nil {

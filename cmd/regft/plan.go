@@ -57,6 +57,7 @@ axes it runs:
 	f.BoolVar(&o.check, "check", false, "exit with 3 where a run would have something to do")
 	c.MarkFlagsMutuallyExclusive("points", "graph", "json")
 	o.add(c)
+	completeFlag(c, "graph", cobra.FixedCompletions([]string{"mermaid", "dot"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 

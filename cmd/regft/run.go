@@ -55,6 +55,8 @@ Exit codes: 0 done; 1 a stage failed; 2 the spec or the command line is wrong; 5
 	f.StringArrayVar(&o.force, "force", nil, "run the nodes of this stage although their results are there; may be given several times")
 	f.BoolVar(&o.asJSON, "json", false, "print events, or the mistakes of the spec, as JSON lines")
 	o.add(c)
+	completeFlag(c, "only", completeOnly)
+	completeFlag(c, "force", completeStage)
 	return c
 }
 

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"regft/cache"
@@ -30,7 +32,7 @@ With an instance, show its metrics, what its key holds, and what computed it.`,
   regft show shapes 'tuned[draw=0]'
   regft show shapes --format=jsonl | jq .metrics`,
 		Args:              cobra.MaximumNArgs(2),
-		ValidArgsFunction: completeRun,
+		ValidArgsFunction: completeInstance,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			draw, ok := formats[format]
 			if !ok {
@@ -50,6 +52,7 @@ With an instance, show its metrics, what its key holds, and what computed it.`,
 		},
 	}
 	c.Flags().StringVar(&format, "format", "text", "text, markdown, csv, or jsonl (the lines of results.jsonl)")
+	completeFlag(c, "format", cobra.FixedCompletions(slices.Sorted(maps.Keys(formats)), cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
