@@ -11,7 +11,7 @@ func Softmax(dst, x []float32, rows, cols int) {
 	}
 }
 
-// SoftmaxBackward sets dx to the gradient with respect to the argument of a softmax that gave y: y·(dy − Σ y·dy) by row.
+// SoftmaxBackward sets dx, which may be dy, to the gradient with respect to the argument of a softmax that gave y: y·(dy − Σ y·dy) by row.
 func SoftmaxBackward(dx, dy, y []float32, rows, cols int) {
 	for i := range rows {
 		d, g, p := dx[i*cols:][:cols], dy[i*cols:][:cols], y[i*cols:][:cols]
