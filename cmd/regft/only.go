@@ -47,7 +47,7 @@ func failedIn(last *engine.Past) (func(*specs.Instance) bool, error) {
 	}
 	failed := map[string]bool{}
 	for _, i := range plan.Instances {
-		failed[i.Address] = slices.ContainsFunc(i.Nodes, func(n int) bool { return plan.Nodes[n].State == engine.Failed })
+		failed[i.Address] = i.Error != "" || slices.ContainsFunc(i.Nodes, func(n int) bool { return plan.Nodes[n].State == engine.Failed })
 	}
 	return func(i *specs.Instance) bool { return failed[i.Address()] }, nil
 }

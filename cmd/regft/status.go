@@ -51,6 +51,11 @@ func (a *app) status(past *engine.Past) error {
 			fmt.Fprintf(a.out, "%s failed: %s\n", n.Name, firstLine(n.Error))
 		}
 	}
+	for _, i := range plan.Instances {
+		if i.Error != "" {
+			fmt.Fprintf(a.out, "%s failed: %s\n", i.Address, firstLine(i.Error))
+		}
+	}
 	return nil
 }
 
