@@ -80,47 +80,77 @@ func markedTables(text string) []*markedTable {
 	return out
 }
 
-var rule = regexp.MustCompile(`\\(midrule|hline|cmidrule|toprule|bottomrule)|^\s*\|?(\s*:?-{2,}:?\s*\|)+`)
+var (
+	latexRule    = regexp.MustCompile(`\\(midrule|hline|toprule|bottomrule)\b|\\cmidrule(\([^)]*\))?\{[^}]*\}`)
+	markdownRule = regexp.MustCompile(`^\|(\s*:?-+:?\s*\|)+$`)
+)
+
+// A rowReader gathers the rows below the heading of a table in a text.
+type rowReader struct {
+	rows    []paperRow
+	headed  bool
+	pending string // of a LaTeX row, which may go over several lines …
+	start   int    // … from this one
+}
 
 // paperRows are the rows below the heading.
 func paperRows(lines []string, first int) []paperRow {
-	var rows []paperRow
-	headed := false
-	var pending strings.Builder // a LaTeX row may go over several lines
-	start := first
+	var r rowReader
 	for k, line := range lines {
 		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "%") {
-			continue
-		}
-		if rule.MatchString(line) {
-			if !headed && len(rows) > 0 {
-				rows, headed = nil, true
-			}
-			if line = strings.TrimSpace(latexRules.ReplaceAllString(line, "")); line == "" || strings.HasPrefix(line, "|") {
-				continue
-			}
-		}
-		if strings.HasPrefix(line, "|") {
-			rows = append(rows, paperRow{first + k, markdownCells(line)})
-			continue
-		}
-		if pending.Len() == 0 {
-			start = first + k
-		}
-		pending.WriteString(line + " ")
-		if strings.Contains(line, `\\`) {
-			rows = append(rows, latexRows(pending.String(), start)...)
-			pending.Reset()
+		switch {
+		case strings.HasPrefix(line, "%"):
+		case markdownRule.MatchString(line):
+			r.rule()
+		case strings.HasPrefix(line, "|"):
+			r.rows = append(r.rows, paperRow{first + k, markdownCells(line)})
+		default:
+			r.latex(line, first+k)
 		}
 	}
-	if !headed && len(rows) > 0 {
-		rows = rows[1:]
+	if strings.Contains(r.pending, "&") {
+		r.flush()
 	}
-	return rows
+	if !r.headed && len(r.rows) > 0 {
+		return r.rows[1:]
+	}
+	return r.rows
 }
 
-var latexRules = regexp.MustCompile(`\\(midrule|hline|toprule|bottomrule)|\\cmidrule(\([^)]*\))?\{[^}]*\}|^\s*\|?(\s*:?-{2,}:?\s*\|)+\s*$`)
+// rule ends the heading, if there was one yet.
+func (r *rowReader) rule() {
+	if !r.headed && len(r.rows) > 0 {
+		r.rows, r.headed = nil, true
+	}
+}
+
+// latex reads a line: rules, and rows that end with \\.
+func (r *rowReader) latex(line string, n int) {
+	for {
+		at := latexRule.FindStringIndex(line)
+		text := line
+		if at != nil {
+			text = line[:at[0]]
+		}
+		if strings.TrimSpace(r.pending) == "" {
+			r.start = n
+		}
+		r.pending += text + " "
+		if strings.Contains(text, `\\`) {
+			r.flush()
+		}
+		if at == nil {
+			return
+		}
+		r.rule()
+		line = line[at[1]:]
+	}
+}
+
+func (r *rowReader) flush() {
+	r.rows = append(r.rows, latexRows(r.pending, r.start)...)
+	r.pending = ""
+}
 
 var unescapedBar = regexp.MustCompile(`(^|[^\\])\|`)
 
@@ -143,7 +173,7 @@ var unescapedAnd = regexp.MustCompile(`(^|[^\\])&`)
 func latexRows(text string, line int) []paperRow {
 	var out []paperRow
 	for row := range strings.SplitSeq(text, `\\`) {
-		if !strings.Contains(row, "&") && !anyNumber.MatchString(plain(row)) {
+		if strings.TrimSpace(row) == "" {
 			continue
 		}
 		var cells []string
@@ -157,6 +187,9 @@ func latexRows(text string, line int) []paperRow {
 
 // compare finds what differs between a table in a text and t.
 func (m *markedTable) compare(t Table) []Difference {
+	if wide := len(t.Heads)+len(t.Columns) > 1; wide { // a row of one cell is a heading among the rows
+		m.rows = slices.DeleteFunc(m.rows, func(r paperRow) bool { return len(r.cells) == 1 })
+	}
 	if len(m.rows) != len(t.Rows) {
 		return []Difference{{m.line, "table " + m.name, fmt.Sprintf("%d rows", len(m.rows)), fmt.Sprintf("%d rows", len(t.Rows))}}
 	}
@@ -182,7 +215,7 @@ func (m *markedTable) compare(t Table) []Difference {
 }
 
 func shown(cell string) string {
-	if cell = strings.TrimSpace(plain(cell)); cell != "" {
+	if cell = strings.Join(strings.Fields(plain(cell)), " "); cell != "" {
 		return cell
 	}
 	return "nothing"
@@ -220,7 +253,7 @@ var (
 	commands   = regexp.MustCompile(`\\[A-Za-z]+`)
 	marks      = regexp.MustCompile(`[{}$^_*\\~` + "`" + `]`)
 	entities   = strings.NewReplacer("&lt;", "<", "&amp;", "&", `\pm`, " ± ", `\infty`, "∞", `\dagger`, oracleMark, `\,`, " ", `\;`, " ", `\%`, "%", "--", "–", "−", "-", `{,}`, "")
-	anyNumber  = regexp.MustCompile(`[-+]?(\d+(\.\d+)?([eE][-+]?\d+)?|∞|NaN)`)
+	anyNumber  = regexp.MustCompile(`[-+]?((\d+(\.\d+)?|\.\d+)([eE][-+]?\d+)?|∞|NaN)`)
 	countInRow = regexp.MustCompile(`\(\s*n\s*=\s*(\d+)\s*\)`)
 )
 

@@ -83,21 +83,20 @@ func Mean(results []Result) (mean Result, ok bool) {
 	return mean, len(results) > 0
 }
 
-// Finish marks cells that rest on fewer values than the rest, and the best of each column, and writes all texts.
+// Finish marks cells that rest on fewer values than the rest of their metric, and the best of each column, and writes all
+// texts.
 func (t *Table) Finish() {
-	most := 0
+	most := map[string]int{}
 	for _, r := range t.Rows {
-		for _, c := range r.Cells {
-			most = max(most, len(c.Values))
+		for i, c := range r.Cells {
+			most[t.Columns[i].Metric] = max(most[t.Columns[i].Metric], len(c.Values))
 		}
 	}
-	for _, r := range t.Rows {
-		for i := range r.Cells {
+	for i, col := range t.Columns {
+		for _, r := range t.Rows {
 			n := len(r.Cells[i].Values)
-			r.Cells[i].Few = n > 0 && n < most && !t.Columns[i].Difference // a study has its pairs in a column
+			r.Cells[i].Few = n > 0 && n < most[col.Metric] && !col.Difference // a study has its pairs in a column
 		}
-	}
-	for i := range t.Columns {
 		t.finishColumn(i)
 	}
 }

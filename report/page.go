@@ -108,14 +108,19 @@ func newSection(g Group, axes []Axis) section {
 	return s
 }
 
-// Measure names the metric that t shows.
+// Measure names the metric that t shows, if it is one.
 func (t Table) Measure() string {
+	metric := ""
 	for _, c := range t.Columns {
-		if c.Name != c.Metric {
-			return c.Metric
+		switch {
+		case c.Name == c.Metric:
+		case metric != "" && c.Metric != metric:
+			return ""
+		default:
+			metric = c.Metric
 		}
 	}
-	return ""
+	return metric
 }
 
 // State is a stage's outcome in a few words.

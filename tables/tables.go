@@ -117,7 +117,7 @@ func (b *builder) finish() {
 func newColumn(name, bold string, h specs.Heading) report.Column {
 	metrics := h.Metrics()
 	fraction := len(metrics) > 0 && !strings.ContainsAny(h.Text, "*/") && !slices.ContainsFunc(metrics, func(m string) bool { return !report.IsFraction(m) })
-	return report.Column{Name: name, Percent: fraction, Lower: bold == "min", Plain: bold == ""}
+	return report.Column{Name: name, Metric: h.Text, Percent: fraction, Lower: bold == "min", Plain: bold == ""}
 }
 
 func columnName(column []stages.Coord, heading string) string {
