@@ -16,6 +16,7 @@ import (
 	"regft/cache"
 	"regft/engine"
 	"regft/report"
+	"regft/specs"
 	"regft/specs/internal/standin"
 	"regft/stages"
 	"regft/tables"
@@ -67,42 +68,69 @@ func (x imagined) Do(ctx context.Context, t engine.Task) (*cache.Result, error) 
 	return r, nil
 }
 
-// TestPaperTables runs experiments of the literature with imagined results, and compares every cell of their tables with
-// what their results.jsonl gives by hand.
+// fewer makes experiments small enough for a test: how many alphas or draws are tried is of no matter to most cells.
+var fewer = map[string][]string{
+	"1-main-table.yaml":    {"sweep.axes.method.both.alphas=[0, 0.5]", `sweep.axes.method.+ WSE.alphas=[0.5]`},
+	"2-prompt-styles.yaml": {"sweep.axes.alpha=[0, 1]"},
+	"3-wise-ft.yaml":       {"sweep.axes.alpha=[0.5, 1]", "sweep.axes.draw={replicates: [0, 1]}"},
+	"4a-vc-coarse.yaml":    {"sweep.axes.alpha=[0.3]", "sweep.axes.draw={replicates: [0, 1]}"},
+	"4b-vc-fine.yaml":      {"sweep.axes.alpha=[0.3]", "sweep.axes.draw={replicates: [0]}"},
+	"6-filtering.yaml":     {"sweep.axes.alpha=[0, 1]", "sweep.axes.draw={replicates: [0, 1]}"},
+}
+
+// TestPaperTables runs the experiments of the literature with imagined results: exactly what the plan says. It compares
+// every cell of their tables with what their results.jsonl gives by hand.
 func TestPaperTables(t *testing.T) {
-	fewer := map[string][]string{ // cells do not depend on how many alphas are tried
-		"1-main-table.yaml":    {"sweep.axes.method.both.alphas=[0, 0.5]", `sweep.axes.method.+ WSE.alphas=[0.5]`},
-		"2-prompt-styles.yaml": {"sweep.axes.alpha=[0, 1]"},
-		"4a-vc-coarse.yaml":    {"sweep.axes.alpha=[0.3]", "sweep.axes.draw={replicates: [0, 1]}"},
-		"6-filtering.yaml":     {"sweep.axes.alpha=[0, 1]", "sweep.axes.draw={replicates: [0, 1]}"},
+	folder := filepath.Join("..", "testdata", "specs")
+	text, err := os.ReadFile(filepath.Join(folder, "counts.json"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	for name, sets := range fewer {
+	var all map[string]counted
+	if err := json.Unmarshal(text, &all); err != nil {
+		t.Fatal(err)
+	}
+	for name := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			path := filepath.Join("..", "testdata", "specs", name)
-			e := mustExpand(t, path, sets...)
-			store, err := cache.OpenDir(t.TempDir())
-			if err != nil {
-				t.Fatal(err)
-			}
-			p, err := engine.NewPlan(t.Context(), e, store, engine.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			summary, err := engine.Run(t.Context(), p, imagined{store}, engine.RunOptions{Jobs: 4}, func(e engine.Event) {
-				if e.Kind == engine.NodeFailed {
-					t.Errorf("%s: %s", e.Name, e.Error)
-				}
-			})
-			if err != nil || summary.Failed > 0 {
-				t.Fatal(summary, err)
-			}
+			path := filepath.Join(folder, name)
+			e := mustExpand(t, path, fewer[name]...)
+			p := runImagined(t, e)
 			byHand := newByHand(t, path, p.Results())
 			for _, table := range tables.Build(e, p.Measure) {
 				byHand.check(t, table, len(e.Cells[table.Title]))
 			}
 		})
 	}
+}
+
+// runImagined runs all of e, checks that what ran is what was planned, and that nothing is left to do.
+func runImagined(t *testing.T, e *specs.Expansion) *engine.Plan {
+	t.Helper()
+	store, err := cache.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := func() *engine.Plan {
+		p, err := engine.NewPlan(t.Context(), e, store, engine.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	p := plan()
+	summary, err := engine.Run(t.Context(), p, imagined{store}, engine.RunOptions{Jobs: 4}, func(e engine.Event) {
+		if e.Kind == engine.NodeFailed {
+			t.Errorf("%s: %s", e.Name, e.Error)
+		}
+	})
+	if err != nil || summary.Failed > 0 || summary.Executed != len(p.Nodes) {
+		t.Fatalf("of %d nodes %+v, %v", len(p.Nodes), summary, err)
+	}
+	if again := plan().Counts(); again.Pending() {
+		t.Errorf("left to do: %+v", again.Total())
+	}
+	return p
 }
 
 // byHand is the results of a spec, and what the spec's text says of tables.
