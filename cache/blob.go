@@ -78,7 +78,7 @@ func (d *Dir) put(ctx context.Context, content io.Reader) (Digest, int64, error)
 // putSmall hashes content before it writes any file.
 func (d *Dir) putSmall(ctx context.Context, content []byte) (Digest, error) {
 	digest := SumBytes(content)
-	if err := d.verify(ctx, digest); !errors.Is(err, ErrMiss) {
+	if err := d.keep(ctx, digest); !errors.Is(err, ErrMiss) {
 		return digest, err
 	}
 	return digest, d.writeEntry(d.blobPath(digest), content, durable)
@@ -97,7 +97,7 @@ func (d *Dir) putBig(ctx context.Context, content io.Reader) (Digest, int64, err
 		return Digest{}, 0, err
 	}
 	digest := hasher.Sum()
-	if err := d.verify(ctx, digest); !errors.Is(err, ErrMiss) {
+	if err := d.keep(ctx, digest); !errors.Is(err, ErrMiss) {
 		return digest, size, err
 	}
 	path := d.blobPath(digest)

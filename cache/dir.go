@@ -36,6 +36,9 @@ const (
 // process's. A living one writes to its file far more often than daily.
 const tempLifetime = 24 * time.Hour
 
+// asideLayout is the time in the name of a file that was set aside.
+const asideLayout = "20060102T150405.000000000"
+
 // DefaultPath is $REGFT_CACHE, else the folder regft in the user's cache folder.
 func DefaultPath() (string, error) {
 	if path := os.Getenv("REGFT_CACHE"); path != "" {
@@ -78,7 +81,16 @@ func (d *Dir) Root() string { return d.root }
 // RemovePartial. Callers hold the action's lock.
 func (d *Dir) Partial(key string) (string, error) {
 	path := d.partialPath(key)
+	lock := d.sweepLock()
+	if err := lock.RLock(); err != nil {
+		return "", fmt.Errorf("making a folder for partial work: %w", err)
+	}
+	defer lock.Unlock()
 	if err := d.makeFolder(path); err != nil {
+		return "", fmt.Errorf("making a folder for partial work: %w", err)
+	}
+	now := time.Now() // a collection that has begun leaves it
+	if err := os.Chtimes(path, now, now); err != nil {
 		return "", fmt.Errorf("making a folder for partial work: %w", err)
 	}
 	return path, nil
@@ -122,7 +134,7 @@ func (d *Dir) makeFolder(path string) error {
 // what happened to it. Where that fails the entry stays a miss all the same, so
 // the error has no consequence.
 func (d *Dir) setAside(path string) {
-	name := filepath.Base(filepath.Dir(path)) + "-" + filepath.Base(path) + time.Now().UTC().Format(".20060102T150405.000000000")
+	name := filepath.Base(filepath.Dir(path)) + "-" + filepath.Base(path) + "." + time.Now().UTC().Format(asideLayout)
 	_ = os.Rename(path, filepath.Join(d.root, quarantineFolder, name))
 }
 

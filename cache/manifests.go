@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -24,8 +25,21 @@ func (d *Dir) PutManifest(ctx context.Context, m Manifest) (Digest, error) {
 	if err := d.Complete(ctx, m); err != nil {
 		return Digest{}, fmt.Errorf("storing a manifest: %w", err)
 	}
+	if err := d.refreshFiles(m); err != nil {
+		return Digest{}, fmt.Errorf("storing a manifest: %w", err)
+	}
 	digest, _, err := d.Put(ctx, bytes.NewReader(m.Encode()))
 	return digest, err
+}
+
+// refreshFiles makes the blobs of a manifest young; its other files are linked.
+func (d *Dir) refreshFiles(m Manifest) error {
+	for _, f := range m.Files {
+		if err := d.refresh(f.Digest); err != nil && !errors.Is(err, ErrMiss) {
+			return err
+		}
+	}
+	return nil
 }
 
 // PutFolder stores a copy of every file below a folder and gives their manifest,

@@ -26,10 +26,11 @@ import (
 
 // A child is this test binary run again as another process on the same store.
 var children = map[string]func(d *cache.Dir, argument string) error{
-	"put":   putForever,
-	"lock":  holdLock,
-	"count": countUnderLock,
-	"limit": putBeyondLimit,
+	"put":     putForever,
+	"lock":    holdLock,
+	"count":   countUnderLock,
+	"limit":   putBeyondLimit,
+	"collect": collectForever,
 }
 
 func TestMain(m *testing.M) {
