@@ -147,11 +147,11 @@ func (a *app) checkPaper(built []report.Table, path string) error {
 // tableFormats draw all tables of a spec.
 var tableFormats = map[string]func(*app, []report.Table) (string, error){
 	"text": func(a *app, ts []report.Table) (string, error) {
-		return drawEach(ts, func(t report.Table) (string, error) { return t.Title + "\n" + t.Text(a.colour) + "\n", nil })
+		return drawEach(ts, func(t report.Table) (string, error) { return heading(t) + "\n" + t.Text(a.colour) + "\n", nil })
 	},
 	"markdown": func(_ *app, ts []report.Table) (string, error) {
 		return drawEach(ts, func(t report.Table) (string, error) {
-			return "### " + t.Title + "\n\n" + t.MarkedMarkdown() + "\n", nil
+			return "### " + heading(t) + "\n\n" + t.MarkedMarkdown() + "\n", nil
 		})
 	},
 	"latex": func(_ *app, ts []report.Table) (string, error) {

@@ -1,0 +1,146 @@
+package report
+
+import (
+	"regexp"
+	"strings"
+)
+
+// A markedTable is the rows of a table in a text.
+type markedTable struct {
+	name   string
+	line   int
+	closed bool
+	rows   []paperRow
+}
+
+// A paperRow is one row of cells in a text.
+type paperRow struct {
+	line  int
+	cells []string
+}
+
+func markedTables(text string) []*markedTable {
+	var out []*markedTable
+	var open *markedTable
+	var body []string
+	for n, line := range strings.Split(text, "\n") {
+		_, name, begins := strings.Cut(line, markTable)
+		switch {
+		case begins:
+			name = strings.ReplaceAll(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(name), "-->")), "- -", "--")
+			open, body = &markedTable{name: name, line: n + 1}, nil
+			out = append(out, open)
+		case open != nil && strings.Contains(line, markEnd):
+			open.closed, open.rows = true, paperRows(body, open.line+1)
+			open = nil
+		case open != nil:
+			body = append(body, line)
+		}
+	}
+	return out
+}
+
+var (
+	latexRule    = regexp.MustCompile(`\\(midrule|hline|toprule|bottomrule)\b|\\cmidrule(\([^)]*\))?\{[^}]*\}`)
+	markdownRule = regexp.MustCompile(`^\|(\s*:?-+:?\s*\|)+$`)
+)
+
+// A rowReader gathers the rows below the heading of a table in a text.
+type rowReader struct {
+	rows    []paperRow
+	headed  bool
+	pending string // of a LaTeX row, which may go over several lines …
+	start   int    // … from this one
+}
+
+// paperRows are the rows below the heading.
+func paperRows(lines []string, first int) []paperRow {
+	var r rowReader
+	for k, line := range lines {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "%"):
+		case markdownRule.MatchString(line):
+			r.rule()
+		case strings.HasPrefix(line, "|"):
+			r.rows = append(r.rows, paperRow{first + k, markdownCells(line)})
+		default:
+			r.latex(line, first+k)
+		}
+	}
+	if strings.Contains(r.pending, "&") {
+		r.flush()
+	}
+	if !r.headed && len(r.rows) > 0 {
+		return r.rows[1:]
+	}
+	return r.rows
+}
+
+// rule ends the heading, if there was one yet.
+func (r *rowReader) rule() {
+	if !r.headed && len(r.rows) > 0 {
+		r.rows, r.headed = nil, true
+	}
+}
+
+// latex reads a line: rules, and rows that end with \\.
+func (r *rowReader) latex(line string, n int) {
+	for {
+		at := latexRule.FindStringIndex(line)
+		text := line
+		if at != nil {
+			text = line[:at[0]]
+		}
+		if strings.TrimSpace(r.pending) == "" {
+			r.start = n
+		}
+		r.pending += text + " "
+		if strings.Contains(text, `\\`) {
+			r.flush()
+		}
+		if at == nil {
+			return
+		}
+		r.rule()
+		line = line[at[1]:]
+	}
+}
+
+func (r *rowReader) flush() {
+	r.rows = append(r.rows, latexRows(r.pending, r.start)...)
+	r.pending = ""
+}
+
+var unescapedBar = regexp.MustCompile(`(^|[^\\])\|`)
+
+// markdownCells are the cells of a row that begins with |.
+func markdownCells(line string) []string {
+	line = strings.TrimSuffix(strings.TrimPrefix(line, "|"), "|")
+	var cells []string
+	for {
+		at := unescapedBar.FindStringIndex(line)
+		if at == nil {
+			return append(cells, line)
+		}
+		cells, line = append(cells, line[:at[1]-1]), line[at[1]:]
+	}
+}
+
+var unescapedAnd = regexp.MustCompile(`(^|[^\\])&`)
+
+// latexRows are the rows of a text that ends with \\.
+func latexRows(text string, line int) []paperRow {
+	var out []paperRow
+	for row := range strings.SplitSeq(text, `\\`) {
+		if strings.TrimSpace(row) == "" {
+			continue
+		}
+		var cells []string
+		for at := unescapedAnd.FindStringIndex(row); at != nil; at = unescapedAnd.FindStringIndex(row) {
+			cells, row = append(cells, row[:at[1]-1]), row[at[1]:]
+		}
+		out = append(out, paperRow{line, append(cells, row)})
+	}
+	return out
+}
