@@ -132,8 +132,13 @@ func (b *builder) parameter(s *Stage, problem stages.Problem) {
 	if problem.Names != nil && problem.Got != "" && problem.Want == "" || problem.Node == b.mapped && problem.Param != "" {
 		d.Note = "regft stages " + s.Type.Name + " lists the parameters"
 	}
-	b.report(d)
+	if !b.said[d] { // at each point it may read differently
+		b.some(mostAtOnePlace, at, 0, func() { b.report(d) })
+	}
 }
+
+// mostAtOnePlace is how many different mistakes are told of one parameter.
+const mostAtOnePlace = 5
 
 // param is the node of one parameter. ok is false where it is given and not known.
 func (b *builder) param(pr *param) (n *yaml.Node, given, ok bool) {
