@@ -34,7 +34,7 @@ func (x *expansion) cells(t *Table) []Cell {
 			continue
 		}
 		if axis := x.difference(t.stage, named, first[k], p); axis != nil {
-			x.ambiguous(t.key, "a cell of table "+t.Name, axis, first[k], p)
+			x.ambiguous(t.key, "a cell of table "+t.Name, "rows, columns", axis, first[k], p)
 			return nil
 		}
 		out[k].Instances, out[k].points = append(out[k].Instances, instance), append(out[k].points, p)
@@ -87,8 +87,8 @@ func (x *expansion) difference(of *Stage, named axisSet, a, b int32) *Axis {
 	return nil
 }
 
-// ambiguous reports that what, at node n, would fold points that differ on axis.
-func (x *expansion) ambiguous(n *yaml.Node, what string, axis *Axis, a, b int32) {
+// ambiguous reports that what, at node n, would fold points that differ on axis. Axes are named in places.
+func (x *expansion) ambiguous(n *yaml.Node, what, places string, axis *Axis, a, b int32) {
 	key := func(p int32) string {
 		if id := x.ids[p][axis.index]; id != noValue {
 			return axis.values[id].Key
@@ -96,7 +96,7 @@ func (x *expansion) ambiguous(n *yaml.Node, what string, axis *Axis, a, b int32)
 		return "null"
 	}
 	d := x.tree.At(n, "%s would hold %s=%s and %s=%s", what, axis.Name, key(a), axis.Name, key(b))
-	d.Expected = fmt.Sprintf("%s in rows, columns or where, or a baseline for it", axis.Name)
+	d.Expected = fmt.Sprintf("%s in %s or where, or a baseline for it", axis.Name, places)
 	d.Note = "only replicates fold into a mean"
 	x.report(d)
 }

@@ -59,7 +59,7 @@ func (x *expansion) sides(s *Study, points []int32, varied, pairing axisSet) *si
 		}
 		if len(c.points) > 0 {
 			if axis := x.difference(s.stage, varied|pairing, c.points[0], p); axis != nil {
-				x.ambiguous(s.key, "a side of study "+s.Name, axis, c.points[0], p)
+				x.ambiguous(s.key, "a side of study "+s.Name, "paired_by", axis, c.points[0], p)
 				return nil
 			}
 		}

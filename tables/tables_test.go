@@ -313,6 +313,24 @@ func TestStudies(t *testing.T) {
 	}
 }
 
+// TestABaselineWithoutAPoint checks that a study whose reference was left out of the sweep says so by its dropped pairs.
+func TestABaselineWithoutAPoint(t *testing.T) {
+	e := expand(t, t.TempDir(), `version: 1
+sweep:
+  axes: {a: {none: 0, full: 1}, d: {replicates: [0, 1]}}
+  baseline: {a: none}
+  exclude: [sweep.a.key == "none"]
+stages:
+  s: {uses: const, with: {value: "${sweep.a.value + sweep.d}"}}
+ablate:
+  x: {of: s, around: baseline, vary: one}
+`)
+	r := tables.Build(e, measured(func(p map[string]any) (float64, string) { return 1, fmt.Sprint(p) }))[0].Rows[0]
+	if got := fmt.Sprintf("%v %s %s %s", r.Heads, r.Cells[0].Text, r.Cells[1].Text, r.Cells[2].Text); got != "[a=full a=none] – 0 2" {
+		t.Errorf("got %s, want no difference, no pair and two dropped", got)
+	}
+}
+
 const standings = `version: 1
 sweep: {axes: {a: [0, 1, 2], d: {replicates: [0, 1]}}}
 stages:
