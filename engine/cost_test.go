@@ -35,15 +35,18 @@ func TestPlanTable(t *testing.T) {
 	if !strings.Contains(cost, " of work; about ") || !strings.HasSuffix(cost, " that may be spared; nodes never measured: 1\n") {
 		t.Errorf("cost: %q", cost)
 	}
-	const want = `stage   nodes  hit  run  maybe  why       over
+	const want = `stage   nodes  hit  run  maybe  why
 gate        1    0    1      0  new
 target      1    1    0      0
 m           3    3    0      0
-    over [alpha, a second axis with a long name, and a third one]
-s           3    2    0      1  when      [alpha]
+s           3    2    0      1  when
 best        1    0    0      1  when
 final       1    0    0      1  upstream
 total      10    6    1      3
+
+m  over [alpha, a second axis with a long name, and a third one]
+s  over [alpha]
+
 `
 	if table != want {
 		t.Errorf("got\n%s\nwant\n%s", table, want)

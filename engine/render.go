@@ -55,12 +55,25 @@ func (p *Plan) WriteTable(w io.Writer) error {
 		add(s.Name, *c.Stages[s.Name], reasons[s.Name], over)
 	}
 	add("total", total, "", "")
-	text := layOut(rows)
+	text := layOut(rows) + p.tableCells()
 	if cost := p.Cost().String(); cost != "" {
-		text += cost + "\n"
+		text += "\n" + cost + "\n"
 	}
 	_, err := io.WriteString(w, text)
 	return err
+}
+
+// tableCells says how many cells the spec's tables have.
+func (p *Plan) tableCells() string {
+	rows := [][]string{{"table", "cells"}}
+	for _, t := range p.Expansion.Spec.Tables {
+		rows = append(rows, []string{t.Name, strconv.Itoa(len(p.Expansion.Cells[t.Name]))})
+	}
+	if len(rows) == 1 {
+		return ""
+	}
+	text, _ := align(rows, 2, 2)
+	return "\n" + text
 }
 
 // reasons joins the distinct reasons of each stage's nodes.
@@ -83,37 +96,66 @@ func (p *Plan) reasons() map[string]string {
 	return out
 }
 
-// layOut aligns columns: the first and the last two left, numbers right. A last column that does not fit stands on a
-// line of its own.
+// layOut aligns columns: the first and the last two, why and over, left, numbers right. What is too wide for the table
+// of these two stands below it, a line for each stage.
 func layOut(rows [][]string) string {
-	widths := make([]int, len(rows[0]))
+	whole := len(rows[0])
+	for shown := whole; ; shown-- {
+		text, width := align(rows, shown, whole-2)
+		if width <= tableWidth || shown == whole-2 {
+			return text + below(rows, shown)
+		}
+	}
+}
+
+// align lays out the first columns of rows; those from 1 up to left are numbers.
+func align(rows [][]string, shown, left int) (text string, width int) {
+	widths := make([]int, shown)
 	for _, r := range rows {
-		for k, cell := range r {
+		for k, cell := range r[:shown] {
 			widths[k] = max(widths[k], utf8.RuneCountInString(cell))
 		}
 	}
 	var b strings.Builder
-	last := len(widths) - 1
 	for _, r := range rows {
 		var line strings.Builder
-		for k, cell := range r[:last] {
+		for k, cell := range r[:shown] {
 			pad := strings.Repeat(" ", widths[k]-utf8.RuneCountInString(cell))
 			switch {
 			case k == 0:
 				line.WriteString(cell + pad)
-			case k == last-1:
-				line.WriteString("  " + cell + pad)
-			default:
+			case k < left:
 				line.WriteString("  " + pad + cell)
+			default:
+				line.WriteString("  " + cell + pad)
 			}
 		}
-		if n := utf8.RuneCountInString(line.String()) + 2 + utf8.RuneCountInString(r[last]); n <= tableWidth {
-			b.WriteString(strings.TrimRight(line.String()+"  "+r[last], " ") + "\n")
-			continue
-		}
-		b.WriteString(strings.TrimRight(line.String(), " ") + "\n    over " + r[last] + "\n")
+		trimmed := strings.TrimRight(line.String(), " ")
+		width = max(width, utf8.RuneCountInString(trimmed))
+		b.WriteString(trimmed + "\n")
 	}
-	return b.String()
+	return b.String(), width
+}
+
+// below lists the columns from shown on, of the stages that have something there.
+func below(rows [][]string, shown int) string {
+	var lines [][]string
+	for _, r := range rows[1:] {
+		var rest []string
+		for k := shown; k < len(r); k++ {
+			if r[k] != "" {
+				rest = append(rest, rows[0][k]+" "+r[k])
+			}
+		}
+		if rest != nil {
+			lines = append(lines, []string{r[0], strings.Join(rest, "; ")})
+		}
+	}
+	if lines == nil {
+		return ""
+	}
+	text, _ := align(lines, 2, 1)
+	return "\n" + text
 }
 
 // WritePoints writes every point, an axis a column.
@@ -134,22 +176,9 @@ func (p *Plan) WritePoints(w io.Writer) error {
 		}
 		rows = append(rows, row)
 	}
-	widths := make([]int, len(header))
-	for _, r := range rows {
-		for k, cell := range r {
-			widths[k] = max(widths[k], utf8.RuneCountInString(cell))
-		}
-	}
-	for _, r := range rows {
-		var line strings.Builder
-		for k, cell := range r {
-			line.WriteString(cell + strings.Repeat(" ", widths[k]-utf8.RuneCountInString(cell)+2))
-		}
-		if _, err := fmt.Fprintln(w, strings.TrimRight(line.String(), " ")); err != nil {
-			return err
-		}
-	}
-	return nil
+	text, _ := align(rows, len(header), 1)
+	_, err := io.WriteString(w, text)
+	return err
 }
 
 // A Graph is the plan's graph of stages, each with how many nodes it has.

@@ -29,7 +29,9 @@ axes it runs:
   run       it would run
   maybe     it runs unless an unchanged input or a condition spares it
   blocked   something that it needs cannot be had
-  unknown   a file that it reads is not on this machine`,
+  unknown   a file that it reads is not on this machine
+  skipped   a condition says so
+  idle      nothing that can run needs it`,
 		Example: `  regft plan spec.yaml
   regft plan spec.yaml --set vars.epochs=20
   regft plan spec.yaml --points | head
@@ -89,9 +91,15 @@ func planTable(w io.Writer, p *engine.Plan) error {
 	return p.WriteTable(w)
 }
 
+// maxWarnings is how many missing files a plan names.
+const maxWarnings = 15
+
 func (a *app) showPlan(p *engine.Plan, draw func(io.Writer, *engine.Plan) error, check bool) error {
-	for _, w := range p.Warnings {
+	for _, w := range p.Warnings[:min(len(p.Warnings), maxWarnings)] {
 		a.warn("warning: %s", w)
+	}
+	if more := len(p.Warnings) - maxWarnings; more > 0 {
+		a.warn("warning: and %s more", plural(more, "file"))
 	}
 	if err := draw(a.out, p); err != nil {
 		return err
