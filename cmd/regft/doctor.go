@@ -12,6 +12,8 @@ import (
 
 	"regft/cache"
 	"regft/compute"
+	"regft/datasets"
+	"regft/datasets/picture"
 	"regft/engine"
 	"regft/stages"
 
@@ -108,11 +110,46 @@ func checkFolder(ctx context.Context, folder string) (what string, err error) {
 		return "not there", err
 	}
 	what, stage, with := readerOf(abs)
+	if stage == "dataset" {
+		return checkPictures(ctx, abs)
+	}
 	files, size, err := sourcesOf(ctx, stage, with)
 	if err != nil {
 		return what, err
 	}
 	return fmt.Sprintf("%s, %d files, %s", what, files, humanize.IBytes(uint64(size))), nil
+}
+
+// checkPictures lists the pictures of a folder and decodes every one.
+func checkPictures(ctx context.Context, folder string) (what string, err error) {
+	l, err := datasets.List(ctx, datasets.Request{Format: "imagefolder", Root: folder})
+	if err != nil {
+		return "pictures", err
+	}
+	var bad []error
+	for _, s := range l.Samples {
+		if err := errors.Join(ctx.Err(), decodes(l, s)); err != nil {
+			bad = append(bad, fmt.Errorf("%s: %w", s.Name, err))
+		}
+		if ctx.Err() != nil {
+			return "pictures", ctx.Err()
+		}
+	}
+	what = fmt.Sprintf("pictures, %s in %d classes", plural(len(l.Samples), "file"), len(l.Classes))
+	if len(bad) > 0 {
+		return what, fmt.Errorf("%d cannot be read, the first of them %w", len(bad), bad[0])
+	}
+	return strings.Join(append([]string{what}, l.Warnings...), "; "), nil
+}
+
+// decodes tells why a picture cannot be read.
+func decodes(l *datasets.Listing, s datasets.Sample) error {
+	f, err := l.Open(s)
+	if err != nil {
+		return err
+	}
+	_, err = picture.Read(f)
+	return errors.Join(err, f.Close())
 }
 
 // readerOf guesses what folder holds, and gives a stage that reads it.
@@ -122,9 +159,9 @@ func readerOf(folder string) (what, stage string, with map[string]any) {
 	case has("model_index.json"):
 		return "diffusion checkpoint", "generate", map[string]any{"checkpoint": folder, "classes": []string{"thing"}, "prompt": "{}"}
 	case has("config.json"):
-		return "CLIP checkpoint", "zeroshot", map[string]any{"classes": []string{"thing"}, "templates": []string{"{}"}}
+		return "CLIP checkpoint", "zeroshot", map[string]any{"checkpoint": folder, "classes": []string{"thing"}, "templates": []string{"{}"}}
 	}
-	return "pictures", "dataset", map[string]any{"format": "imagefolder", "path": folder}
+	return "pictures", "dataset", nil
 }
 
 // sourcesOf decodes a stage's parameters and counts what it would read.
@@ -141,6 +178,12 @@ func sourcesOf(ctx context.Context, stage string, with map[string]any) (files in
 	if len(problems) > 0 {
 		return 0, 0, problems[0]
 	}
+	for name, value := range with {
+		if f, ok := t.Field(name); ok && f.Path { // a path in an input's place, which the engine sets
+			t.SetInputs(r, f, []stages.Input{{Path: value.(string)}})
+		}
+	}
+	setPaths(t, r, with)
 	sourcer, ok := r.(stages.Sourcer)
 	if !ok {
 		return 0, 0, errors.New("its stage type reads no files")
@@ -150,6 +193,15 @@ func sourcesOf(ctx context.Context, stage string, with map[string]any) (files in
 		return 0, 0, err
 	}
 	return measure(found)
+}
+
+// setPaths fills parameters that take an artifact or a path with the paths of with.
+func setPaths(t stages.Type, r stages.Runner, with map[string]any) {
+	for _, f := range t.Fields() {
+		if path, ok := with[f.Name].(string); ok && f.Path {
+			t.SetInputs(r, f, []stages.Input{{Path: path}})
+		}
+	}
 }
 
 // measure counts the files of sources and their bytes.
