@@ -22,6 +22,7 @@ type StageCounts struct {
 	Blocked   int      `json:"blocked"`
 	Unknown   int      `json:"unknown"`
 	Skipped   int      `json:"skipped,omitempty"`
+	Idle      int      `json:"idle,omitempty"` // nothing that can run needs them
 }
 
 // Counts counts p's nodes by stage and state.
@@ -74,6 +75,8 @@ func (s *StageCounts) add(state State) {
 		s.Unknown++
 	case Skipped:
 		s.Skipped++
+	case Idle:
+		s.Idle++
 	}
 }
 
@@ -89,6 +92,7 @@ func (c Counts) Total() StageCounts {
 		t.Blocked += s.Blocked
 		t.Unknown += s.Unknown
 		t.Skipped += s.Skipped
+		t.Idle += s.Idle
 	}
 	return t
 }

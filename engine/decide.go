@@ -117,10 +117,10 @@ func (n *Node) revives() bool {
 	return false
 }
 
-// markGone marks results that something running needs and whose content is gone.
+// markGone marks results whose content is gone and that something running needs, or that Only asks for.
 func (p *Plan) markGone(ctx context.Context) (changed bool, err error) {
 	for _, n := range slices.Backward(p.Nodes) {
-		if n.State != Hit || n.whole || !slices.ContainsFunc(n.takers, (*Node).willRun) {
+		if n.State != Hit || n.whole || !p.askedFor(n) && !slices.ContainsFunc(n.takers, (*Node).willRun) {
 			continue
 		}
 		n.whole, err = complete(ctx, p.store, n.Result)
@@ -179,6 +179,11 @@ func complete(ctx context.Context, store *cache.Dir, r *cache.Result) (bool, err
 		}
 	}
 	return true, nil
+}
+
+// askedFor says that Only names n.
+func (p *Plan) askedFor(n *Node) bool {
+	return p.options.Only != nil && slices.ContainsFunc(n.users, use.wantedItself)
 }
 
 func isLinkError(err error) bool {

@@ -68,8 +68,8 @@ func covers(all, some []stages.Coord) bool {
 }
 
 func (p *Plan) explainNode(ctx context.Context, n *Node) (Explanation, error) {
-	e := Explanation{Name: n.Name(), State: n.State, Reason: n.Reason}
-	if n.State == Hit {
+	e := Explanation{Name: n.Name(), State: n.State, Reason: n.why()}
+	if !n.willRun() {
 		return e, nil
 	}
 	now := fields(n.lines(n.work(), digestOf))
@@ -94,6 +94,26 @@ func (p *Plan) explainNode(ctx context.Context, n *Node) (Explanation, error) {
 		e.Changes = append(e.Changes, c)
 	}
 	return e, nil
+}
+
+// why is n's reason: of a node that does not run, what keeps it from that.
+func (n *Node) why() string {
+	switch n.State {
+	case Idle:
+		return "nothing that can run needs it"
+	case Skipped:
+		return "a condition says so"
+	case Unknown:
+		return n.sources.problem()
+	case Blocked:
+		for _, p := range n.producers {
+			switch p.State {
+			case Unknown, Blocked, Failed:
+				return p.Name() + ": " + p.why()
+			}
+		}
+	}
+	return n.Reason
 }
 
 // nearest is the earlier result that n is compared with: that of the same name in the last run, else the one of the

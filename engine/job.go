@@ -40,7 +40,7 @@ type taken struct {
 // newJob makes the job of n, whose inputs are decided.
 func newJob(n *Node) *job {
 	j := &job{node: n, work: n.work(), old: n.before, forced: n.Reason == forcedReason}
-	j.keep = slices.ContainsFunc(n.takers, (*Node).willRun)
+	j.keep = n.Reason == goneReason || slices.ContainsFunc(n.takers, (*Node).willRun)
 	j.take()
 	return j
 }

@@ -92,17 +92,25 @@ type use struct {
 
 func (u use) part() *part { return &u.parts[u.index] }
 
-// Name is how a node is called: the address of its first instance, and the part if it has several.
+// namesake is the instance that n is called after: the first that something needs.
+func (n *Node) namesake() use {
+	if k := slices.IndexFunc(n.users, func(u use) bool { return u.needed }); k >= 0 {
+		return n.users[k]
+	}
+	return n.users[0]
+}
+
+// Name is how a node is called: the address of its namesake, and the part if it has several.
 func (n *Node) Name() string {
-	u := n.users[0]
+	u := n.namesake()
 	if len(u.parts) < 2 {
 		return u.Address()
 	}
 	return u.Address() + "." + u.label(u.index)
 }
 
-// Stage is that of the node's first instance.
-func (n *Node) Stage() *specs.Stage { return n.users[0].Stage }
+// Stage is that of the node's namesake.
+func (n *Node) Stage() *specs.Stage { return n.namesake().Stage }
 
 // label is the name of part p, its position where it has none.
 func (i *instance) label(p int) string {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -76,10 +77,19 @@ func newest(runs string) (string, error) {
 		}
 	}
 	if best == "" {
-		return "", fmt.Errorf("there is no run below %s: %w", runs, fs.ErrNotExist)
+		return "", noRunError(runs)
 	}
 	return best, nil
 }
+
+// A noRunError says that there is no run yet below a folder.
+type noRunError string
+
+func (e noRunError) Error() string {
+	return fmt.Sprintf("there is no run in %s yet: regft run SPEC makes one", string(e))
+}
+
+func (e noRunError) Is(target error) bool { return target == fs.ErrNotExist }
 
 // Alive says that the run is going on.
 func (p *Past) Alive() bool {
@@ -211,14 +221,18 @@ func (p *Past) Results() ([]Line, error) {
 	return lines, nil
 }
 
-// Find gives the instances that an address names, which may leave out axes: STAGE, STAGE[axis=key,…].
+// Find gives the instances that an address names, which may leave out axes: STAGE, STAGE[axis=key,…]. The name of a
+// node that is one of several parts, STAGE[axis=key,…].PART, gives its instance with only that part.
 func (p *Past) Find(address string) ([]InstanceRecord, error) {
-	stage, coords, err := specs.ParseAddress(address)
+	plan, err := p.Plan()
 	if err != nil {
 		return nil, err
 	}
-	plan, err := p.Plan()
+	stage, coords, err := specs.ParseAddress(address)
 	if err != nil {
+		if part, ok := p.findPart(plan, address); ok {
+			return []InstanceRecord{part}, nil
+		}
 		return nil, err
 	}
 	var found []InstanceRecord
@@ -228,10 +242,61 @@ func (p *Past) Find(address string) ([]InstanceRecord, error) {
 		}
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("run %s has no %s; its stages are %s", p.ID, address, strings.Join(stageNames(plan), ", "))
+		return nil, fmt.Errorf("run %s has no %s; its %s", p.ID, address, alternatives(plan, stage))
 	}
 	return found, nil
 }
+
+// findPart is the instance that has the node called name, with only that node.
+func (p *Past) findPart(plan PlanRecord, name string) (InstanceRecord, bool) {
+	node, ok := p.byName[name]
+	if !ok {
+		return InstanceRecord{}, false
+	}
+	for _, i := range plan.Instances {
+		k := slices.Index(i.Nodes, node)
+		if k < 0 {
+			continue
+		}
+		i.Address, i.Nodes = name, []int{node}
+		if k < len(i.Parts) {
+			i.Parts = i.Parts[k : k+1]
+		}
+		return i, true
+	}
+	return InstanceRecord{}, false
+}
+
+// alternatives are the coordinates that a stage has in the run; the stages, where it has none of that name.
+func alternatives(plan PlanRecord, stage string) string {
+	keys := map[string][]string{}
+	for _, i := range plan.Instances {
+		for _, c := range i.Coords {
+			if i.Stage == stage && !slices.Contains(keys[c.Axis], c.Key) {
+				keys[c.Axis] = append(keys[c.Axis], c.Key)
+			}
+		}
+	}
+	var axes []string
+	for _, axis := range slices.Sorted(maps.Keys(keys)) {
+		some := keys[axis]
+		if len(some) > maxKeys {
+			some = append(slices.Clone(some[:maxKeys]), "…")
+		}
+		axes = append(axes, axis+"="+strings.Join(some, "|"))
+	}
+	names := stageNames(plan)
+	switch {
+	case len(axes) > 0:
+		return stage + " has " + strings.Join(axes, ", ")
+	case slices.Contains(names, stage):
+		return stage + " has no axes"
+	}
+	return "stages are " + strings.Join(names, ", ")
+}
+
+// maxKeys is how many keys of an axis an error names.
+const maxKeys = 12
 
 func stageNames(plan PlanRecord) []string {
 	var names []string

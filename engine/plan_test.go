@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -271,10 +272,12 @@ func TestSources(t *testing.T) {
 	p := reads(t, path).plan(store, Options{})
 	equal(t, "unknown", states(p, Unknown), "r")
 	equal(t, "blocked", states(p, Blocked), "s")
-	if len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], path) {
+	place := p.Expansion.Spec.Stages[0].Place
+	at := fmt.Sprintf("%s:%d:%d: r: ", place.File, place.Line, place.Column)
+	if len(p.Warnings) != 1 || !strings.HasPrefix(p.Warnings[0], at) || !strings.Contains(p.Warnings[0], path) {
 		t.Errorf("warnings: %q", p.Warnings)
 	}
-	if _, _, err := runPlan(t.Context(), t, p, store, RunOptions{}); err == nil || !strings.Contains(err.Error(), path) {
+	if _, _, err := runPlan(t.Context(), t, p, store, RunOptions{}); err == nil || !strings.HasPrefix(err.Error(), at) || !strings.Contains(err.Error(), path) {
 		t.Errorf("running without the file: %v", err)
 	}
 	write("1.txt", "one")

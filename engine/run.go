@@ -75,7 +75,7 @@ func (p *Plan) missingFiles() []string {
 			continue
 		}
 		if n.State == Unknown {
-			missing = append(missing, n.sources.missing)
+			missing = append(missing, n.sources.problem())
 		}
 		for _, producer := range n.producers {
 			reached[producer.Index] = true

@@ -26,6 +26,7 @@ type sources struct {
 	artifacts map[string]stages.Artifact // by Source.Param
 	lines     []string                   // of the key
 	missing   string                     // the file that is not there; "" where all are
+	stage     *specs.Stage               // the first that reads it
 }
 
 // inlineValue is the length up to which a value stands in a key as it is, for people; beyond, its digest.
@@ -56,7 +57,7 @@ func findSources(ctx context.Context, store *cache.Dir, instances []*specs.Insta
 		}
 		key := sourceKey(i)
 		if byKey[key] == nil {
-			s := &sources{}
+			s := &sources{stage: i.Stage}
 			byKey[key] = s
 			group.Go(func() error {
 				problems.add(i, f.find(ctx, sourcer, s))
@@ -174,12 +175,18 @@ func (f *finder) link(ctx context.Context, paths []string) ([]cache.Linked, erro
 	return out, nil
 }
 
+// problem says what is missing, and which stage of the spec wants it.
+func (s *sources) problem() string {
+	place := s.stage.Place
+	return fmt.Sprintf("%s:%d:%d: %s: %s", place.File, place.Line, place.Column, s.stage.Name, s.missing)
+}
+
 // missingSources lists what is not there, each once.
 func missingSources(of map[*specs.Instance]*sources) []string {
 	texts := map[string]bool{}
 	for _, s := range of {
 		if s.missing != "" {
-			texts[s.missing] = true
+			texts[s.problem()] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(texts))

@@ -74,6 +74,8 @@ func stateText(e engine.Explanation) string {
 	switch {
 	case e.State == engine.Hit:
 		return "its result is in the cache"
+	case e.State != engine.Work && e.State != engine.Maybe:
+		return string(e.State) + ": " + e.Reason
 	case e.Nearest == "":
 		return strings.TrimSpace(string(e.State)+", "+e.Reason) + "; no earlier result of its type to compare with"
 	}
@@ -83,7 +85,7 @@ func stateText(e engine.Explanation) string {
 func changeText(c engine.Change) string {
 	switch {
 	case c.Was == "":
-		return "now " + short(c.Now)
+		return "was its default or nothing, now " + short(c.Now)
 	case c.Now == "" && strings.HasPrefix(c.Field, "input "):
 		return "was " + short(c.Was) + ", not known before what it comes from has run"
 	case c.Now == "":

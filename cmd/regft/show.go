@@ -129,12 +129,20 @@ func (a *app) showInstances(ctx context.Context, past *engine.Past, address stri
 	return nil
 }
 
+// stateOf is a node's state, and why it ran.
+func stateOf(n engine.NodeRecord) string {
+	if n.Reason == "" {
+		return string(n.State)
+	}
+	return string(n.State) + " (" + n.Reason + ")"
+}
+
 func (a *app) showNode(ctx context.Context, past *engine.Past, store *cache.Dir, n engine.NodeRecord, address string) {
 	fmt.Fprintf(a.out, "%s\n", n.Name)
 	if address != n.Name {
 		fmt.Fprintf(a.out, "  asked as  %s\n", address)
 	}
-	fmt.Fprintf(a.out, "  state     %s\n", strings.TrimSpace(string(n.State)+" "+n.Reason))
+	fmt.Fprintf(a.out, "  state     %s\n", stateOf(n))
 	if n.Error != "" {
 		fmt.Fprintf(a.out, "  error     %s\n", n.Error)
 	}
