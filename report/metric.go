@@ -183,24 +183,31 @@ func (c Column) format(x float64, digits int) string {
 	return s
 }
 
-// digits is how many digits after the point the values of a column need: one for percent, none for counts, else
-// about four that count.
+// digits is how many digits after the point the values of a column need: one for percent, else as many as they have, and
+// at most about four that count.
 func (c Column) digits(values []float64) int {
 	if c.Percent {
 		return 1
 	}
-	whole, largest := true, 0.0
+	values = slices.DeleteFunc(slices.Clone(values), func(x float64) bool { return math.IsInf(x, 0) || math.IsNaN(x) })
+	largest := 0.0
 	for _, x := range values {
-		whole = whole && x == math.Trunc(x)
-		if !math.IsInf(x, 0) && !math.IsNaN(x) {
-			largest = max(largest, math.Abs(x))
+		largest = max(largest, math.Abs(x))
+	}
+	most := 3
+	if largest > 0 {
+		most = min(max(3-int(math.Floor(math.Log10(largest))), 0), 8)
+	}
+	for d := range most {
+		if !slices.ContainsFunc(values, func(x float64) bool { return !short(x, d) }) {
+			return d
 		}
 	}
-	switch {
-	case whole:
-		return 0
-	case largest == 0:
-		return 3
-	}
-	return min(max(3-int(math.Floor(math.Log10(largest))), 0), 8)
+	return most
+}
+
+// short tells whether x has at most so many digits after the point.
+func short(x float64, digits int) bool {
+	scaled := x * math.Pow10(digits)
+	return math.Abs(scaled-math.Round(scaled)) <= 1e-9*max(1, math.Abs(scaled))
 }

@@ -331,6 +331,36 @@ ablate:
 	}
 }
 
+// TestOracleAndChosen checks the marks of a choice: chosen values fold as others do, named ones are listed.
+func TestOracleAndChosen(t *testing.T) {
+	e := expand(t, t.TempDir(), `version: 1
+sweep: {axes: {way: {short: 1, long: 2}, alpha: [0, 0.5], d: {replicates: [0, 1]}}}
+stages:
+  m: {uses: const, with: {value: "${sweep.alpha + sweep.way.value + sweep.d}"}}
+  data: {uses: const, with: {value: 1}}
+  sc: {uses: score, with: {model: stages.m, data: stages.data}}
+  best: {uses: pick, gather: [alpha, way], with: {from: stages.m, scores: stages.sc, maximize: metrics.data.top1}}
+tables:
+  top1: {of: best, value: metrics.data.top1, bold: max}
+  alpha: {of: best, value: chosen.alpha}
+  way: {of: best, value: {Way: chosen.way}}
+`)
+	built := tables.Build(e, func(i *specs.Instance) engine.Measure {
+		d := whole(i.Point, "d")
+		return engine.Measure{Standing: engine.Current, Actions: []string{i.Address()}, Outcome: specs.Outcome{
+			Metrics: map[string]any{"data": map[string]any{"top1": 0.5 + 0.1*float64(d)}},
+			Chosen:  map[string]any{"alpha": 0.5 * float64(d), "way": []string{"short", "long"}[d]}}}
+	})
+	var got []string
+	for _, table := range built {
+		got = append(got, table.Title+": "+table.Rows[0].Cells[0].Text)
+	}
+	want := []string{"top1: 55.0 ± 7.1 †", "alpha: 0.2500 ± 0.3536 †", "way: short, long †"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("cells differ (-want +got):\n%s", diff)
+	}
+}
+
 const standings = `version: 1
 sweep: {axes: {a: [0, 1, 2], d: {replicates: [0, 1]}}}
 stages:
