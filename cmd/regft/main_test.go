@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,8 +34,12 @@ func (*someday) NotBuilt() string { return "this stage type" }
 func (*someday) Run(context.Context, *stages.Env) error { return errors.New("it ran") }
 
 // TestScripts runs the sessions of testdata/script with the real binary, which here knows the toy stage types too.
-// Each has a cache of its own.
+// Each has a cache of its own; $SHAPES is the shipped example.
 func TestScripts(t *testing.T) {
+	shapes, err := filepath.Abs("../../examples/shapes")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -42,6 +47,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("REGFT_CACHE", env.WorkDir+"/cache")
 			env.Setenv("NO_COLOR", "1")
+			env.Setenv("SHAPES", shapes)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"within": within, "exits": exits, "interrupt": interrupt},
