@@ -188,7 +188,7 @@ func isRange(m *expr.Map) bool {
 	return n >= 2
 }
 
-// rangeValues are the decimals from from to to, both included.
+// rangeValues are the decimals of a range, both ends included.
 func (p *program) rangeValues(a *Axis, m *expr.Map, f *frame) (ids []int32, ok bool) {
 	fail := func(format string, args ...any) ([]int32, bool) {
 		p.axisError(a, a.node, f, "{from: NUMBER, to: NUMBER, step: NUMBER}", format, args...)

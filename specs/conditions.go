@@ -34,7 +34,7 @@ func (m *maker) name(i *Instance) bool {
 
 // scores reports whether r is what s, a stage that chooses, judges its candidates by.
 func (r Ref) scores(s *Stage) bool {
-	_, chooses := s.chooser()
+	chooses := s.chooses()
 	return chooses && r.Instance != nil && r.field.Name != s.Type.OutAs && r.field.Takes(stages.Scores)
 }
 
@@ -63,7 +63,7 @@ func (m *maker) eachNode(i *Instance) input {
 // goals compiles the CEL that i evaluates while it runs.
 func (m *maker) goals(i *Instance, v *variant) bool {
 	for k := range v.exprs {
-		e, ok := m.expr(m.stage, &v.exprs[k], i.Parts, i.metrics)
+		e, ok := m.expr(&v.exprs[k], i.Parts, i.metrics)
 		if !ok {
 			return false
 		}
@@ -72,8 +72,8 @@ func (m *maker) goals(i *Instance, v *variant) bool {
 	return true
 }
 
-// when is the condition under which i runs.
-func (m *maker) when(i *Instance) *Condition {
+// when is the condition under which the instance at hand runs.
+func (m *maker) when() *Condition {
 	c := m.stage.when
 	if c == nil {
 		return nil

@@ -192,7 +192,7 @@ func (m *maker) instance(v *variant) *Instance {
 		s.bad = true
 		return nil
 	}
-	i.When, i.Assert = m.when(i), m.assert(i)
+	i.When, i.Assert = m.when(), m.assert(i)
 	return i
 }
 
@@ -342,7 +342,7 @@ func (i *Instance) outputKind(name string) stages.Kind {
 
 // candidates notes what a stage that chooses may choose.
 func (m *maker) candidates(i *Instance, refs []Ref, inputs []stages.Input) {
-	if _, chooses := m.stage.chooser(); !chooses {
+	if !m.stage.chooses() {
 		return
 	}
 	for k := range inputs {

@@ -1,6 +1,7 @@
 package specs
 
 import (
+	"errors"
 	"strings"
 
 	"regft/specs/expr"
@@ -143,9 +144,9 @@ func (c *code) variable(name string) *variable {
 // eval is the value at f. ok is false where it has none: the reason is reported, once for each place.
 func (c *code) eval(f *frame) (v any, ok bool) {
 	v, err := c.try(f)
-	if err != nil {
+	if found, is := errors.AsType[*expr.Problem](err); is {
 		c.p.once(c.node, c.offset, func() {
-			problem := *err.(*expr.Problem)
+			problem := *found
 			if problem.Note == "" {
 				problem.Note = f.describe(c.axes)
 			}
@@ -153,7 +154,7 @@ func (c *code) eval(f *frame) (v any, ok bool) {
 		})
 		return nil, false
 	}
-	return v, true
+	return v, err == nil
 }
 
 // describe says at which values of axes something happens.

@@ -147,7 +147,7 @@ func (r *resolver) outcome(ref expr.Reference, s *Stage, kind string, n int) (ex
 		if problem := r.checkChosen(ref, s, n); problem != nil {
 			return expr.Binding{}, problem
 		}
-	} else if _, chooses := s.chooser(); len(path) > 0 && !chooses && (len(path) > 1 || !s.nested()) || len(path) > 1 {
+	} else if len(path) > 0 && !s.chooses() && (len(path) > 1 || !s.nested()) || len(path) > 1 {
 		t = cel.DoubleType
 	}
 	used := n + len(path)
@@ -158,7 +158,7 @@ func (r *resolver) outcome(ref expr.Reference, s *Stage, kind string, n int) (ex
 
 // checkChosen wants chosen.AXIS of a stage that chooses.
 func (r *resolver) checkChosen(ref expr.Reference, s *Stage, n int) *expr.Problem {
-	if _, chooses := s.chooser(); !chooses {
+	if !s.chooses() {
 		return &expr.Problem{Span: ref.To(n), Summary: fmt.Sprintf("stage %s chooses nothing: it uses %s", s.Name, s.Type.Name), Expected: "a stage of type select"}
 	}
 	path := named(ref, n)
@@ -169,10 +169,10 @@ func (r *resolver) checkChosen(ref expr.Reference, s *Stage, n int) *expr.Proble
 	return nil
 }
 
-// chooser is the parameter whose list s chooses from.
-func (s *Stage) chooser() (field string, ok bool) {
+// chooses reports whether s hands on one of a list of artifacts.
+func (s *Stage) chooses() bool {
 	f, has := s.Type.Field(s.Type.OutAs)
-	return f.Name, has && f.List()
+	return has && f.List()
 }
 
 // nested reports whether the metrics of s are named after its data.

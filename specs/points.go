@@ -313,11 +313,13 @@ func (e *product) around(fixed map[int]int32, i int, out [][]int32) [][]int32 {
 		e.few(len(out) * i)
 		return append(out, append([]int32{}, e.frame.ids...))
 	}
-	ids, ok := []int32{fixed[i]}, true
+	ids := []int32{fixed[i]}
 	if _, given := fixed[i]; !given {
-		if ids, ok = e.values(i); !ok {
+		all, ok := e.values(i)
+		if !ok {
 			e.err = errFailed
 		}
+		ids = all
 	}
 	for _, id := range ids {
 		e.frame.ids[i] = id

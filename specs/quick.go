@@ -45,7 +45,7 @@ func newQuick(p *program, c *code) *quick {
 func (q *quick) fill(p *program, c *code, name string, slot int, text bool) bool {
 	v := c.variable(name)
 	if v.fixed != nil {
-		return q.set(slot, v, v.fixed, text, nil)
+		return q.set(slot, v.fixed, text, nil)
 	}
 	a := p.spec.Axes[v.axis]
 	if v.changed || !a.known {
@@ -53,7 +53,7 @@ func (q *quick) fill(p *program, c *code, name string, slot int, text bool) bool
 	}
 	f := fill{axis: v.axis, slot: slot}
 	for _, value := range a.values {
-		if !q.set(slot, v, v.of(value), text, &f) {
+		if !q.set(slot, v.of(value), text, &f) {
 			return false
 		}
 	}
@@ -62,7 +62,7 @@ func (q *quick) fill(p *program, c *code, name string, slot int, text bool) bool
 }
 
 // set keeps a value: in the slot, or with those of f.
-func (q *quick) set(slot int, v *variable, value any, text bool, f *fill) bool {
+func (q *quick) set(slot int, value any, text bool, f *fill) bool {
 	switch x := value.(type) {
 	case types.String:
 		if f == nil && text {

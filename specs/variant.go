@@ -373,7 +373,7 @@ func (b *builder) goal(pr *param, text string, c *code) {
 }
 
 // expr compiles g for a stage whose scores have parts of these names; nil: its metrics have no names.
-func (p *program) expr(s *Stage, g *goal, parts, metrics []string) (stages.Expr, bool) {
+func (p *program) expr(g *goal, parts, metrics []string) (stages.Expr, bool) {
 	memo := strconv.Quote(fmtNames(parts)) + fmtNames(metrics)
 	if e, done := g.made[memo]; done {
 		return e, e.Eval != nil
