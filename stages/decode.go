@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -192,7 +193,7 @@ func given(v reflect.Value) {
 
 // reason is the text of an error of a parameter's own UnmarshalYAML; yaml.v3's own name Go types.
 func reason(err error, f Field, n *yaml.Node) string {
-	if _, foreign := err.(*yaml.TypeError); foreign {
+	if _, foreign := errors.AsType[*yaml.TypeError](err); foreign {
 		return "want " + f.TypeName() + ", got " + describe(n)
 	}
 	return err.Error()

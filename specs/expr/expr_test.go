@@ -208,7 +208,7 @@ func TestDecimals(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	names := []string{"style", "steps", "guidance", "guidance_scale"}
-	for got, want := range map[string]string{"stlye": "style", "step": "steps", "guidence": "guidance", "Style": "style", "x": "", "nothing": ""} {
+	for got, want := range map[string]string{"styel": "style", "step": "steps", "guidnace": "guidance", "Style": "style", "x": "", "nothing": ""} {
 		if n := Nearest(got, names); n != want {
 			t.Errorf("nearest to %s is %q, want %q", got, n, want)
 		}
