@@ -156,7 +156,9 @@ type PictureError struct {
 	Err   error
 }
 
-func (e *PictureError) Error() string { return fmt.Sprintf("reading the picture %s: %v", e.Name, e.Err) }
+func (e *PictureError) Error() string {
+	return fmt.Sprintf("reading the picture %s: %v", e.Name, e.Err)
+}
 
 func (e *PictureError) Unwrap() error { return e.Err }
 

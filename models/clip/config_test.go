@@ -122,7 +122,7 @@ func TestReadPreprocessor(t *testing.T) {
 	for text, want := range map[string]clip.Preprocessor{
 		"":   clip.DefaultPreprocessor(28),
 		"{}": clip.DefaultPreprocessor(28),
-		`{"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}}`:                     clip.DefaultPreprocessor(28),
+		`{"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}}`:                                                                                              clip.DefaultPreprocessor(28),
 		`{"size": 32, "crop_size": 28, "resample": 2, "rescale_factor": 0.00392156862745098, "do_resize": true, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25]}`: other,
 	} {
 		got, err := clip.ReadPreprocessor(folder(t, map[string]string{"preprocessor_config.json": text}), 28)
