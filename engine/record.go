@@ -78,7 +78,10 @@ func Create(runs string, p *Plan, version string, command []string) (*Record, er
 	}
 	r.provenance = Provenance{Version: version, Command: command, Spec: spec.Path, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH,
 		Host: host, Cores: runtime.GOMAXPROCS(0), Started: time.Now().UTC(), Plan: p.Digest()}
-	return r, r.begin(home)
+	if err := r.begin(home); err != nil {
+		return r, err
+	}
+	return r, p.store.AddRun(r.Dir)
 }
 
 func (r *Record) begin(home string) error {
@@ -186,6 +189,7 @@ func (r *Record) Close(summary *Summary) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.provenance.Ended, r.provenance.Summary = time.Now().UTC(), summary
+	r.provenance.Plan = r.plan.Digest() // conditions are decided by now
 	err = errors.Join(r.err, r.write(resultsFile, encoded), r.write(tableFile, table), r.writeProvenance(), r.lock.Unlock(), r.events.Close())
 	r.events = nil
 	return err
@@ -283,9 +287,12 @@ func (p *Plan) Digest() string {
 	h := cache.NewHasher()
 	_, _ = h.Write(presentation(p.Expansion.Spec.Resolved)) // a Hasher never fails
 	for _, i := range p.order {
-		fmt.Fprintf(h, "%s %t %t", i.Address(), i.needed, i.root)
+		fmt.Fprintf(h, "%s %t %t %d", i.Address(), i.needed, i.root, i.fate)
 		for _, pt := range i.parts {
 			fmt.Fprintf(h, " %s", pt.node.Recipe)
+			if pt.fate == done && pt.node.Result != nil { // gathers of other members have one recipe
+				fmt.Fprintf(h, " %s", pt.node.Result.Action)
+			}
 		}
 		fmt.Fprintln(h)
 	}
