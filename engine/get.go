@@ -20,17 +20,9 @@ import (
 
 // Result is the record of a node of the run.
 func (p *Past) Result(ctx context.Context, store *cache.Dir, n NodeRecord) (*cache.Result, error) {
-	action := n.Action
-	if action.IsZero() { // the run was killed before it knew
-		var recipe cache.RecipeID
-		if err := recipe.UnmarshalText([]byte(n.Recipe)); err != nil {
-			return nil, fmt.Errorf("%s: its recipe: %w", n.Name, err)
-		}
-		found, err := store.Recipe(ctx, recipe)
-		if err != nil {
-			return nil, fmt.Errorf("%s has no result; run the spec again: %w", n.Name, err)
-		}
-		action = found
+	action, err := n.action(ctx, store)
+	if err != nil {
+		return nil, fmt.Errorf("%s has no result; run the spec again: %w", n.Name, err)
 	}
 	r, err := store.Result(ctx, action)
 	if err != nil {
