@@ -94,7 +94,7 @@ What a spec asks for and the cache already holds is not done again: running a sp
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.checkLogLevel(cmd) }
 	for _, command := range []func() *cobra.Command{
 		a.runCommand, a.planCommand, a.explainCommand, a.statusCommand, a.logsCommand, a.showCommand, a.reportCommand, a.getCommand,
-		a.gcCommand, a.verifyCommand, a.cacheCommand, a.stagesCommand, a.schemaCommand, a.initCommand, a.doctorCommand, a.versionCommand,
+		a.diffCommand, a.gcCommand, a.verifyCommand, a.cacheCommand, a.stagesCommand, a.schemaCommand, a.initCommand, a.doctorCommand, a.versionCommand,
 	} {
 		c := command()
 		c.Args = withUsage(c.Args)
