@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -67,6 +68,10 @@ func TestNodesThatCannotRun(t *testing.T) {
 	total := p.Counts().Total()
 	equal(t, "counted", total.Hit+total.Run+total.Maybe+total.Blocked+total.Unknown+total.Skipped+total.Idle, total.Nodes)
 	equal(t, "idle", total.Idle, 1)
+	var table strings.Builder
+	if err := p.WriteTable(&table); err != nil || !strings.Contains(table.String(), "idle") {
+		t.Errorf("%v, table:\n%s", err, &table)
+	}
 	for address, want := range map[string]string{"spare": "nothing that can run needs it", "both": "file: ", "file": path} {
 		e, err := p.Explain(t.Context(), address)
 		if err != nil || len(e) != 1 || !strings.Contains(e[0].Reason, want) {
@@ -83,4 +88,34 @@ func TestANodeIsCalledAfterWhatNeedsIt(t *testing.T) {
 	needed := g.add(tuned, "method=fine-tuned", "value: 1")
 	g.add(g.stage("x", "digester"), "", "", in("inputs", needed))
 	equal(t, "name", g.plan(newStore(t), Options{}).Nodes[0].Name(), needed.Address())
+}
+
+// TestGetOverwritesNothing gets content twice, into a folder that has another file of its name, and once it is gone.
+func TestGetOverwritesNothing(t *testing.T) {
+	store, runs, dir := newStore(t), t.TempDir(), filepath.Join(t.TempDir(), "out")
+	recordRun(t, readers(t, false), store, runs)
+	p, err := OpenRun(runs, "latest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func(address, dir, want string) {
+		t.Helper()
+		err := p.Get(t.Context(), store, address, "", dir)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("getting %s: %v: want %q", address, err, want)
+		}
+	}
+	get("x", dir, "")
+	get("x", dir, "")
+	mine := filepath.Join(dir, "size.txt")
+	if err := os.WriteFile(mine, []byte("precious"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	get("x", dir, mine+" is there already")
+	equal(t, "what was there", readFile(t, dir, "size.txt"), "precious")
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("left in the folder: %v, %v", left, err)
+	}
+	damage(t, filepath.Join(store.Root(), "blobs"), "remove")
+	get("x", filepath.Join(dir, "new"), "--only 'x'")
 }

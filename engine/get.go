@@ -89,25 +89,6 @@ func partFolder(i InstanceRecord, part int, outputs []string, output string) str
 	return folder
 }
 
-// Get writes what an instance of the run gave into folder dir, which is made, in the layout that other programs read.
-// Its parts, and several outputs, have folders of their own there.
-func (p *Past) Get(ctx context.Context, store *cache.Dir, address, output, dir string) error {
-	i, err := p.FindOne(address)
-	if err != nil {
-		return err
-	}
-	artifacts, err := p.Artifact(ctx, store, i, output)
-	if err != nil {
-		return err
-	}
-	for _, folder := range slices.Sorted(maps.Keys(artifacts)) {
-		if err := stages.Publish(ctx, artifacts[folder], filepath.Join(dir, folder)); err != nil {
-			return fmt.Errorf("getting %s: %w", address, err)
-		}
-	}
-	return nil
-}
-
 // OpenLog opens the log of a node: what the run wrote, or what is kept with a result that was there before.
 func (p *Past) OpenLog(ctx context.Context, store *cache.Dir, n NodeRecord) (io.ReadCloser, error) {
 	if n.Log != "" {

@@ -29,6 +29,7 @@ func (p *Plan) WriteTable(w io.Writer) error {
 		{"blocked", func(s StageCounts) int { return s.Blocked }, false},
 		{"unknown", func(s StageCounts) int { return s.Unknown }, false},
 		{"skipped", func(s StageCounts) int { return s.Skipped }, false},
+		{"idle", func(s StageCounts) int { return s.Idle }, false},
 	}
 	total := c.Total()
 	rows := [][]string{{"stage"}}
