@@ -26,7 +26,7 @@ func RegisterPublisher(k Kind, p Publisher) Publisher {
 // Publish writes a into dir, which is made with its parents.
 func Publish(ctx context.Context, a Artifact, dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return fmt.Errorf("publishing a %s artifact: %w", a.Kind, err)
+		return fmt.Errorf("publishing %s: %w", a.Kind, err)
 	}
 	if p := publishers[a.Kind]; p != nil {
 		return p(ctx, a, dir)

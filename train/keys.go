@@ -195,7 +195,7 @@ func (t *KeyTrainer) record(loss *tensors.Tensor) (KeyRecord, error) {
 	}
 	r := KeyRecord{Step: t.next, LearningRate: t.options.options().LearningRateAt(t.next), Loss: v[0]}
 	if !finite(r.Loss) {
-		return r, fmt.Errorf("training the keys diverged at step %d: loss %g; a lower learning_rate, now %g, is the usual remedy", r.Step, r.Loss, r.LearningRate)
+		return r, fmt.Errorf("training the keys diverged at step %d: loss %.4g; a lower learning_rate, now %.4g, is the usual remedy", r.Step, r.Loss, r.LearningRate)
 	}
 	t.next++
 	return r, nil

@@ -35,8 +35,8 @@ type Record struct {
 type NotFiniteError struct{ Record Record }
 
 func (e *NotFiniteError) Error() string {
-	return fmt.Sprintf("training diverged at step %d: loss %g (cross-entropy %g), gradient norm %g; a lower learning_rate, "+
-		"now %g, is the usual remedy", e.Record.Step, e.Record.Loss, e.Record.CrossEntropy, e.Record.GradNorm, e.Record.LearningRate)
+	return fmt.Sprintf("training diverged at step %d: loss %.4g (cross-entropy %.4g), gradient norm %.4g; a lower learning_rate, "+
+		"now %.4g, is the usual remedy", e.Record.Step, e.Record.Loss, e.Record.CrossEntropy, e.Record.GradNorm, e.Record.LearningRate)
 }
 
 // A Trainer is one training run. It is not for several goroutines at once; several Trainers may share a Program.
@@ -106,7 +106,10 @@ func (t *Trainer) Step(ctx context.Context, batch Batch) (Record, error) {
 	}
 	record, err := t.step(batch)
 	if err != nil {
-		t.broken = fmt.Errorf("training step %d: %w", t.next, err)
+		t.broken = err
+		if _, diverged := errors.AsType[*NotFiniteError](err); !diverged { // which says its step
+			t.broken = fmt.Errorf("training step %d: %w", t.next, err)
+		}
 		return record, t.broken
 	}
 	t.next++

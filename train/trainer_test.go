@@ -109,7 +109,7 @@ func TestDivergenceStops(t *testing.T) {
 	batch.Pixels[7] = float32(math.NaN())
 	_, err := trainer.Step(context.Background(), batch)
 	var diverged *train.NotFiniteError
-	if !errors.As(err, &diverged) || diverged.Record.Step != 2 || !strings.Contains(err.Error(), "step 2: loss NaN") {
+	if !errors.As(err, &diverged) || diverged.Record.Step != 2 || !strings.HasPrefix(err.Error(), "training diverged at step 2: loss NaN") {
 		t.Errorf("got %v, want a NotFiniteError that says step and loss", err)
 	}
 	if _, err := trainer.State(); !errors.As(err, &diverged) {

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"regft/datasets"
 	"regft/stages"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // classesOf reads classes.txt of an artifact. Pictures without labels have an empty one.
@@ -37,8 +40,12 @@ func sameClasses(ctx context.Context, nameA string, a stages.Artifact, nameB str
 	}
 	for i := range min(len(ca), len(cb)) {
 		if !sameClass(ca[i], cb[i]) {
-			return fmt.Errorf("the class lists of %s and %s do not match: label %d is %q in the first and %q in the second",
-				nameA, nameB, i, ca[i].Folder, cb[i].Folder)
+			first, second := strconv.Quote(ca[i].Folder), strconv.Quote(cb[i].Folder)
+			if norm.NFC.String(first) == norm.NFC.String(second) { // they look alike: show how they are written
+				first, second = strconv.QuoteToASCII(ca[i].Folder), strconv.QuoteToASCII(cb[i].Folder)
+			}
+			return fmt.Errorf("the class lists of %s and %s do not match: label %d is %s in the first and %s in the second",
+				nameA, nameB, i, first, second)
 		}
 	}
 	if len(ca) != len(cb) {

@@ -161,6 +161,7 @@ func TestFineTuneRefuses(t *testing.T) {
 	refused("{batch_size: 1}", inputs, "9 pictures in batches of 1", "batch_size to 3")
 	refused("", given("classifier", l.zeroshot(clips(t)[0], "cat"), "data", l.dataset(folderOf(t, 1, "cat"))), "one picture in all")
 	refused("", given("classifier", classifier, "data", l.dataset(folderOf(t, 4, "cat", "dgo"))), `label 1 is "dog" in the first and "dgo" in the second`)
+	refused("", given("classifier", l.zeroshot(clips(t)[0], "cat", "d\u00f4g"), "data", l.dataset(folderOf(t, 4, "cat", "do\u0302g"))), `"d\u00f4g" in the first and "do\u0302g" in the second`)
 	refused("", given("classifier", classifier, "data", l.dataset(folderOf(t, 4, "cat", "dog", "owl"))), "2 and 3 classes")
 	refused("{batch_size: 3}", given("classifier", classifier, "data", data, "validate", l.dataset(folderOf(t, 1, "cat", "cow"))), "classifier and validate", `"cow"`)
 	l.stepped = nil
