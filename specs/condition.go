@@ -50,10 +50,14 @@ func (p *program) readWhere(n *yaml.Node) {
 		p.report(d)
 		return
 	}
-	text, offset := bare(n)
 	p.where = n
+	text, offset, s, ok := p.filled(n, p.pointScope())
+	if !ok {
+		p.whereBad = true
+		return
+	}
 	for _, c := range conjuncts(text) {
-		code := p.condition(n, offset+c.start, c.text)
+		code := p.condition(n, offset+c.start, c.text, s)
 		if code == nil {
 			p.whereBad = true
 			continue
@@ -77,8 +81,12 @@ func (p *program) readExclude(n *yaml.Node) {
 			p.whereBad = true
 			continue
 		}
-		text, offset := bare(item)
-		if code := p.condition(item, offset, text); code != nil {
+		text, offset, s, ok := p.filled(item, p.pointScope())
+		if !ok {
+			p.whereBad = true
+			continue
+		}
+		if code := p.condition(item, offset, text, s); code != nil {
 			f := &filter{code: code, exclude: true, node: item}
 			p.filters = append(p.filters, f)
 			p.tie([]*filter{f})
@@ -97,9 +105,14 @@ func (p *program) tie(filters []*filter) {
 	p.ties = append(p.ties, axes)
 }
 
+// pointScope is what a condition on points may mention.
+func (p *program) pointScope() scope {
+	return scope{what: "a condition on points", axes: len(p.spec.Axes)}
+}
+
 // condition compiles CEL that must give true or false.
-func (p *program) condition(n *yaml.Node, offset int, text string) *code {
-	c := p.compile(n, offset, text, scope{what: "a condition on points", axes: len(p.spec.Axes)})
+func (p *program) condition(n *yaml.Node, offset int, text string, s scope) *code {
+	c := p.compile(n, offset, text, s)
 	if c == nil || !p.wantBool(c) {
 		return nil
 	}
@@ -122,6 +135,23 @@ func bare(n *yaml.Node) (text string, offset int) {
 		return spans[0].text, spans[0].start
 	}
 	return n.Value, 0
+}
+
+// filled is the CEL of a scalar that is CEL by nature, as bare gives it; ${…} inside the text is put in as text first, and
+// what is put in must be the same at every point: vars, file(), seed. Such text has no places in the file (scope.whole).
+func (p *program) filled(n *yaml.Node, s scope) (text string, offset int, _ scope, ok bool) {
+	spans, unclosed := splitText(n.Value)
+	if unclosed < 0 && (len(spans) < 2 || !slices.ContainsFunc(spans, func(s textSpan) bool { return s.code })) {
+		text, offset = bare(n)
+		return text, offset, s, true
+	}
+	t := p.template(n, scope{what: "what is put into a condition"})
+	if t == nil {
+		return "", 0, s, false
+	}
+	text, ok = t.text(p.newFrame())
+	s.whole = true
+	return text, 0, s, ok
 }
 
 // conjuncts splits text at the && that join the whole.

@@ -121,7 +121,10 @@ func (p *program) dynamic(n *yaml.Node, sc scope) *code {
 		p.report(d)
 		return nil
 	}
-	text, offset := bare(n)
+	text, offset, sc, ok := p.filled(n, sc)
+	if !ok {
+		return nil
+	}
 	c := p.compile(n, offset, text, sc)
 	if c == nil || !p.wantBool(c) {
 		return nil

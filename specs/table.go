@@ -175,8 +175,9 @@ func (p *program) headings(n *yaml.Node, s scope, bad *bool) []Heading {
 			*bad = true
 			return h
 		}
-		text, offset := bare(n)
-		h.code = p.compile(n, offset, text, s)
+		if text, offset, s, ok := p.filled(n, s); ok {
+			h.code = p.compile(n, offset, text, s)
+		}
 		*bad = *bad || h.code == nil
 		return h
 	}
