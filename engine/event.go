@@ -20,9 +20,10 @@ const (
 	NodeFailed   EventKind = "failed"   // Error; of an instance whose assert does not hold, Node is -1
 	NodeSkipped  EventKind = "skipped"
 	NodeBlocked  EventKind = "blocked"
-	NodeRetry    EventKind = "retry" // Error: of the attempt that failed
-	NodeNote     EventKind = "note"  // Text
-	RunEnded     EventKind = "end"   // Summary
+	NodeRetry    EventKind = "retry"   // Error: of the attempt that failed
+	NodeNote     EventKind = "note"    // Text
+	NodeWarning  EventKind = "warning" // Text: of the stage, which goes on
+	RunEnded     EventKind = "end"     // Summary
 )
 
 // An Event is something that happened in a run.

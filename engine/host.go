@@ -16,6 +16,7 @@ import (
 	"regft/cache"
 	"regft/stages"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -31,6 +32,8 @@ type host struct {
 	chosen   *int
 	numerics string
 	shown    time.Time    // when progress was last reported
+	waiting  *Event       // progress that is reported when the pause is over
+	ended    bool         // nothing is reported any more
 	unlock   func() error // of the partial work; nil where it was not asked for
 	keep     bool
 }
@@ -77,17 +80,43 @@ func (h *host) Numerics(class string) {
 	h.numerics = class
 }
 
-// Progress implements stages.Host. Reports that follow each other closely are left out, but for the last.
+// Progress implements stages.Host. Of reports that follow each other closely the last counts, when the pause is over.
 func (h *host) Progress(done, total int, unit string) {
 	h.mu.Lock()
-	now := time.Now()
-	skip := done < total && now.Sub(h.shown) < progressPause
-	if !skip {
-		h.shown = now
+	defer h.mu.Unlock()
+	e := Event{Kind: NodeProgress, Done: done, Total: total, Unit: unit}
+	pause := progressPause - time.Since(h.shown)
+	if done >= total || pause <= 0 {
+		h.report(e)
+		return
 	}
-	h.mu.Unlock()
-	if !skip {
-		h.task.Report(Event{Kind: NodeProgress, Done: done, Total: total, Unit: unit})
+	if h.waiting == nil {
+		time.AfterFunc(pause, h.reportWaiting)
+	}
+	h.waiting = &e
+}
+
+func (h *host) reportWaiting() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.waiting != nil {
+		h.report(*h.waiting)
+	}
+}
+
+// report reports progress, in place of what waits. The caller holds h.mu.
+func (h *host) report(e Event) {
+	h.waiting = nil
+	if !h.ended {
+		h.shown = time.Now()
+		h.task.Report(e)
+	}
+}
+
+// Run implements zerolog.Hook: what a stage warns of is an event too.
+func (h *host) Run(_ *zerolog.Event, level zerolog.Level, text string) {
+	if level == zerolog.WarnLevel {
+		h.task.Report(Event{Kind: NodeWarning, Text: text})
 	}
 }
 
@@ -128,6 +157,7 @@ func (h *host) endPartial() error {
 func (h *host) release() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.ended = true
 	if h.unlock != nil {
 		_ = h.unlock() // the kernel does it otherwise, when the process ends
 	}

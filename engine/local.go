@@ -127,7 +127,7 @@ func (l *Local) Do(ctx context.Context, t Task) (*cache.Result, error) {
 
 // stage runs t's stage, and returns when it has ended, or soon after ctx has.
 func (l *Local) stage(ctx context.Context, t Task, h *host, dir string, log *logFile) error {
-	env := &stages.Env{Dir: filepath.Join(dir, "stage"), Seed: t.Seed, Cores: t.Cores, Log: zerolog.New(log).With().Timestamp().Logger(),
+	env := &stages.Env{Dir: filepath.Join(dir, "stage"), Seed: t.Seed, Cores: t.Cores, Log: zerolog.New(log).Hook(h).With().Timestamp().Logger(),
 		LogText: log, Sources: t.Sources, Shared: l.shared, Host: h}
 	if err := os.Mkdir(env.Dir, 0o777); err != nil {
 		return fmt.Errorf("making a private folder: %w", err)

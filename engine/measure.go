@@ -14,6 +14,7 @@ import (
 type Measure struct {
 	specs.Outcome
 	Standing
+	Failed   bool     // its stage failed, or one that it needs
 	Actions  []string // of its nodes
 	Numerics []string // the classes of machine that computed it
 }
@@ -33,7 +34,7 @@ const (
 func (p *Plan) Measure(si *specs.Instance) Measure {
 	i := p.instances[si]
 	if i.fate != done {
-		return Measure{Outcome: specs.Outcome{Skipped: i.fate == skipped}}
+		return Measure{Outcome: specs.Outcome{Skipped: i.fate == skipped}, Failed: p.failed(si)}
 	}
 	m := Measure{Outcome: p.outcome(si), Standing: Current}
 	numerics := map[string]bool{}
@@ -46,6 +47,17 @@ func (p *Plan) Measure(si *specs.Instance) Measure {
 	delete(numerics, "")
 	m.Numerics = slices.Sorted(maps.Keys(numerics))
 	return m
+}
+
+// failed tells whether an instance failed, or what it needs did.
+func (p *Plan) failed(si *specs.Instance) bool {
+	switch p.instances[si].fate {
+	case failed:
+		return true
+	case blocked:
+		return slices.ContainsFunc(si.Refs, func(r specs.Ref) bool { return r.Instance != nil && p.failed(r.Instance) })
+	}
+	return false
 }
 
 // A Ledger gives what instances of a plan measured: from the cache, and where that has nothing, from a past run.
