@@ -22,6 +22,7 @@ type fold struct {
 	replicates []string
 	results    []report.Result // of the replicates
 	refused    bool
+	failed     bool
 }
 
 // foldCell evaluates q for every instance of a cell that measured something.
@@ -31,6 +32,7 @@ func (b *builder) foldCell(cell specs.Cell, measured []engine.Measure, q quantit
 		m := measured[k]
 		switch m.Standing {
 		case engine.Missing:
+			f.failed = f.failed || m.Failed
 			continue
 		case engine.Stale:
 			f.refused = true
@@ -54,6 +56,9 @@ func (f fold) cell() report.Cell {
 	if f.refused {
 		return report.Cell{Refused: true}
 	}
+	if f.failed && len(f.results) == 0 {
+		return report.Cell{Words: []string{"failed"}}
+	}
 	return report.FoldResults(f.results)
 }
 
@@ -66,6 +71,7 @@ func (b *builder) average(a specs.Heading, line []specs.Cell, folds []fold) fold
 		if b.counts(a, k, cell) {
 			counted = append(counted, folds[k])
 			out.refused = out.refused || folds[k].refused
+			out.failed = out.failed || folds[k].failed
 		}
 	}
 	if len(counted) == 0 {

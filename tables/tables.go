@@ -5,6 +5,7 @@
 package tables
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -36,6 +37,7 @@ type builder struct {
 	table   report.Table
 	columns []specs.Cell // one cell of each column that has a point somewhere
 	notes   tally
+	chosen  []map[string][]string // in each row, what the nearest selecting stages chose on an axis
 }
 
 func buildTable(e *specs.Expansion, t *specs.Table, measure Source) report.Table {
@@ -66,6 +68,8 @@ func buildTable(e *specs.Expansion, t *specs.Table, measure Source) report.Table
 		}
 		b.addRow(t, row, line)
 	}
+	b.addChosen()
+	b.dropConstantHeads()
 	b.finish()
 	return b.table
 }
@@ -92,6 +96,7 @@ func (b *builder) addRow(t *specs.Table, row []stages.Coord, line []specs.Cell) 
 		}
 	}
 	b.table.Rows = append(b.table.Rows, r)
+	b.chosen = append(b.chosen, b.choices(line))
 }
 
 // measureAll looks up what the instances of cells measured, and counts what is wrong with that.
@@ -112,13 +117,16 @@ func (b *builder) finish() {
 	b.table.Finish()
 }
 
-// newColumn is a column of h's values. Its values are fractions where all that h reads is, and h only adds and
-// subtracts.
+// newColumn is a column of h's values. Its values are fractions where all that h reads is, and h only adds,
+// subtracts and takes means.
 func newColumn(name, bold string, h specs.Heading) report.Column {
 	metrics := h.Metrics()
-	fraction := len(metrics) > 0 && !strings.ContainsAny(h.Text, "*/") && !slices.ContainsFunc(metrics, func(m string) bool { return !report.IsFraction(m) })
+	fraction := len(metrics) > 0 && !strings.ContainsAny(meanOfSome.ReplaceAllString(h.Text, ")"), "*/") && !slices.ContainsFunc(metrics, func(m string) bool { return !report.IsFraction(m) })
 	return report.Column{Name: name, Metric: h.Text, Percent: fraction, Lower: bold == "min", Plain: bold == ""}
 }
+
+// meanOfSome is the end of a sum that is divided by a number of terms.
+var meanOfSome = regexp.MustCompile(`\)\s*/\s*[1-9][0-9]*(\.0)?\b`)
 
 func columnName(column []stages.Coord, heading string) string {
 	var keys []string
