@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +14,7 @@ import (
 	"regft/cache"
 	"regft/engine"
 
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 )
 
@@ -97,8 +100,31 @@ func (a *app) printLog(ctx context.Context, past *engine.Past, store *cache.Dir,
 	if titled {
 		fmt.Fprintf(a.out, "==> %s <==\n", n.Name)
 	}
-	_, err = io.Copy(a.out, log)
-	return errors.Join(err, log.Close())
+	return errors.Join(a.copyLog(log), log.Close())
+}
+
+// copyLog prints a log for people: what stages log, which is JSON in the file, as lines of text, and all else as it is.
+func (a *app) copyLog(log io.Reader) error {
+	people := zerolog.ConsoleWriter{Out: a.out, TimeFormat: time.TimeOnly, NoColor: !a.colour}
+	lines := bufio.NewReader(log)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if len(line) > 0 {
+			var w io.Writer = a.out
+			if line[0] == '{' && json.Valid(line) {
+				w = people
+			}
+			if _, err := w.Write(line); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // followEvery is how often logs are looked at.
@@ -166,5 +192,5 @@ func (a *app) printFrom(path string, offset int64, titled bool) (int64, error) {
 	if titled {
 		fmt.Fprintf(a.out, "==> %s <==\n", filepath.Base(filepath.Dir(path))+" "+filepath.Base(path))
 	}
-	return io.Copy(a.out, io.NewSectionReader(f, offset, info.Size()-offset))
+	return info.Size() - offset, a.copyLog(io.NewSectionReader(f, offset, info.Size()-offset))
 }

@@ -71,6 +71,9 @@ func writeReport(ctx context.Context, store *cache.Dir, past *engine.Past, built
 	}
 	page := r.page()
 	page.Tables = built
+	if page.Remarks, err = r.remarks(); err != nil {
+		return err
+	}
 	if page.Samples, err = r.samples(ctx, store); err != nil {
 		return err
 	}
@@ -83,6 +86,18 @@ func writeReport(ctx context.Context, store *cache.Dir, past *engine.Past, built
 		return err
 	}
 	return os.Rename(path+".new", path)
+}
+
+// remarks are what stages of the run warned of, and why nodes failed.
+func (r *pastRun) remarks() ([]string, error) {
+	var found remarks
+	err := r.Events(func(e engine.Event) {
+		found.add(e)
+		if e.Kind == engine.NodeFailed {
+			found.note(e.Stage, e.Name+" failed", firstLine(e.Error))
+		}
+	})
+	return found.texts(), err
 }
 
 func (r *pastRun) page() report.Page {
@@ -310,6 +325,14 @@ func add(s *report.Stage, n engine.NodeRecord) {
 	}
 }
 
+// commandText is a command line as one types it: the program by its name, wherever it was built.
+func commandText(command []string) string {
+	if len(command) == 0 {
+		return ""
+	}
+	return strings.Join(append([]string{filepath.Base(command[0])}, command[1:]...), " ")
+}
+
 func (r *pastRun) provenance() []report.Field {
 	p := r.Provenance
 	var numerics []string
@@ -324,7 +347,7 @@ func (r *pastRun) provenance() []report.Field {
 	}
 	fields := []report.Field{
 		{Name: "run", Value: r.Name + "/" + r.ID},
-		{Name: "command", Value: strings.Join(p.Command, " ")},
+		{Name: "command", Value: commandText(p.Command)},
 		{Name: "started", Value: p.Started.Format(time.RFC3339)},
 		{Name: "regft", Value: p.Version + ", " + p.Go},
 		{Name: "machine", Value: fmt.Sprintf("%s, %s, %d cores", p.Host, p.System, p.Cores)},

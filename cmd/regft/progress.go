@@ -54,7 +54,10 @@ func (d jsonDisplay) event(e engine.Event) { _ = d.Encode(e) } // a reader that 
 func (jsonDisplay) close() {}
 
 // tally counts the nodes of a run that have ended.
-type tally struct{ ended, total int }
+type tally struct {
+	ended, total int
+	blocked      map[string]bool // the stages of which one was told that cannot run
+}
 
 // add counts e, and tells whether it ends a node.
 func (t *tally) add(e engine.Event) bool {
@@ -72,6 +75,16 @@ func (t *tally) add(e engine.Event) bool {
 	return false
 }
 
+// first tells whether a node is the first of its stage that cannot run.
+func (t *tally) first(stage string) bool {
+	told := t.blocked[stage]
+	if t.blocked == nil {
+		t.blocked = map[string]bool{}
+	}
+	t.blocked[stage] = true
+	return !told
+}
+
 // outcome says how a node ended.
 func outcome(e engine.Event) string {
 	switch e.Kind {
@@ -84,7 +97,7 @@ func outcome(e engine.Event) string {
 	case engine.NodeSkipped:
 		return "skipped"
 	}
-	return "not run: something that it needs failed"
+	return "not run: something that it needs failed (told once for each stage)"
 }
 
 func firstLine(s string) string {
@@ -117,6 +130,9 @@ type lines struct {
 func (l *lines) event(e engine.Event) {
 	if l.add(e) {
 		delete(l.told, e.Node)
+		if e.Kind == engine.NodeBlocked && !l.first(e.Stage) {
+			return
+		}
 		fmt.Fprintf(l.out, "[%d/%d] %s %s\n", l.ended, l.total, e.Name, outcome(e))
 		return
 	}
@@ -164,6 +180,7 @@ func (b *bars) event(e engine.Event) {
 		if bar := b.nodes[e.Node]; bar != nil {
 			bar.setUnit(e.Unit)
 			bar.SetTotal(int64(e.Total), false)
+			bar.begin(e.Done)
 			bar.SetCurrent(int64(min(e.Done, e.Total-1))) // it completes when the node ends
 		}
 	case engine.NodeRetry:
@@ -202,7 +219,8 @@ func (b *bars) close() {
 type bar struct {
 	*mpb.Bar
 	started time.Time
-	unit    atomic.Pointer[string] // the bars' own goroutine reads it
+	begun   atomic.Pointer[beginning] // nil: how long it takes cannot be told from what is done
+	unit    atomic.Pointer[string]    // the bars' own goroutine reads it
 }
 
 func (b *bars) bar(name string, total int64, options ...mpb.BarOption) *bar {
@@ -212,6 +230,15 @@ func (b *bars) bar(name string, total int64, options ...mpb.BarOption) *bar {
 		mpb.AppendDecorators(decor.Any(one.counts, decor.WCSyncSpace), decor.Any(one.times, decor.WCSyncSpace)))...)
 	return one
 }
+
+// A beginning is when the first progress was reported, and how much was done by then: of an earlier run, perhaps.
+type beginning struct {
+	at   time.Time
+	done int64
+}
+
+// begin notes the first progress.
+func (b *bar) begin(done int) { b.begun.CompareAndSwap(nil, &beginning{time.Now(), int64(done)}) }
 
 func (b *bar) setUnit(unit string) { b.unit.Store(&unit) }
 
@@ -226,10 +253,11 @@ func (b *bar) counts(s decor.Statistics) string {
 func (b *bar) times(s decor.Statistics) string {
 	passed := time.Since(b.started)
 	text := passed.Round(time.Second).String()
-	if s.Current <= 0 || s.Current >= s.Total {
+	begun := b.begun.Load()
+	if begun == nil || s.Current <= begun.done || s.Current >= s.Total {
 		return text
 	}
-	left := time.Duration(float64(passed) * float64(s.Total-s.Current) / float64(s.Current))
+	left := time.Duration(float64(time.Since(begun.at)) * float64(s.Total-s.Current) / float64(s.Current-begun.done))
 	return text + ", about " + left.Round(time.Second).String() + " left"
 }
 

@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"regft/engine"
+
+	"github.com/vbauerster/mpb/v8/decor"
 )
 
-// aRun is the events of a run of three nodes: one done, one failed, and one that cannot run for that.
+// aRun is the events of a run of four nodes: one done, one failed, and two that cannot run for that.
 func aRun(start time.Time) []engine.Event {
 	at := func(seconds float64) time.Time { return start.Add(time.Duration(seconds * float64(time.Second))) }
-	counts := &engine.Counts{Stages: map[string]*engine.StageCounts{"all": {Nodes: 3, Run: 3}}}
+	counts := &engine.Counts{Stages: map[string]*engine.StageCounts{"all": {Nodes: 4, Run: 4}}}
 	return []engine.Event{
 		{Kind: engine.RunStarted, Node: -1, Time: at(0), Counts: counts},
 		{Kind: engine.NodeStarted, Node: 0, Name: "pictures[style=photo]", Time: at(0)},
@@ -22,8 +24,9 @@ func aRun(start time.Time) []engine.Event {
 		{Kind: engine.NodeDone, Node: 0, Name: "pictures[style=photo]", Seconds: 92.4, Time: at(93)},
 		{Kind: engine.NodeStarted, Node: 1, Name: "tuned", Time: at(93)},
 		{Kind: engine.NodeFailed, Node: 1, Name: "tuned", Error: "loss is NaN at step 3", Time: at(94)},
-		{Kind: engine.NodeBlocked, Node: 2, Name: "scores", Time: at(94)},
-		{Kind: engine.RunEnded, Node: -1, Time: at(94), Summary: &engine.Summary{Executed: 1, Failed: 1, Blocked: 1}},
+		{Kind: engine.NodeBlocked, Node: 2, Name: "scores[draw=0]", Stage: "scores", Time: at(94)},
+		{Kind: engine.NodeBlocked, Node: 3, Name: "scores[draw=1]", Stage: "scores", Time: at(94)},
+		{Kind: engine.RunEnded, Node: -1, Time: at(94), Summary: &engine.Summary{Executed: 1, Failed: 1, Blocked: 2}},
 	}
 }
 
@@ -36,9 +39,9 @@ func TestLines(t *testing.T) {
 	l.close()
 	const want = `        pictures[style=photo] 12 of 64 pictures
         pictures[style=photo] failed, once more: no luck
-[1/3] pictures[style=photo] done in 1m32s
-[2/3] tuned FAILED: loss is NaN at step 3
-[3/3] scores not run: something that it needs failed
+[1/4] pictures[style=photo] done in 1m32s
+[2/4] tuned FAILED: loss is NaN at step 3
+[3/4] scores[draw=0] not run: something that it needs failed (told once for each stage)
 `
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)
@@ -66,5 +69,17 @@ func TestBarsEnd(t *testing.T) {
 		if len(events) > 4 && !strings.Contains(b.String(), "tuned FAILED: loss is NaN at step 3") {
 			t.Errorf("the failure left no line: %q", b.String())
 		}
+	}
+}
+
+// TestTimeLeft holds that what an earlier run left counts as no work of this one.
+func TestTimeLeft(t *testing.T) {
+	b := &bar{started: time.Now().Add(-time.Hour)}
+	if got := b.times(decor.Statistics{Current: 20, Total: 40}); strings.Contains(got, "left") {
+		t.Errorf("%q is an estimate from nothing", got)
+	}
+	b.begun.Store(&beginning{time.Now().Add(-10 * time.Second), 10})
+	if got := b.times(decor.Statistics{Current: 20, Total: 40}); !strings.HasSuffix(got, "about 20s left") {
+		t.Errorf("10 of 30 pictures in 10s: %q", got)
 	}
 }

@@ -133,15 +133,20 @@ func (a *app) execute(ctx context.Context, p *engine.Plan, store *cache.Dir, o r
 func (a *app) follow(ctx context.Context, p *engine.Plan, x engine.Executor, record *engine.Record, o runOptions) (*engine.Summary, []engine.Event, error) {
 	shown, log := a.newDisplay(o.asJSON), a.logger(a.err)
 	var failures []engine.Event
+	var warnings remarks
 	summary, err := engine.Run(ctx, p, x, engine.RunOptions{Jobs: o.jobs, FailFast: o.failFast, LogDir: record.Dir}, func(e engine.Event) {
 		record.Event(e)
 		shown.event(e)
 		logEvent(log, e)
+		warnings.add(e)
 		if e.Kind == engine.NodeFailed {
 			failures = append(failures, e)
 		}
 	})
 	shown.close()
+	for _, text := range warnings.texts() {
+		a.warn("warning: %s", text)
+	}
 	return summary, failures, err
 }
 

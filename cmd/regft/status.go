@@ -34,13 +34,14 @@ func (a *app) status(past *engine.Past) error {
 		return err
 	}
 	fmt.Fprintln(a.out, describe(past))
-	count := map[engine.State]int{}
+	count := map[string]int{}
 	for _, n := range plan.Nodes {
-		count[n.State]++
+		count[stateWord(n.State, past)]++
 	}
 	for _, s := range []engine.State{engine.Hit, engine.Done, engine.Running, engine.Work, engine.Maybe, engine.Failed, engine.Blocked, engine.Skipped} {
-		if count[s] > 0 {
-			fmt.Fprintf(a.out, "  %-8s %d\n", stateWord(s, past), count[s])
+		if word := stateWord(s, past); count[word] > 0 {
+			fmt.Fprintf(a.out, "  %-8s %d\n", word, count[word])
+			delete(count, word)
 		}
 	}
 	for _, n := range plan.Nodes {
