@@ -92,7 +92,7 @@ func readFast(files fs.FS) (vocabulary, [][2]string, error) {
 	const file = "tokenizer.json"
 	text, err := fs.ReadFile(files, file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return vocabulary{}, nil, fmt.Errorf("no tokenizer: want vocab.json and merges.txt, or %s: %w", file, err)
+		return vocabulary{}, nil, fmt.Errorf("no tokenizer: want vocab.json and merges.txt, or %s, in the checkpoint's folder: %w", file, err)
 	}
 	if err != nil {
 		return vocabulary{}, nil, fmt.Errorf("reading %s: %w", file, err)

@@ -32,6 +32,12 @@ func TestBadCheckpoints(t *testing.T) {
 	tensors["visual_projection.weight"] = safetensors.Tensor{DType: x.DType, Shape: []int{x.Shape[0] * x.Shape[1]}, Data: x.Data}
 	delete(tensors, "text_projection.weight")
 	writeSafetensors(t, filepath.Join(reshaped, "model.safetensors"), tensors)
+	speechless := copyFolder(t, clip)
+	for _, name := range []string{"vocab.json", "tokenizer.json"} {
+		if err := os.RemoveAll(filepath.Join(speechless, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	unetFile := "unet/diffusion_pytorch_model.safetensors"
 	for _, c := range []struct {
 		stage, dir string
@@ -44,6 +50,7 @@ func TestBadCheckpoints(t *testing.T) {
 		{"zeroshot", damaged(clip, "preprocessor_config.json", func(string) string { return `{"do_normalize": false}` }), []string{"preprocessor_config.json", "do_normalize"}},
 		{"zeroshot", damaged(clip, "vocab.json", half), []string{"vocab.json"}},
 		{"zeroshot", damaged(clip, "merges.txt", func(string) string { return "#version: 0.2\na b c\n" }), []string{"merges.txt"}},
+		{"zeroshot", speechless, []string{speechless + ": no tokenizer"}},
 		{"zeroshot", reshaped, []string{"visual_projection.weight is [", "text_projection.weight"}},
 		{"zeroshot", sd, []string{"diffusers pipeline", "not a CLIP checkpoint"}},
 		{"zeroshot", t.TempDir(), []string{"no config.json"}},

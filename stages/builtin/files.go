@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -37,6 +38,16 @@ func (f *artifactFiles) Path(name string) (string, error) {
 		return "", &fs.PathError{Op: "open", Path: f.prefix + name, Err: fs.ErrNotExist}
 	}
 	return f.from.Path(f.ctx, f.prefix+name)
+}
+
+// folder is where the files are: that of the user's checkpoint, or of the store.
+func (f *artifactFiles) folder() string {
+	for _, name := range f.names {
+		if path, err := f.Path(name); err == nil {
+			return strings.TrimSuffix(filepath.ToSlash(path), "/"+name)
+		}
+	}
+	return "the checkpoint"
 }
 
 // checkpointSource lists what is read of a checkpoint folder.

@@ -1,6 +1,7 @@
 package builtin
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 
@@ -13,7 +14,10 @@ type textTokenizer struct{ *tokenizer.Tokenizer }
 // openTokenizer reads the tokenizer among the files of a checkpoint's folder.
 func openTokenizer(files *artifactFiles) (textTokenizer, error) {
 	t, err := tokenizer.Load(files)
-	return textTokenizer{t}, err
+	if err != nil {
+		return textTokenizer{}, fmt.Errorf("%s: %w", files.folder(), err)
+	}
+	return textTokenizer{t}, nil
 }
 
 // Encode gives length tokens of text.
