@@ -1,6 +1,8 @@
 // Package compute chooses what executes the models' graphs. It is the only package that imports a backend:
 // models take a [Backend] and know nothing of its habits.
 //
+// The default is package cpu's, whose own comment says how it works. gomlx's in portable Go is what it is checked against.
+//
 // # What gomlx's Go backend does with the cores
 //
 // Read in compute v0.1.3 (internal/gobackend) and tried here:

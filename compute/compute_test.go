@@ -15,12 +15,19 @@ import (
 
 func TestNew(t *testing.T) {
 	t.Setenv(Env, "")
-	if _, err := New(""); err != nil {
-		t.Error(err)
+	if b, err := New(""); err != nil || b.Name() != CPU {
+		t.Errorf("got %v, %v, want %q", b, err, CPU)
+	}
+	t.Setenv(Env, Go)
+	if b, err := New(""); err != nil || b.String() != Go {
+		t.Errorf("got %v, %v, want %q", b, err, Go)
 	}
 	t.Setenv(Env, "abacus")
 	if _, err := New(""); err == nil || !strings.Contains(err.Error(), `"abacus"`) || !strings.Contains(err.Error(), Env) {
 		t.Errorf("got %v, want an error that names the backend and $%s", err, Env)
+	}
+	if got, want := Numerics(CPU), "regft-cpu/"+runtime.GOARCH; !strings.HasPrefix(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 	if got, want := Numerics(Go), "gomlx-go/"+runtime.GOARCH; !strings.HasPrefix(got, want) {
 		t.Errorf("got %q, want %q", got, want)
@@ -28,18 +35,20 @@ func TestNew(t *testing.T) {
 }
 
 func TestLimit(t *testing.T) {
-	b := backend(t, 3)
-	if got := b.Description(); !strings.Contains(got, "parallelism=3") {
-		t.Errorf("limited to 3, the backend says %q", got)
-	}
-	if err := Limit(b, 0); err == nil {
-		t.Error("zero workers were accepted")
+	for _, name := range []string{Go, CPU} {
+		b := backend(t, name, 3)
+		if got := b.Description(); !strings.Contains(got, "parallelism=3") {
+			t.Errorf("%s, limited to 3, says %q", name, got)
+		}
+		if err := Limit(b, 0); err == nil {
+			t.Errorf("%s accepted zero workers", name)
+		}
 	}
 }
 
-func backend(t *testing.T, workers int) Backend {
+func backend(t *testing.T, name string, workers int) Backend {
 	t.Helper()
-	b, err := New(Go)
+	b, err := New(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +107,7 @@ func TestWorkersDoNotChangeBits(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
 	var want []float32
 	for _, workers := range []int{1, 2, 3, 8} {
-		b := backend(t, workers)
+		b := backend(t, Go, workers)
 		got, err := run(b, compile(t, b), matrix(200, 157), matrix(157, 129))
 		if err != nil {
 			t.Fatal(err)
@@ -113,7 +122,7 @@ func TestWorkersDoNotChangeBits(t *testing.T) {
 }
 
 func TestSideBySide(t *testing.T) {
-	b := backend(t, 2)
+	b := backend(t, Go, 2)
 	compiled := compile(t, b)
 	x, w := matrix(200, 157), matrix(157, 129)
 	if err := errors.Join(x.ToDevice(b, 0), w.ToDevice(b, 0)); err != nil {
