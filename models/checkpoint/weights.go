@@ -171,10 +171,20 @@ func (e *MismatchError) Error() string {
 		names []string
 	}{{"missing", e.Missing}, {"not of this model", e.Extra}, {"of another shape", e.Misshapen}} {
 		if len(part.names) > 0 {
-			parts = append(parts, fmt.Sprintf("%d tensors %s: %s", len(part.names), part.what, strings.Join(part.names, ", ")))
+			parts = append(parts, fmt.Sprintf("%d tensors %s: %s", len(part.names), part.what, someOf(part.names)))
 		}
 	}
 	return strings.Join(parts, "; ")
+}
+
+// maxNamed is how many tensors an error names of each kind.
+const maxNamed = 5
+
+func someOf(names []string) string {
+	if rest := len(names) - maxNamed; rest > 0 {
+		return fmt.Sprintf("%s, and %d more", strings.Join(names[:maxNamed], ", "), rest)
+	}
+	return strings.Join(names, ", ")
 }
 
 // Check compares the tensors with the parameters that a model asks for. The error is a *MismatchError.
