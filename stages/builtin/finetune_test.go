@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -28,6 +29,11 @@ func TestFineTuneGoesOn(t *testing.T) {
 	whole := l.run("finetune", params, inputs)
 	if number(t, whole, "steps") != 9 || len(whole.series) != 9+3 {
 		t.Fatalf("3 epochs of 10 pictures in batches of 4 take %v steps", whole.metrics["steps"])
+	}
+	for _, step := range []string{"1", "3", "6", "9"} { // the first, and the last of each epoch
+		if line := regexp.MustCompile(`"step":` + step + `,"of":9,"loss":[^,]+,"learning_rate":[^,]+,"grad_norm":[^,]+,"message":"trained"`); !line.MatchString(l.told.String()) {
+			t.Errorf("the log does not tell of step %s:\n%s", step, &l.told)
+		}
 	}
 	for kill := range 9 {
 		l.partial = t.TempDir()

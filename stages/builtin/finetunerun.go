@@ -213,6 +213,7 @@ func (t *tuning) stepped(r train.Record) error {
 		"loss": float64(r.Loss), "cross_entropy": float64(r.CrossEntropy), "variance": float64(r.Variance), "covariance": float64(r.Covariance),
 		"learning_rate": r.LearningRate, "grad_norm": float64(r.GradNorm), "feature_variance": float64(r.FeatureVariance),
 	})
+	t.logStep(r)
 	steps := t.options().Steps
 	t.env.Host.Progress(r.Step+1, steps, "steps")
 	// Not at the end: whoever goes on takes the last step, which is what the metrics are of.
@@ -228,6 +229,15 @@ func (t *tuning) stepped(r train.Record) error {
 		return err
 	}
 	return replaceFile(t.checkpoint, b.Bytes())
+}
+
+// logStep logs the first step, the last of each epoch, and so the end.
+func (t *tuning) logStep(r train.Record) {
+	if r.Step != 0 && (r.Step+1)%t.perEpoch() != 0 {
+		return
+	}
+	t.env.Log.Info().Int("step", r.Step+1).Int("of", t.options().Steps).Float32("loss", r.Loss).Float64("learning_rate", r.LearningRate).
+		Float32("grad_norm", r.GradNorm).Msg("trained")
 }
 
 // validate measures accuracy after an epoch.

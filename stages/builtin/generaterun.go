@@ -105,6 +105,8 @@ func (g *Generate) draw(ctx context.Context, env *stages.Env, set *imageSet, dir
 	}
 	done := len(set.images) - len(missing)
 	env.Host.Progress(done, len(set.images), "pictures")
+	env.Log.Info().Int("pictures", len(missing)).Int("there_already", done).Int("steps", g.Steps).Str("scheduler", g.Scheduler).
+		Uint64("seed", uint64(g.Seed)).Str("first_prompt", set.images[0].Prompt).Msg("drawing")
 	if len(missing) == 0 {
 		return nil
 	}

@@ -30,6 +30,7 @@ type lab struct {
 	drawn   func(done, total int)                             // called for every progress
 	expr    map[string]func(vars map[string]any) (any, error) // CEL parameters
 	log     bytes.Buffer                                      // what programs print
+	told    bytes.Buffer                                      // what stages log, in JSON
 }
 
 func newLab(t *testing.T) *lab {
@@ -139,7 +140,7 @@ func (l *lab) lines(name, params string, inputs map[string][]stages.Input, parti
 func (l *lab) execute(ty stages.Type, r stages.Runner) (outcome, error) {
 	ctx := l.ctx
 	h := &host{lab: l, out: outcome{artifacts: map[string]stages.Artifact{}, metrics: map[string]any{}}, files: map[string][]cache.File{}}
-	env := &stages.Env{Dir: l.t.TempDir(), Cores: 2, Log: zerolog.Nop(), LogText: &l.log, Shared: l.shared, Host: h, Sources: map[string]stages.Artifact{}}
+	env := &stages.Env{Dir: l.t.TempDir(), Cores: 2, Log: zerolog.New(zerolog.SyncWriter(&l.told)), LogText: &l.log, Shared: l.shared, Host: h, Sources: map[string]stages.Artifact{}}
 	if s, ok := r.(stages.Sourcer); ok {
 		sources, err := s.Sources(ctx)
 		if err != nil {
