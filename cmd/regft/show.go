@@ -129,6 +129,15 @@ func (a *app) showInstances(ctx context.Context, past *engine.Past, address stri
 	return nil
 }
 
+// origin says what made a result: an arithmetic only where its stage has one.
+func origin(r *cache.Result) string {
+	text := seconds(r.Seconds)
+	if r.Numerics != "" {
+		text += " on " + r.Numerics
+	}
+	return text + ", by " + strings.TrimSpace("regft "+r.Version) + " at " + r.Created.Format("2006-01-02 15:04:05")
+}
+
 // stateOf is a node's state, and why it ran.
 func stateOf(n engine.NodeRecord) string {
 	if n.Reason == "" {
@@ -151,7 +160,7 @@ func (a *app) showNode(ctx context.Context, past *engine.Past, store *cache.Dir,
 		fmt.Fprintf(a.out, "  result    none: %v\n\n", err)
 		return
 	}
-	fmt.Fprintf(a.out, "  took      %s on %s, by regft %s at %s\n", seconds(r.Seconds), r.Numerics, r.Version, r.Created.Format("2006-01-02 15:04:05"))
+	fmt.Fprintf(a.out, "  took      %s\n", origin(r))
 	if len(r.Metrics) > 0 {
 		text, err := json.Marshal(cache.EncodeMetrics(r.Metrics))
 		if err == nil {
