@@ -36,6 +36,7 @@ func (x *expansion) finish(e *Expansion) {
 		}
 	}
 	x.findOracles(e.Instances)
+	x.checkNoise(e)
 }
 
 // demand marks what is needed, and what that needs.

@@ -148,6 +148,9 @@ type (
 	Pending interface{ NotBuilt() string }
 	// A SpecSeeder draws from the spec's seed beside its own.
 	SpecSeeder interface{ SetSpecSeed(s Seed) }
+	// A NoiseMaker says which seeds its sample of independent noise takes: count of them from first. Replicates whose
+	// ranges overlap are not independent.
+	NoiseMaker interface{ Noise() (first, count uint64) }
 	// A Sizer estimates what it takes to run.
 	Sizer interface{ Needs() Resources }
 )

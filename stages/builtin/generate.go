@@ -69,3 +69,15 @@ func (g *Generate) Validate() error {
 	}
 	return nil
 }
+
+// Noise says that picture i takes seed + i. Where the classes cannot be read yet, nothing is known.
+func (g *Generate) Noise() (first, count uint64) {
+	if g.Prompts != nil {
+		return uint64(g.Seed), uint64(len(g.Prompts))
+	}
+	v, err := readVocabulary(g.Classes, g.Styles, g.Dataset)
+	if err != nil {
+		return uint64(g.Seed), 0
+	}
+	return uint64(g.Seed), uint64(g.ImagesPerClass * len(v.Classes))
+}
