@@ -38,3 +38,13 @@ func TestLogsAreForPeople(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestFailuresTellEachCauseOnce(t *testing.T) {
+	var out bytes.Buffer
+	a := &app{err: &out}
+	failures := []engine.Event{{Name: "a", Error: "bad picture"}, {Name: "b", Error: "other"}, {Name: "c", Error: "bad picture"}}
+	a.showFailures(&engine.Past{Name: "t"}, failures)
+	if got := out.String(); strings.Count(got, "bad picture") != 1 || !strings.Contains(got, "b failed: other") || !strings.Contains(got, "and 1 more") {
+		t.Error(got)
+	}
+}

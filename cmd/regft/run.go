@@ -206,7 +206,11 @@ const maxFailures = 5
 
 // showFailures tells why nodes failed, with the last lines of their logs.
 func (a *app) showFailures(past *engine.Past, failures []engine.Event) {
-	for _, e := range failures[:min(len(failures), maxFailures)] {
+	all := len(failures)
+	told := map[string]bool{} // each cause once
+	failures = slices.DeleteFunc(slices.Clone(failures), func(e engine.Event) bool { again := told[e.Error]; told[e.Error] = true; return again })
+	shown := failures[:min(len(failures), maxFailures)]
+	for _, e := range shown {
 		fmt.Fprintf(a.err, "\n%s failed: %s\n", e.Name, e.Error)
 		for _, line := range tail(filepath.Join(past.Dir, e.Log), tailLines) {
 			if !strings.Contains(line, e.Error) { // it is told already
@@ -214,7 +218,7 @@ func (a *app) showFailures(past *engine.Past, failures []engine.Event) {
 			}
 		}
 	}
-	if n := len(failures) - maxFailures; n > 0 {
+	if n := all - len(shown); n > 0 {
 		fmt.Fprintf(a.err, "\nand %d more: regft status %s\n", n, past.Name)
 	}
 }
