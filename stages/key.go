@@ -53,7 +53,7 @@ func (t Type) Params(r Runner) map[string]any {
 	v := reflect.ValueOf(r).Elem()
 	for _, f := range t.fields {
 		fv := v.FieldByIndex(f.index)
-		if f.Kinds != nil || fv.Kind() == reflect.Pointer && fv.IsNil() {
+		if f.Kinds != nil || fv.Kind() == reflect.Slice && fv.IsNil() || fv.Kind() == reflect.Pointer && fv.IsNil() && f.Null == "" {
 			continue
 		}
 		if l, ok := fv.Interface().(ListOrFile); ok && l.IsZero() || f.Type == pathType && fv.String() == "" {
