@@ -64,10 +64,10 @@ func (d *Dir) Put(ctx context.Context, content io.Reader) (Digest, int64, error)
 func (d *Dir) put(ctx context.Context, content io.Reader) (Digest, int64, error) {
 	content = contextReader{ctx, content}
 	var head bytes.Buffer
-	switch _, err := io.CopyN(&head, content, checkSize); err {
-	case nil:
+	switch _, err := io.CopyN(&head, content, checkSize); {
+	case err == nil:
 		return d.putBig(ctx, io.MultiReader(&head, content))
-	case io.EOF:
+	case errors.Is(err, io.EOF):
 		digest, err := d.putSmall(ctx, head.Bytes())
 		return digest, int64(head.Len()), err
 	default:

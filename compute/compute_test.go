@@ -79,7 +79,7 @@ func matrix(rows, columns int) *tensors.Tensor {
 
 // run computes block on b and returns its outputs, one after another.
 func run(b Backend, compiled *graph.Exec, x, w *tensors.Tensor) ([]float32, error) {
-	outputs, err := compiled.Exec(x, w)
+	outputs, err := compiled.Call(x, w)
 	if err != nil {
 		return nil, err
 	}

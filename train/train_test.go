@@ -129,7 +129,7 @@ func (g *golden) trainer(p *train.Program, o train.Options) *train.Trainer {
 	return trainer
 }
 
-// steps runs steps from (included) to to (excluded).
+// steps runs the steps of [from, to).
 func (g *golden) steps(t *train.Trainer, from, to int) (records []train.Record) {
 	g.t.Helper()
 	batches := func(yield func(train.Batch, error) bool) {

@@ -29,10 +29,7 @@ func (f *Function) FusedScaledDotProductAttention(query, key, val compute.Value,
 		return nil, nil, err
 	}
 	stats := shapes.Make(dtypes.Float32, c.Batch, c.Heads, c.Queries)
-	out, err := f.addOwn(compute.OpTypeFusedScaledDotProductAttention, c, []shapes.Shape{in[0].shape, stats}, in)
-	if err != nil {
-		return nil, nil, err
-	}
+	out := f.addOwn(compute.OpTypeFusedScaledDotProductAttention, c, []shapes.Shape{in[0].shape, stats}, in)
 	return out[0], out[1:], nil
 }
 
@@ -47,16 +44,13 @@ func (f *Function) FusedScaledDotProductAttentionVJP(query, key, val compute.Val
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	out, err := f.addOwn(compute.OpTypeFusedScaledDotProductAttentionVJP, c,
+	out := f.addOwn(compute.OpTypeFusedScaledDotProductAttentionVJP, c,
 		[]shapes.Shape{in[0].shape, in[1].shape, in[2].shape}, append(in, more...))
-	if err != nil {
-		return nil, nil, nil, err
-	}
 	return out[0], out[1], out[2], nil
 }
 
 // addOwn adds an operation that the reference does not have.
-func (f *Function) addOwn(op compute.OpType, attrs any, outputs []shapes.Shape, inputs []*value) ([]compute.Value, error) {
+func (f *Function) addOwn(op compute.OpType, attrs any, outputs []shapes.Shape, inputs []*value) []compute.Value {
 	key := operationKey(op, attrs, inputs)
 	n, ok := f.known[key]
 	if !ok {
@@ -68,7 +62,7 @@ func (f *Function) addOwn(op compute.OpType, attrs any, outputs []shapes.Shape, 
 	for i, v := range n.outputs {
 		out[i] = v
 	}
-	return out, nil
+	return out
 }
 
 // attention checks the operands of attention. What the kernels cannot do is not implemented, so that the caller

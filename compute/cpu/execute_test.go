@@ -79,7 +79,7 @@ func ramp(dims ...int) *tensors.Tensor {
 
 func run(t *testing.T, exec *Exec, inputs ...any) (out [][]float32) {
 	t.Helper()
-	results, err := exec.Exec(inputs...)
+	results, err := exec.Call(inputs...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestSideBySide(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 20 {
-				results, err := exec.Exec(x, w)
+				results, err := exec.Call(x, w)
 				if err != nil {
 					t.Error(err)
 					return
@@ -129,7 +129,7 @@ func TestOutputs(t *testing.T) {
 	}
 	x := tensors.FromValue([]float32{1, 2})
 	for range 2 { // what the caller changes does not come back
-		results, err := exec.Exec(x)
+		results, err := exec.Call(x)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,7 +177,7 @@ func TestDonation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		results, err := exec.Exec(donated, tensors.FromValue([]float32{1, 1, 1}))
+		results, err := exec.Call(donated, tensors.FromValue([]float32{1, 1, 1}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -230,7 +230,7 @@ func TestMistakes(t *testing.T) {
 	x := tensors.FromValue([]float32{1})
 	run(t, exec, x)
 	b.Finalize()
-	if _, err := exec.Exec(x); err == nil || !strings.Contains(err.Error(), "finalized") {
+	if _, err := exec.Call(x); err == nil || !strings.Contains(err.Error(), "finalized") {
 		t.Errorf("after Finalize: %v", err)
 	}
 }

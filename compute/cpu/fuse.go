@@ -19,7 +19,7 @@ func (c *compiler) lowerChain(n *node) bool {
 	f := c.newFusion(n.outputs[0].shape.Size())
 	f.collect(n)
 	f.chain.result = f.register(n.outputs[0])
-	c.emitChain(f, step{op: n.op, out: n.outputs, run: f.finish().store(n.outputs[0].shape.DType)})
+	c.emitChain(f, step{op: n.op, out: n.outputs, run: f.finish().store()})
 	return true
 }
 
@@ -312,6 +312,6 @@ func (c *compiler) lowerView(n *node) bool {
 		return false
 	}
 	f.chain.result = f.source(base, w)
-	c.emitChain(f, step{op: n.op, out: n.outputs, run: f.finish().store(v.shape.DType)})
+	c.emitChain(f, step{op: n.op, out: n.outputs, run: f.finish().store()})
 	return true
 }

@@ -204,7 +204,7 @@ func runSeed(b compute.Backend, seed uint64) (out [][]float32, err error) {
 		return nil, err
 	}
 	defer exec.Finalize()
-	results, err := exec.Exec(args...)
+	results, err := exec.Call(args...)
 	if err != nil {
 		return nil, err
 	}

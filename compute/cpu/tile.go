@@ -2,8 +2,6 @@ package cpu
 
 import (
 	"sync"
-
-	"github.com/gomlx/compute/dtypes"
 )
 
 // Element-wise chains, and the reductions of them, are computed tile by tile: every instruction on a tile's elements
@@ -85,7 +83,7 @@ func (c *chain) run(t *tile, in []any, scalars []float32, from, to int, dst []fl
 	return t.registers[c.result]
 }
 
-// load makes register i the source's elements from from on.
+// load makes register i the source's elements of the place from and after.
 func (s source) load(t *tile, i int, in any, from, n int) {
 	switch flat := in.(type) {
 	case []float32:
@@ -129,7 +127,7 @@ func tasks(x *execution, n int, f func(from, to int)) {
 }
 
 // store is the kernel that computes the chain into memory.
-func (c *chain) store(dtype dtypes.DType) kernel {
+func (c *chain) store() kernel {
 	return func(x *execution, in, out []any) error {
 		scalars := c.scalarValues(in)
 		tasks(x, c.size, func(from, to int) {

@@ -51,7 +51,7 @@ func jpegImage(data []byte, fourComponents bool) (image.Image, error) {
 	// jpegn would leave what is missing grey; image/jpeg is strict, and decides whether it is more than the end marker.
 	im, err := jpeg.Decode(bytes.NewReader(append(bytes.Clone(data), 0xff, 0xd9)))
 	if err != nil {
-		return nil, fmt.Errorf("%w (%v)", io.ErrUnexpectedEOF, err)
+		return nil, fmt.Errorf("%w (%w)", io.ErrUnexpectedEOF, err)
 	}
 	return im, nil
 }

@@ -263,7 +263,8 @@ func (e *elements) numbers() ([]float64, error) {
 		return nil, err
 	}
 	little := binary.LittleEndian
-	size, value := 0, func([]byte) float64 { return 0 }
+	var size int
+	var value func([]byte) float64
 	switch kind {
 	case matInt8:
 		size, value = 1, func(b []byte) float64 { return float64(int8(b[0])) }

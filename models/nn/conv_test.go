@@ -22,9 +22,9 @@ func wave(n int, seed float64) []float32 {
 
 // picture indexes values [batch, height, width, channels]; outside there are zeros.
 type picture struct {
-	values        []float32
-	n, h, w, c    int
-	before, after int // rows and columns of zeros around
+	values     []float32
+	n, h, w, c int
+	before     int // rows and columns of zeros above and to the left
 }
 
 func (p picture) at(n, y, x, c int) float64 {

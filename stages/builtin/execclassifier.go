@@ -1,7 +1,6 @@
 package builtin
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
 
@@ -13,7 +12,7 @@ import (
 
 // collectClassifier takes a classifier that a program left, and splits it as all classifiers are split: so two of one
 // source share what they have in common, and can be merged.
-func collectClassifier(ctx context.Context, env *stages.Env, out, folder string) error {
+func collectClassifier(env *stages.Env, out, folder string) error {
 	files, err := checkpoint.DirFiles(folder)
 	if err != nil {
 		return err

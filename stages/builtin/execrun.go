@@ -285,7 +285,7 @@ func collectOne(ctx context.Context, env *stages.Env, o stages.Output, path stri
 	case o.Kind == stages.Images:
 		return collectImages(ctx, env, o.Name, path)
 	case o.Kind == stages.Classifier:
-		return collectClassifier(ctx, env, o.Name, path)
+		return collectClassifier(env, o.Name, path)
 	case !folder:
 		f, err := env.Host.Put(ctx, path)
 		if err != nil {

@@ -59,7 +59,7 @@ func checkpointSource(param, dir string, needed func(checkpoint.Files) ([]string
 	names, err := needed(files)
 	if errors.Is(err, fs.ErrNotExist) {
 		// The folder is there: what it lacks is a mistake, not an absent checkpoint.
-		return stages.Source{}, fmt.Errorf("%s %s: %s", param, dir, err)
+		return stages.Source{}, fmt.Errorf("%s %s: %s", param, dir, err.Error())
 	}
 	if err != nil {
 		return stages.Source{}, fmt.Errorf("%s %s: %w", param, dir, err)
