@@ -106,10 +106,18 @@ func (p *program) readStage(s *Stage) {
 	})
 	switch {
 	case s.Type.Name == "":
+		p.readUnknown(s)
 	case s.with == nil && slices.Contains(meant, "with"):
 		s.bad = true
 	default:
 		p.readWith(s)
+	}
+}
+
+// readUnknown looks for mistakes in what stands in ${} of a stage whose type is not known: nothing else in it can be judged.
+func (p *program) readUnknown(s *Stage) {
+	if s.with != nil && s.with.Kind == yaml.MappingNode {
+		p.template(s.with, scope{what: "a parameter", axes: len(p.spec.Axes), artifacts: true})
 	}
 }
 
