@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"regft/specs"
 
@@ -286,15 +285,9 @@ func TestLargeProducts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := writeSpec(t, tenMillion+test.sweep+stage)
-			start := time.Now()
-			e := mustExpand(t, path)
-			if len(e.Points) != test.want {
+			if e := mustExpand(t, path); len(e.Points) != test.want {
 				t.Errorf("%d points, want %d", len(e.Points), test.want)
 			}
-			if took := time.Since(start); took > 10*time.Second { // a test under load; the benchmark has the figure
-				t.Errorf("took %v", took)
-			}
-			t.Log(time.Since(start))
 		})
 	}
 }
