@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/rs/zerolog"
+	"github.com/vbauerster/cupwriter"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 )
@@ -26,7 +28,7 @@ func logEvent(log zerolog.Logger, e engine.Event) {
 	case engine.NodeProgress:
 		log.Debug().Str("node", e.Name).Int("done", e.Done).Int("total", e.Total).Str("unit", e.Unit).Msg("progress")
 	case engine.NodeRetry:
-		log.Warn().Str("node", e.Name).Str("error", e.Error).Msg("failed, once more")
+		log.Info().Str("node", e.Name).Str("error", e.Error).Msg("failed, once more")
 	}
 }
 
@@ -42,7 +44,7 @@ func (a *app) newDisplay(asJSON bool) display {
 	case asJSON:
 		return jsonDisplay{json.NewEncoder(a.out)}
 	case a.terminal:
-		return newBars(a.err)
+		return newBars(a.err, int(os.Stderr.Fd()))
 	}
 	return &lines{out: a.err, told: map[int]time.Time{}}
 }
@@ -161,9 +163,20 @@ type bars struct {
 	nodes    map[int]*bar
 }
 
-func newBars(w io.Writer) *bars {
-	p := mpb.New(mpb.WithOutput(w), mpb.WithWidth(40), mpb.WithAutoRefresh(), mpb.WithRefreshRate(120*time.Millisecond))
+// newBars draws on w, which shows on the terminal of fd.
+func newBars(w io.Writer, fd int) *bars {
+	console := cupwriter.New(fromMargin{w}, false)
+	console.SetTermFd(fd)
+	p := mpb.New(mpb.WithConsoleWriter(console), mpb.WithWidth(40), mpb.WithAutoRefresh(), mpb.WithRefreshRate(120*time.Millisecond))
 	return &bars{progress: p, nodes: map[int]*bar{}}
+}
+
+// fromMargin starts each write at the left margin: a terminal that echoes ^C has moved the cursor.
+type fromMargin struct{ io.Writer }
+
+func (m fromMargin) Write(p []byte) (int, error) {
+	n, err := m.Writer.Write(append([]byte{'\r'}, p...))
+	return max(n-1, 0), err
 }
 
 func (b *bars) event(e engine.Event) {
