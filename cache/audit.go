@@ -110,11 +110,14 @@ func (a *auditor) blob(ctx context.Context, digest Digest, size int64) error {
 
 func (a *auditor) results(ctx context.Context) error {
 	return a.dir.eachEntry(ctx, resultsFolder, func(s sum, _, _ string, info fs.FileInfo) error {
-		r, err := a.dir.Result(ctx, ActionID{s})
+		r, err := a.dir.localResult(ctx, ActionID{s})
 		if err != nil {
 			return a.findMiss(err)
 		}
 		a.count(&a.Results, info.Size())
+		if r.Remote != "" {
+			return nil // its content need not be here
+		}
 		entry := "result of " + r.Action.String()
 		if !r.Log.IsZero() {
 			lacks, err := a.lacks(ctx, r.Log)
@@ -189,7 +192,7 @@ func (a *auditor) lacks(ctx context.Context, digest Digest) (bool, error) {
 
 func (a *auditor) recipes(ctx context.Context) error {
 	return a.dir.eachEntry(ctx, recipesFolder, func(s sum, _, _ string, info fs.FileInfo) error {
-		if _, err := a.dir.Recipe(ctx, RecipeID{s}); err != nil {
+		if _, err := a.dir.localRecipe(ctx, RecipeID{s}); err != nil {
 			return a.findMiss(err)
 		}
 		a.count(&a.Recipes, info.Size())

@@ -121,9 +121,21 @@ func (d *Dir) PutFile(ctx context.Context, path string) (Digest, int64, error) {
 	return digest, size, nil
 }
 
-// Open gives content of the store or of a linked file. See Store.Open; a linked
-// file that changed or is missing is a *LinkError.
+// Open gives content of the store, of a linked file, or of upstream, from where
+// it is fetched. See Store.Open; a linked file that changed or is missing is a
+// *LinkError.
 func (d *Dir) Open(ctx context.Context, digest Digest) (io.ReadCloser, int64, error) {
+	content, size, err := d.openHere(ctx, digest)
+	if d.upstream == nil || !isAbsent(err) {
+		return content, size, err
+	}
+	if err := d.fetch(ctx, digest); err != nil {
+		return nil, 0, err
+	}
+	return d.openBlob(ctx, digest)
+}
+
+func (d *Dir) openHere(ctx context.Context, digest Digest) (io.ReadCloser, int64, error) {
 	content, size, err := d.openBlob(ctx, digest)
 	if !errors.Is(err, ErrMiss) {
 		return content, size, err
@@ -176,6 +188,17 @@ func (d *Dir) readSmall(digest Digest, path string, f *os.File) (io.ReadCloser, 
 // memory: a blob, which nobody may write to, or a linked file. It was checked
 // when this process first saw it, and again if it changed since.
 func (d *Dir) Path(ctx context.Context, digest Digest) (string, error) {
+	path, err := d.pathHere(ctx, digest)
+	if d.upstream == nil || !isAbsent(err) {
+		return path, err
+	}
+	if err := d.fetch(ctx, digest); err != nil {
+		return "", err
+	}
+	return d.pathHere(ctx, digest)
+}
+
+func (d *Dir) pathHere(ctx context.Context, digest Digest) (string, error) {
 	err := d.verify(ctx, digest)
 	if err == nil {
 		return d.blobPath(digest), nil

@@ -17,6 +17,7 @@ type Dir struct {
 	root     string
 	links    linkIndex
 	verified sync.Map // Digest → verification, of blobs that this process checked
+	upstream Upstream // nil: none
 }
 
 var _ Store = (*Dir)(nil)

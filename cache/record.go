@@ -13,8 +13,16 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Result gives an action's record from one small file.
+// Result gives an action's record from one small file, or from upstream.
 func (d *Dir) Result(ctx context.Context, action ActionID) (*Result, error) {
+	r, err := d.localResult(ctx, action)
+	if d.upstream == nil || !errors.Is(err, ErrMiss) {
+		return r, err
+	}
+	return d.upstreamResult(ctx, action)
+}
+
+func (d *Dir) localResult(ctx context.Context, action ActionID) (*Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -23,7 +31,7 @@ func (d *Dir) Result(ctx context.Context, action ActionID) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, err := decodeResult(content, action)
+	result, err := DecodeResult(content, action)
 	if err != nil {
 		return nil, d.damaged(entry, path, err.Error())
 	}
@@ -32,7 +40,7 @@ func (d *Dir) Result(ctx context.Context, action ActionID) (*Result, error) {
 
 // PutResult stores a record, durably, after checking that all it refers to is there.
 func (d *Dir) PutResult(ctx context.Context, result *Result) error {
-	content, err := encodeResult(result)
+	content, err := EncodeResult(result)
 	if err != nil {
 		return err
 	}
@@ -76,7 +84,7 @@ func (d *Dir) Results(ctx context.Context) iter.Seq2[*Result, error] {
 			if action.UnmarshalText([]byte(digestPrefix+name)) != nil {
 				return nil // not ours
 			}
-			result, err := d.Result(ctx, action)
+			result, err := d.localResult(ctx, action)
 			if errors.Is(err, ErrMiss) {
 				return nil
 			}
@@ -91,8 +99,16 @@ func (d *Dir) Results(ctx context.Context) iter.Seq2[*Result, error] {
 	}
 }
 
-// Recipe gives the action of a recipe from one small file.
+// Recipe gives the action of a recipe from one small file, or from upstream.
 func (d *Dir) Recipe(ctx context.Context, recipe RecipeID) (ActionID, error) {
+	action, err := d.localRecipe(ctx, recipe)
+	if d.upstream == nil || !errors.Is(err, ErrMiss) {
+		return action, err
+	}
+	return d.upstreamRecipe(ctx, recipe)
+}
+
+func (d *Dir) localRecipe(ctx context.Context, recipe RecipeID) (ActionID, error) {
 	if err := ctx.Err(); err != nil {
 		return ActionID{}, err
 	}
@@ -101,7 +117,7 @@ func (d *Dir) Recipe(ctx context.Context, recipe RecipeID) (ActionID, error) {
 	if err != nil {
 		return ActionID{}, err
 	}
-	action, err := decodeRecipe(content, recipe)
+	action, err := DecodeRecipe(content, recipe)
 	if err != nil {
 		return ActionID{}, d.damaged(entry, path, err.Error())
 	}
@@ -114,14 +130,16 @@ func (d *Dir) PutRecipe(ctx context.Context, recipe RecipeID, action ActionID) e
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	content := encodeRecipe(recipe, action)
+	content := EncodeRecipe(recipe, action)
 	if err := d.writeEntry(d.entryPath(recipesFolder, recipe.sum), content, derived); err != nil {
 		return fmt.Errorf("storing recipe %s: %w", recipe, err)
 	}
 	return nil
 }
 
-func encodeResult(result *Result) ([]byte, error) {
+// EncodeResult gives the text of a record, here and on remotes: a line with its
+// checksum, and the record as JSON.
+func EncodeResult(result *Result) ([]byte, error) {
 	if err := result.validate(); err != nil {
 		return nil, err
 	}
@@ -132,7 +150,9 @@ func encodeResult(result *Result) ([]byte, error) {
 	return seal("result", append(body, '\n')), nil
 }
 
-func decodeResult(content []byte, action ActionID) (*Result, error) {
+// DecodeResult reads what EncodeResult wrote for action; the error says what else
+// content is.
+func DecodeResult(content []byte, action ActionID) (*Result, error) {
 	body, err := unseal("result", content)
 	if err != nil {
 		return nil, err
@@ -148,11 +168,13 @@ func decodeResult(content []byte, action ActionID) (*Result, error) {
 	return &result, result.validate()
 }
 
-func encodeRecipe(recipe RecipeID, action ActionID) []byte {
+// EncodeRecipe gives the text that says which action a recipe stands for.
+func EncodeRecipe(recipe RecipeID, action ActionID) []byte {
 	return seal("recipe", fmt.Appendf(nil, "%s %s\n", recipe, action))
 }
 
-func decodeRecipe(content []byte, recipe RecipeID) (ActionID, error) {
+// DecodeRecipe reads what EncodeRecipe wrote for recipe.
+func DecodeRecipe(content []byte, recipe RecipeID) (ActionID, error) {
 	body, err := unseal("recipe", content)
 	if err != nil {
 		return ActionID{}, err

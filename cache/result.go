@@ -33,6 +33,9 @@ type Result struct {
 	// Version is regft's.
 	Version string    `json:"version,omitempty"`
 	Created time.Time `json:"created,omitzero"`
+	// Remote is where the record was found: its content may still be only there.
+	// Empty where the store itself was given the content.
+	Remote string `json:"remote,omitempty"`
 }
 
 // plainResult is a Result whose metrics encoding/json takes as they are.

@@ -28,18 +28,18 @@ func FuzzDecodeResult(f *testing.F) {
 	f.Add([]byte(`{"action":"sha256:"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		// Sealed, because the checksum would hide the decoder behind it.
-		r, err := decodeResult(seal("result", body), action)
+		r, err := DecodeResult(seal("result", body), action)
 		if err != nil {
 			return
 		}
 		if r.Action != action || NewActionID(r.Key) != action {
 			t.Fatalf("%q decoded as the result of %q", body, r.Key)
 		}
-		content, err := encodeResult(r)
+		content, err := EncodeResult(r)
 		if err != nil {
 			t.Fatalf("%q decoded, but does not encode: %v", body, err)
 		}
-		again, err := decodeResult(content, action)
+		again, err := DecodeResult(content, action)
 		if err != nil {
 			t.Fatalf("%q encoded as %q, which does not decode: %v", body, content, err)
 		}

@@ -164,12 +164,12 @@ func (p *Plan) reopen(schedule func(*Node)) {
 	}
 }
 
-// complete says whether all content of r is in the store or where it was seen.
+// complete says whether all content of r is in the store, where it was seen, or upstream.
 func complete(ctx context.Context, store *cache.Dir, r *cache.Result) (bool, error) {
 	for _, digest := range r.Outputs {
 		m, err := store.Manifest(ctx, digest)
 		if err == nil {
-			err = store.Complete(ctx, m)
+			err = store.Available(ctx, m)
 		}
 		if errors.Is(err, cache.ErrMiss) || isLinkError(err) {
 			return false, nil

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync/atomic"
 
@@ -103,7 +102,7 @@ func (p *Plan) lookUpAll(ctx context.Context) error {
 func (p *Plan) lookUpLevel(ctx context.Context, level []*Node, works []work) error {
 	group, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
-	for range min(len(level), 4*runtime.GOMAXPROCS(0)) { // a lookup waits for the disk more than it computes
+	for range min(len(level), p.store.LookupsAtOnce()) {
 		group.Go(func() error {
 			for k := next.Add(1) - 1; k < int64(len(level)); k = next.Add(1) - 1 {
 				n := level[k]

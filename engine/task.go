@@ -64,7 +64,7 @@ func (s *scheduler) artifacts(from []taken, output string) ([]stages.Artifact, e
 	return out, nil
 }
 
-// openArtifact reads what r says of one output.
+// openArtifact reads what r says of one output, and brings what of it is only upstream.
 func openArtifact(ctx context.Context, store *cache.Dir, r *cache.Result, output string) (stages.Artifact, error) {
 	digest, ok := r.Outputs[output]
 	if !ok {
@@ -72,6 +72,9 @@ func openArtifact(ctx context.Context, store *cache.Dir, r *cache.Result, output
 	}
 	m, err := store.Manifest(ctx, digest)
 	if err != nil {
+		return stages.Artifact{}, err
+	}
+	if err := store.FetchAll(ctx, m); err != nil {
 		return stages.Artifact{}, err
 	}
 	return stages.NewArtifact(stages.Kind(r.Kinds[output]), m, r.Metrics, blobs{store}), nil
