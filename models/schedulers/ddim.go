@@ -46,7 +46,7 @@ func newDDIM(text []byte, n int) (Scheduler, error) {
 	}
 	final := alphas.final(config.SetAlphaToOne)
 	timesteps := config.timesteps(n)
-	s := &ddim{unscaled: floats(timesteps), config: config}
+	s := &ddim{unscaled: unscaled{timesteps: floats(timesteps)}, config: config}
 	for _, t := range timesteps {
 		from, err := alphas.at(t)
 		if err != nil {
@@ -59,7 +59,7 @@ func newDDIM(text []byte, n int) (Scheduler, error) {
 		if err := config.canSplit(from, t, config.clips()); err != nil {
 			return nil, err
 		}
-		s.steps = append(s.steps, ddimStep{from, to})
+		s.shares, s.steps = append(s.shares, from), append(s.steps, ddimStep{from, to})
 	}
 	return s, nil
 }

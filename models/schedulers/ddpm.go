@@ -52,7 +52,7 @@ func newDDPM(text []byte, n int) (Scheduler, error) {
 		return nil, err
 	}
 	timesteps := config.timesteps(n)
-	s := &ddpm{unscaled: floats(timesteps), config: config}
+	s := &ddpm{unscaled: unscaled{timesteps: floats(timesteps)}, config: config}
 	for i, t := range timesteps {
 		previous := -1
 		if i+1 < len(timesteps) {
@@ -62,7 +62,7 @@ func newDDPM(text []byte, n int) (Scheduler, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.steps = append(s.steps, step)
+		s.shares, s.steps = append(s.shares, step.alpha*step.alpha), append(s.steps, step)
 	}
 	return s, nil
 }

@@ -36,6 +36,7 @@ type dpmSolver struct {
 	unscaled
 	path
 	config  dpmConfig
+	start   int         // the first call
 	outputs [][]float64 // converted model outputs, the newest first, at most three
 }
 
@@ -61,7 +62,7 @@ func newDPMSolverMultistep(text []byte, n int) (Scheduler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &dpmSolver{unscaled: timesteps, path: steps, config: config}
+	s := &dpmSolver{unscaled: unscaled{timesteps: timesteps}, path: steps, config: config}
 	return s, s.checkSteps()
 }
 
@@ -167,7 +168,7 @@ func (c dpmConfig) clipped(table sigmaTable) int {
 // checkSteps refuses steps of an order that has no formula, and steps of no length where the formula divides by it: noise
 // levels may end with the same twice.
 func (s *dpmSolver) checkSteps() error {
-	for i := range s.unscaled {
+	for i := range s.timesteps {
 		if s.order(i) == 3 && s.config.AlgorithmType == "sde-dpmsolver" {
 			return errors.New("solver_order 3 is not defined for algorithm_type sde-dpmsolver")
 		}
@@ -186,6 +187,18 @@ type level struct{ alpha, sigma, lambda float64 }
 func newLevel(sigma float64) level {
 	alpha := 1 / math.Sqrt(sigma*sigma+1)
 	return level{alpha, sigma * alpha, -math.Log(sigma)}
+}
+
+// Start lets orders rise from call i on.
+func (s *dpmSolver) Start(i int) error {
+	s.start, s.first = i, 0
+	return nil
+}
+
+// AddNoise returns α·data + σ·noise.
+func (s *dpmSolver) AddNoise(data, noise []float32, i int) []float32 {
+	at := newLevel(s.from(i))
+	return blend(data, noise, at.alpha, at.sigma)
 }
 
 // Step converts the model's output, and extrapolates from as many of them as the order at this step allows.
@@ -220,15 +233,16 @@ func (s *dpmSolver) convert(model, x []float32, at level) []float64 {
 
 // order is lower while outputs are few, and at the end, where high orders are unstable with few steps.
 func (s *dpmSolver) order(i int) int {
-	n := len(s.unscaled)
+	n := len(s.timesteps)
+	most := min(s.config.SolverOrder, i-s.start+1)
 	few := s.config.LowerOrderFinal && n < 15
 	switch {
 	case i == n-1 && (s.config.EulerAtFinal || few || s.config.FinalSigmasType == "zero"):
 		return 1
 	case i == n-2 && few:
-		return min(2, s.config.SolverOrder, i+1)
+		return min(2, most)
 	}
-	return min(s.config.SolverOrder, i+1)
+	return most
 }
 
 // update returns the latents after step i: the last ones, outputs' differences D0, D1 and D2, and noise, each times its

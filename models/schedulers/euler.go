@@ -44,6 +44,17 @@ func (s exploding) InitNoiseSigma() float64 {
 	return sigma
 }
 
+// Start lets call 0 have the first noise level.
+func (s *exploding) Start(int) error {
+	s.first = 0
+	return nil
+}
+
+// AddNoise returns data + σ·noise.
+func (s exploding) AddNoise(data, noise []float32, i int) []float32 {
+	return blend(data, noise, 1, s.from(i))
+}
+
 // ScaleInput returns x divided by √(σ²+1).
 func (s exploding) ScaleInput(x []float32, i int) []float32 {
 	norm := math.Hypot(s.from(i), 1)

@@ -22,6 +22,8 @@ type goldenCase struct {
 	Scheduler string
 	Steps     int
 	Seed      uint64
+	Start     int       // the first call, where the run starts from data
+	Timesteps []float64 // from there on
 	Options   map[string]any
 	Config    map[string]any
 }
@@ -73,6 +75,37 @@ func TestGoldenOptions(t *testing.T) {
 				t.Fatalf("timesteps: got %v, want %v", got, want)
 			}
 			checkSamples(t, s, c.Seed, tensors.Float32s(c.Key+".samples"))
+		})
+	}
+}
+
+// TestGoldenStrength runs from data with noise on, as image to image does.
+func TestGoldenStrength(t *testing.T) {
+	dir := golden.Dir(t, "schedulers-strength")
+	tensors := golden.Open(t, dir)
+	for _, c := range readGolden(t, dir).Cases {
+		t.Run(c.Key, func(t *testing.T) {
+			s := fromGolden(t, c)
+			if err := s.Start(c.Start); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.Timesteps()[c.Start:]; !slices.Equal(got, c.Timesteps) {
+				t.Fatalf("timesteps: got %v, want %v", got, c.Timesteps)
+			}
+			want := tensors.Float32s(c.Key)
+			size := len(want) / (len(c.Timesteps) + 2)
+			generator := rng.New(c.Seed)
+			data := draw(generator.Randn, size)
+			near(t, "data", data, want[:size])
+			x := s.AddNoise(data, draw(generator.Randn, size), c.Start)
+			near(t, "start", x, want[size:2*size])
+			for k, time := range c.Timesteps {
+				x = s.Step(formula(s.ScaleInput(x, c.Start+k), time), c.Start+k, x, generator.Randn)
+				near(t, "step", x, want[(k+2)*size:(k+3)*size])
+				if t.Failed() {
+					t.Fatalf("at step %d, timestep %v", k, time)
+				}
+			}
 		})
 	}
 }

@@ -47,14 +47,14 @@ func newLCM(text []byte, n int) (Scheduler, error) {
 		return nil, err
 	}
 	timesteps := config.inferenceTimesteps(n)
-	s := &lcm{unscaled: floats(timesteps), config: config}
+	s := &lcm{unscaled: unscaled{timesteps: floats(timesteps)}, config: config}
 	for i, t := range timesteps {
 		next := timesteps[min(i+1, n-1)]
 		step, err := config.step(alphas, t, next)
 		if err != nil {
 			return nil, err
 		}
-		s.steps = append(s.steps, step)
+		s.shares, s.steps = append(s.shares, step.from), append(s.steps, step)
 	}
 	return s, nil
 }

@@ -24,7 +24,10 @@ type pndmConfig struct {
 type pndm struct {
 	unscaled
 	config  pndmConfig
+	alphas  alphasCumprod
+	steps   int
 	prk     int // the first model calls that are Runge-Kutta's, four a step
+	first   int // the call that the run begins with
 	moves   []pndmMove
 	outputs [][]float32 // of the multistep method, the newest first, at most four
 	slopes  [][]float32 // of the Runge-Kutta step under way
@@ -49,33 +52,50 @@ func newPNDM(text []byte, n int) (Scheduler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &pndm{config: config}
-	var calls []pndmCall
+	s := &pndm{config: config, alphas: alphas, steps: n}
 	if config.SkipPRKSteps {
-		calls = config.plmsCalls(n)
-	} else {
-		if n < 4 {
-			return nil, errors.New("skip_prk_steps false needs at least 4 steps")
-		}
-		s.prk = prkCalls
-		calls = config.prkCalls(n)
+		return s, s.Start(0)
 	}
+	if n < 4 {
+		return nil, errors.New("skip_prk_steps false needs at least 4 steps")
+	}
+	s.prk = prkCalls
+	return s, s.plan(config.prkCalls(n))
+}
+
+// Start lets the multistep method begin at call i. From a call after the first the reference still takes its second call for
+// the repeated one, and so stays a step behind its timesteps.
+func (s *pndm) Start(i int) error {
+	if s.prk > 0 {
+		return errors.New("skip_prk_steps false is not implemented for image to image: name the scheduler pndm, which skips them")
+	}
+	s.first = i
+	return s.plan(s.config.plmsCalls(s.steps, i))
+}
+
+// plan sets the calls and the moves that they make.
+func (s *pndm) plan(calls []pndmCall) error {
+	s.unscaled, s.moves = unscaled{}, nil
 	for _, call := range calls {
-		move, err := config.move(alphas, call.from, call.to)
+		move, err := s.config.move(s.alphas, call.from, call.to)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		s.unscaled = append(s.unscaled, float64(call.at))
+		share, err := s.alphas.at(call.at)
+		if err != nil {
+			return err
+		}
+		s.timesteps, s.shares = append(s.timesteps, float64(call.at)), append(s.shares, share)
 		s.moves = append(s.moves, move)
 	}
-	return s, nil
+	return nil
 }
 
 // pndmCall is a model call at a timestep, and the move that the latents make after it.
 type pndmCall struct{ at, from, to int }
 
-// plmsCalls are one call a step, and one more: the second timestep's is repeated to improve the first move.
-func (c pndmConfig) plmsCalls(n int) []pndmCall {
+// plmsCalls are one call a step, and one more: the second timestep's is repeated to improve the first move, that of call first.
+func (c pndmConfig) plmsCalls(n, first int) []pndmCall {
 	stride := c.NumTrainTimesteps / n
 	timesteps := c.timesteps(n)
 	if len(timesteps) > 1 {
@@ -85,9 +105,9 @@ func (c pndmConfig) plmsCalls(n int) []pndmCall {
 	for i, t := range timesteps {
 		calls[i] = pndmCall{t, t, t - stride}
 	}
-	if len(calls) > 1 {
-		t := timesteps[1]
-		calls[1] = pndmCall{t, t + stride, t}
+	if second := first + 1; second < len(calls) {
+		t := timesteps[second]
+		calls[second] = pndmCall{t, t + stride, t}
 	}
 	return calls
 }
@@ -161,10 +181,10 @@ var adamsBashforth = [][]float64{
 // multistep is the pseudo linear multistep method. Its second call, without Runge-Kutta, goes back to where the first one
 // started and takes the mean of both.
 func (s *pndm) multistep(model []float32, i int, x []float32) []float32 {
-	if i == 1 && s.config.SkipPRKSteps {
+	if i == s.first+1 && s.config.SkipPRKSteps {
 		return s.transfer(weigh([]float64{1. / 2, 1. / 2}, [][]float32{model, s.outputs[0]}), i, s.origin)
 	}
-	if i == 0 {
+	if i == s.first {
 		s.origin = slices.Clone(x)
 	}
 	s.remember(model)

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -23,6 +24,12 @@ import (
 //		x = s.Step(model(s.ScaleInput(x, i), t), i, x, generator.Randn)
 //	}
 //
+// Image to image (Meng et al., SDEdit, arXiv 2108.01073) starts at a later call, from data with the noise of that call:
+//
+//	err := s.Start(first)
+//	x := s.AddNoise(data, noise, first)
+//	for i, t := range s.Timesteps()[first:] { … first+i … }
+//
 // Multistep methods remember earlier model outputs: a Scheduler serves one picture, its steps taken in order.
 // All is element by element but the quantile of thresholding: without it, one Scheduler may serve a batch.
 type Scheduler interface {
@@ -32,6 +39,13 @@ type Scheduler interface {
 
 	// InitNoiseSigma returns the factor that brings normal noise to the level of the first step.
 	InitNoiseSigma() float64
+
+	// Start says that a run begins at call i, with what AddNoise gives, as StableDiffusionImg2ImgPipeline begins one.
+	// It comes before all steps.
+	Start(i int) error
+
+	// AddNoise returns data with noise, of the level that the latents have before call i, of the length of both.
+	AddNoise(data, noise []float32, i int) []float32
 
 	// ScaleInput returns what the model sees of x at call i, of the length of x. It may return x itself.
 	ScaleInput(x []float32, i int) []float32
@@ -140,12 +154,31 @@ func didYouMean(name string) string {
 	return fmt.Sprintf("; did you mean %s?", nearest)
 }
 
-// unscaled is the part of schedulers whose latents keep unit variance at the start, so that the model sees
-// them as they are: their timesteps.
-type unscaled []float64
+// unscaled is the part of schedulers whose latents keep unit variance, so that the model sees them as they are.
+type unscaled struct {
+	timesteps []float64
+	shares    []float64 // ᾱ before each call
+}
 
 // Timesteps returns the time of each model call.
-func (s unscaled) Timesteps() []float64 { return s }
+func (s unscaled) Timesteps() []float64 { return s.timesteps }
+
+// Start does nothing: no call looks back.
+func (s unscaled) Start(int) error { return nil }
+
+// AddNoise returns √ᾱ·data + √(1-ᾱ)·noise.
+func (s unscaled) AddNoise(data, noise []float32, i int) []float32 {
+	return blend(data, noise, math.Sqrt(s.shares[i]), math.Sqrt(1-s.shares[i]))
+}
+
+// blend returns alpha·data + sigma·noise.
+func blend(data, noise []float32, alpha, sigma float64) []float32 {
+	out := make([]float32, len(data))
+	for j := range out {
+		out[j] = float32(alpha*float64(data[j]) + sigma*float64(noise[j]))
+	}
+	return out
+}
 
 // InitNoiseSigma returns 1.
 func (s unscaled) InitNoiseSigma() float64 { return 1 }

@@ -148,6 +148,16 @@ func TestErrorsNameTheKey(t *testing.T) {
 	}
 }
 
+func TestStartRefusesRungeKutta(t *testing.T) {
+	s, err := FromConfig([]byte(strings.Replace(published, `"skip_prk_steps": true`, `"skip_prk_steps": false`, 1)), "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(3); err == nil || !strings.Contains(err.Error(), "skip_prk_steps") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestNonFiniteNumbersOfPython(t *testing.T) {
 	const config = `{"lambda_min_clipped": -Infinity, "note": "Infinity is \"NaN\"", "x": NaN}`
 	var got map[string]any
