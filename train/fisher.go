@@ -91,7 +91,7 @@ func (f *Fisher) Add(ctx context.Context, pixels []float32, draws []int) error {
 		if err := errors.Join(f.broken, ctx.Err()); err != nil {
 			return err
 		}
-		if err := f.add(pixels, int32(label), float32(n)); err != nil {
+		if err := f.add(ctx, pixels, int32(label), float32(n)); err != nil {
 			f.broken = err // its sums are gone
 			return err
 		}
@@ -100,7 +100,7 @@ func (f *Fisher) Add(ctx context.Context, pixels []float32, draws []int) error {
 	return nil
 }
 
-func (f *Fisher) add(pixels []float32, label int32, weight float32) error {
+func (f *Fisher) add(ctx context.Context, pixels []float32, label int32, weight float32) error {
 	p := f.program
 	x, err1 := nn.ToBackend(p.backend, pixels, p.pixels(1).Dimensions...)
 	y, err2 := nn.ToBackend(p.backend, []int32{label}, 1)
@@ -113,7 +113,7 @@ func (f *Fisher) add(pixels []float32, label int32, weight float32) error {
 	for _, name := range p.trained {
 		isSum[fisherSum+"."+name] = true
 	}
-	sums, err := p.compiled.RunDonating(f.state, func(name string) bool { return isSum[name] }, x, y, w)
+	sums, err := p.compiled.RunDonating(ctx, f.state, func(name string) bool { return isSum[name] }, x, y, w)
 	if err != nil {
 		return err
 	}

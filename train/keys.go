@@ -85,7 +85,7 @@ func (t *KeyTrainer) Step(ctx context.Context, features []nn.Array, labels []int
 	for _, name := range changed {
 		donated[name] = true
 	}
-	outputs, err := program.RunDonating(t.state, func(name string) bool { return donated[name] }, inputs...)
+	outputs, err := program.RunDonating(ctx, t.state, func(name string) bool { return donated[name] }, inputs...)
 	if err != nil {
 		return KeyRecord{}, fmt.Errorf("training step %d: %w", t.next, err)
 	}
@@ -125,7 +125,7 @@ func (t *KeyTrainer) Correct(ctx context.Context, s adapter.Samples) (int, error
 			dim := f.Shape[1]
 			rows[b] = nn.Array{Shape: []int{end - begin, dim}, Values: f.Values[begin*dim : end*dim]}
 		}
-		n, err := t.count(rows, labels)
+		n, err := t.count(ctx, rows, labels)
 		if err != nil {
 			return 0, err
 		}
@@ -134,7 +134,7 @@ func (t *KeyTrainer) Correct(ctx context.Context, s adapter.Samples) (int, error
 	return correct, nil
 }
 
-func (t *KeyTrainer) count(features []nn.Array, labels []int32) (int, error) {
+func (t *KeyTrainer) count(ctx context.Context, features []nn.Array, labels []int32) (int, error) {
 	program, err := t.compiled(t.counts, "the accuracy of an adapter", t.right, len(labels))
 	if err != nil {
 		return 0, err
@@ -144,7 +144,7 @@ func (t *KeyTrainer) count(features []nn.Array, labels []int32) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	outputs, err := program.Run(t.state, inputs...)
+	outputs, err := program.Run(ctx, t.state, inputs...)
 	if err != nil {
 		return 0, err
 	}

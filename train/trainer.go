@@ -78,7 +78,7 @@ func Resume(p *Program, o Options, state State) (*Trainer, error) {
 }
 
 // Run takes a step for every batch, until there are no more. each is called after every step; its error stops the
-// run, as do a batch's error and ctx's end, which is noticed between steps.
+// run, as do a batch's error and ctx's end.
 func (t *Trainer) Run(ctx context.Context, batches iter.Seq2[Batch, error], each func(Record) error) error {
 	for batch, err := range batches {
 		if err != nil {
@@ -96,7 +96,7 @@ func (t *Trainer) Run(ctx context.Context, batches iter.Seq2[Batch, error], each
 }
 
 // Step learns from one batch. After an error of the step itself, such as a *NotFiniteError, the Trainer is of no
-// use: go on from the last saved State. ctx is looked at before the step, whose length it cannot cut.
+// use, nor is it where ctx ends within a step: go on from the last saved State.
 func (t *Trainer) Step(ctx context.Context, batch Batch) (Record, error) {
 	if err := errors.Join(t.broken, ctx.Err()); err != nil {
 		return Record{}, err
@@ -104,7 +104,7 @@ func (t *Trainer) Step(ctx context.Context, batch Batch) (Record, error) {
 	if err := t.check(batch); err != nil {
 		return Record{}, fmt.Errorf("training step %d: %w", t.next, err)
 	}
-	record, err := t.step(batch)
+	record, err := t.step(ctx, batch)
 	if err != nil {
 		t.broken = err
 		if _, diverged := errors.AsType[*NotFiniteError](err); !diverged { // which says its step
@@ -132,7 +132,7 @@ func (t *Trainer) check(batch Batch) error {
 	return nil
 }
 
-func (t *Trainer) step(batch Batch) (Record, error) {
+func (t *Trainer) step(ctx context.Context, batch Batch) (Record, error) {
 	step, err := t.program.compiled(len(batch.Labels))
 	if err != nil {
 		return Record{}, err
@@ -147,7 +147,7 @@ func (t *Trainer) step(batch Batch) (Record, error) {
 	for _, name := range changed {
 		donated[name] = true
 	}
-	outputs, err := step.RunDonating(t.state, func(name string) bool { return donated[name] }, inputs...)
+	outputs, err := step.RunDonating(ctx, t.state, func(name string) bool { return donated[name] }, inputs...)
 	if err != nil {
 		return Record{}, err
 	}

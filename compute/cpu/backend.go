@@ -64,7 +64,7 @@ func (b *Backend) String() string { return Name }
 
 // Description names the instruction set in use and the number of workers.
 func (b *Backend) Description() string {
-	return fmt.Sprintf("RegFT CPU backend (%s, parallelism=%d)", kernels.InstructionSet(), b.pool.Workers())
+	return fmt.Sprintf("RegFT CPU backend (%s, parallelism=%d)", kernels.InstructionSet(), b.pool.workers)
 }
 
 // NumDevices implements compute.Backend.

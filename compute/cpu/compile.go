@@ -29,7 +29,8 @@ type compiler struct {
 	steps     []step             // in reverse
 }
 
-func compile(f *Function) (*program, error) {
+func compile(f *Function) (p *program, err error) {
+	defer caught(&err)
 	c := &compiler{
 		backend: f.builder.backend, function: f, needed: make([]bool, len(f.nodes)), roots: map[*value]*value{},
 		constants: map[*value]any{}, consumers: map[*value][]*node{}, demanded: map[*value]bool{},
@@ -141,7 +142,7 @@ func (c *compiler) evaluate(n *node) error {
 		out[i] = newFlat(v.shape)
 		c.constants[v] = out[i]
 	}
-	return run(&execution{}, in, out)
+	return run(nil, in, out)
 }
 
 // findConsumers finds what uses each root.

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -44,7 +45,13 @@ func (e *Executable) Outputs() []shapes.Shape {
 }
 
 // Execute implements compute.Executable.
-func (e *Executable) Execute(inputs []compute.Buffer, donate []bool, _ compute.DeviceNum) ([]compute.Buffer, error) {
+func (e *Executable) Execute(inputs []compute.Buffer, donate []bool, device compute.DeviceNum) ([]compute.Buffer, error) {
+	return e.ExecuteContext(context.Background(), inputs, donate, device)
+}
+
+// ExecuteContext is Execute that ends within one step, and within one task of a long one, of ctx's end, with ctx's error.
+// What donated inputs held is lost then.
+func (e *Executable) ExecuteContext(ctx context.Context, inputs []compute.Buffer, donate []bool, _ compute.DeviceNum) ([]compute.Buffer, error) {
 	if e.program == nil {
 		return nil, fmt.Errorf("executing graph %q: it has been finalized", e.name)
 	}
@@ -52,15 +59,16 @@ func (e *Executable) Execute(inputs []compute.Buffer, donate []bool, _ compute.D
 	if err != nil {
 		return nil, fmt.Errorf("executing graph %q: %w", e.name, err)
 	}
-	x := &execution{program: e.program, pool: e.program.backend.pool}
-	flats, err := x.run(buffers, donate)
-	if err != nil {
-		return nil, fmt.Errorf("executing graph %q: %w", e.name, err)
-	}
+	x := newExecution(e.program)
+	defer context.AfterFunc(ctx, x.stop)()
+	flats, err := x.run(ctx, buffers, donate)
 	for i, b := range buffers {
 		if i < len(donate) && donate[i] {
 			b.flat = nil
 		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("executing graph %q: %w", e.name, err)
 	}
 	outputs := make([]compute.Buffer, len(flats))
 	for i, flat := range flats {
@@ -97,14 +105,19 @@ func (e *Executable) accept(inputs []compute.Buffer, donate []bool) ([]*Buffer, 
 // An execution runs a program once.
 type execution struct {
 	program *program
-	pool    *pool
+	pool    *stoppable
 }
 
+func newExecution(p *program) *execution {
+	return &execution{program: p, pool: &stoppable{pool: p.backend.pool}}
+}
+
+func (x *execution) stop() { x.pool.stopped.Store(true) }
+
 // run executes all steps and returns the outputs' memory.
-func (x *execution) run(inputs []*Buffer, donate []bool) (outputs []any, err error) {
+func (x *execution) run(ctx context.Context, inputs []*Buffer, donate []bool) (outputs []any, err error) {
 	p := x.program
 	f := p.frame()
-	defer p.release(f)
 	donated := func(i int) bool { return i < len(donate) && donate[i] }
 	for i, s := range p.inputs {
 		f.flats[s] = inputs[i].flat
@@ -116,12 +129,13 @@ func (x *execution) run(inputs []*Buffer, donate []bool) (outputs []any, err err
 			f.flats[o.slot] = newFlat(p.slots[o.slot].shape)
 		}
 	}
-	if err := x.steps(f); err != nil {
+	if err := x.steps(ctx, f); err != nil {
 		return nil, err
 	}
 	for _, o := range p.outputs {
 		outputs = append(outputs, o.take(f))
 	}
+	p.release(f)
 	return outputs, nil
 }
 
@@ -135,7 +149,7 @@ func (o output) take(f *frame) any {
 	return flat
 }
 
-func (x *execution) steps(f *frame) error {
+func (x *execution) steps(ctx context.Context, f *frame) error {
 	var in, out []any
 	for _, s := range x.program.steps {
 		in, out = in[:0], out[:0]
@@ -145,11 +159,19 @@ func (x *execution) steps(f *frame) error {
 		for _, i := range s.out {
 			out = append(out, f.flats[i])
 		}
-		if err := s.run(x, in, out); err != nil {
+		if err := x.step(s, in, out); err != nil {
 			return fmt.Errorf("operation %s: %w", s.op, err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err // what the step has computed is not whole
 		}
 	}
 	return nil
+}
+
+func (x *execution) step(s plannedStep, in, out []any) (err error) {
+	defer caught(&err)
+	return s.run(x, in, out)
 }
 
 // release drops what was an execution's and keeps the frame for the next.

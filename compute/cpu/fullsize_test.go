@@ -92,7 +92,7 @@ func benchmarkModel(b *testing.B, f nn.Func, inputs ...*tensors.Tensor) {
 		b.Fatal(err)
 	}
 	measure(b, func() {
-		outputs, err := program.Run(weights, inputs...)
+		outputs, err := program.Run(b.Context(), weights, inputs...)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -23,12 +23,13 @@ func (b *Backend) isolated(emit emitter, inputs []*value) (compute.Builder, []co
 }
 
 // infer gives the shapes of an operation's outputs, or says what is wrong with its inputs.
-func (b *Backend) infer(emit emitter, inputs []*value) ([]shapes.Shape, error) {
+func (b *Backend) infer(emit emitter, inputs []*value) (out []shapes.Shape, err error) {
+	defer caught(&err)
 	builder, outputs, err := b.isolated(emit, inputs)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]shapes.Shape, len(outputs))
+	out = make([]shapes.Shape, len(outputs))
 	for i, v := range outputs {
 		if out[i], err = builder.OpShape(v); err != nil {
 			return nil, err

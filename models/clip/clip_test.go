@@ -125,7 +125,7 @@ func hidden(t *testing.T, b gomlx.Backend, c clip.Config, w nn.Weights, pixels [
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := program.Run(w, tensors.FromFlatDataAndDimensions(pixels, dims...))
+	out, err := program.Run(t.Context(), w, tensors.FromFlatDataAndDimensions(pixels, dims...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,7 +79,7 @@ func TestConv2D(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			y, err := program.Run(nn.Weights{
+			y, err := program.Run(t.Context(), nn.Weights{
 				"weight": tensors.FromFlatDataAndDimensions(weight, test.out, test.in, test.window.Kernel, test.window.Kernel),
 				"bias":   tensors.FromValue(bias),
 			}, tensors.FromFlatDataAndDimensions(x, test.n, test.h, test.w, test.in))
@@ -121,7 +121,7 @@ func TestGroupNorm(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		y, err := program.Run(nn.Weights{"weight": tensors.FromValue(weight), "bias": tensors.FromValue(bias)},
+		y, err := program.Run(t.Context(), nn.Weights{"weight": tensors.FromValue(weight), "bias": tensors.FromValue(bias)},
 			tensors.FromFlatDataAndDimensions(x, n, h, w, c))
 		if err != nil {
 			t.Fatal(err)
@@ -162,7 +162,7 @@ func TestResizeNearest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		y, err := program.Run(nil, tensors.FromFlatDataAndDimensions(x, 1, h, w, c))
+		y, err := program.Run(t.Context(), nil, tensors.FromFlatDataAndDimensions(x, 1, h, w, c))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +195,7 @@ func TestMaxPool2D(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		y, err := program.Run(nil, tensors.FromFlatDataAndDimensions(x, n, test.h, test.w, c))
+		y, err := program.Run(t.Context(), nil, tensors.FromFlatDataAndDimensions(x, n, test.h, test.w, c))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -44,7 +44,7 @@ func NewEncoder[T float32 | int32](b Builder, name string, batch int, row []int,
 func (e *Encoder[T]) Parameters() Shapes { return e.program.Parameters() }
 
 // Encode maps any number of rows, one after another in rows, to as many output rows. It returns ctx's error
-// within one batch of its end.
+// soon after its end.
 func (e *Encoder[T]) Encode(ctx context.Context, weights Weights, rows []T) ([]float32, error) {
 	size := shapes.Make(dtypes.Float32, e.row...).Size()
 	if len(rows)%size != 0 {
@@ -56,7 +56,7 @@ func (e *Encoder[T]) Encode(ctx context.Context, weights Weights, rows []T) ([]f
 			return nil, err
 		}
 		part := rows[begin:min(begin+e.batch*size, len(rows))]
-		values, err := e.encodeBatch(weights, part, size)
+		values, err := e.encodeBatch(ctx, weights, part, size)
 		if err != nil {
 			return nil, err
 		}
@@ -65,7 +65,7 @@ func (e *Encoder[T]) Encode(ctx context.Context, weights Weights, rows []T) ([]f
 	return out, nil
 }
 
-func (e *Encoder[T]) encodeBatch(weights Weights, part []T, size int) ([]float32, error) {
+func (e *Encoder[T]) encodeBatch(ctx context.Context, weights Weights, part []T, size int) ([]float32, error) {
 	if missing := e.batch*size - len(part); missing > 0 {
 		part = append(append(make([]T, 0, e.batch*size), part...), make([]T, missing)...)
 	}
@@ -74,7 +74,7 @@ func (e *Encoder[T]) encodeBatch(weights Weights, part []T, size int) ([]float32
 		return nil, fmt.Errorf("running %s: %w", e.name, err)
 	}
 	defer input.FinalizeAll()
-	outputs, err := e.program.Run(weights, input)
+	outputs, err := e.program.Run(ctx, weights, input)
 	if err != nil {
 		return nil, err
 	}

@@ -78,11 +78,11 @@ func TestRun(t *testing.T) {
 	}
 	w := nn.Weights{"l.weight": tensors.FromValue([][]float32{{1, 2, 3}, {0, 0, 1}})}
 	x, one := tensors.FromValue([][]float32{{1, 1, 2}}), tensors.FromValue([]float32{1})
-	if _, err := program.Run(w, one, x); err == nil || !strings.Contains(err.Error(), `"l.bias"`) {
+	if _, err := program.Run(t.Context(), w, one, x); err == nil || !strings.Contains(err.Error(), `"l.bias"`) {
 		t.Errorf("got %v, want an error that names the missing weights", err)
 	}
 	w["l.bias"] = tensors.FromValue([]float32{0.5, -1})
-	outputs, err := program.Run(w, one, x)
+	outputs, err := program.Run(t.Context(), w, one, x)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func eval(t *testing.T, f func(*Node) *Node, x []float32) []float32 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	y, err := program.Run(nil, tensors.FromValue(x))
+	y, err := program.Run(t.Context(), nil, tensors.FromValue(x))
 	if err != nil {
 		t.Fatal(err)
 	}

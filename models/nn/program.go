@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -111,40 +112,62 @@ func (p *Program) Parameters() Shapes { return maps.Clone(p.shapes) }
 func (p *Program) Names() []string { return slices.Clone(p.names) }
 
 // Run executes the program. weights may hold more than the program asks for. The outputs are the caller's, to
-// be released with FinalizeAll when they are large.
-func (p *Program) Run(weights Weights, inputs ...*tensors.Tensor) ([]*tensors.Tensor, error) {
-	return p.run(weights, nil, inputs)
+// be released with FinalizeAll when they are large. ctx's end interrupts our own backend; on others a run goes on to
+// its end.
+func (p *Program) Run(ctx context.Context, weights Weights, inputs ...*tensors.Tensor) ([]*tensors.Tensor, error) {
+	return p.RunDonating(ctx, weights, func(string) bool { return false }, inputs...)
 }
 
 // RunDonating is Run that gives the memory of the named weights to the program, for its outputs to reuse: they
-// are invalid afterwards. Training passes its state that way.
-func (p *Program) RunDonating(weights Weights, donated func(name string) bool, inputs ...*tensors.Tensor) ([]*tensors.Tensor, error) {
-	return p.run(weights, donated, inputs)
-}
-
-func (p *Program) run(weights Weights, donated func(string) bool, inputs []*tensors.Tensor) (outputs []*tensors.Tensor, err error) {
-	args := make([]any, len(p.order))
+// are invalid afterwards, whatever comes of it. Training passes its state that way.
+func (p *Program) RunDonating(ctx context.Context, weights Weights, donated func(name string) bool, inputs ...*tensors.Tensor) ([]*tensors.Tensor, error) {
+	buffers, donate := make([]compute.Buffer, len(p.order)), make([]bool, len(p.order))
 	for arg, i := range p.order {
+		value, what := (*tensors.Tensor)(nil), fmt.Sprintf("input %d", -i-1)
 		if i < 0 {
-			args[arg] = inputs[-i-1]
-			continue
-		}
-		name := p.names[i]
-		t, ok := weights[name]
-		if !ok {
-			return nil, fmt.Errorf("running %s: no weights for parameter %q", p.name, name)
-		}
-		args[arg] = t
-		if donated != nil && donated(name) {
-			if args[arg], err = DonateTensorBuffer(t, p.backend, 0); err != nil {
-				return nil, fmt.Errorf("running %s: donating %q: %w", p.name, name, err)
+			value = inputs[-i-1]
+		} else {
+			what = fmt.Sprintf("parameter %q", p.names[i])
+			if value = weights[p.names[i]]; value == nil {
+				return nil, fmt.Errorf("running %s: no weights for %s", p.name, what)
 			}
+			donate[arg] = donated(p.names[i])
+		}
+		var err error
+		if buffers[arg], err = bufferOf(value, p.backend, donate[arg]); err != nil {
+			return nil, fmt.Errorf("running %s: %s: %w", p.name, what, err)
 		}
 	}
-	if err := exceptions.TryCatch[error](func() { outputs = p.graph.Run(args...) }); err != nil {
+	results, err := execute(ctx, p.graph.Executable(), buffers, donate)
+	if err != nil {
 		return nil, fmt.Errorf("running %s: %w", p.name, err)
 	}
+	outputs := make([]*tensors.Tensor, len(results))
+	for i, r := range results {
+		if outputs[i], err = tensors.FromBuffer(r); err != nil {
+			return nil, fmt.Errorf("running %s: %w", p.name, err)
+		}
+	}
 	return outputs, nil
+}
+
+// bufferOf is t's memory on a backend, taken from t where it is donated.
+func bufferOf(t *tensors.Tensor, backend compute.Backend, donated bool) (compute.Buffer, error) {
+	if donated {
+		return t.DonateBuffer(backend, 0)
+	}
+	return t.Buffer(backend, 0)
+}
+
+// execute runs an executable; those that can be interrupted know an end of ctx, which compute.Executable does not.
+func execute(ctx context.Context, e compute.Executable, inputs []compute.Buffer, donate []bool) ([]compute.Buffer, error) {
+	type interruptible interface {
+		ExecuteContext(ctx context.Context, inputs []compute.Buffer, donate []bool, device compute.DeviceNum) ([]compute.Buffer, error)
+	}
+	if e, ok := e.(interruptible); ok {
+		return e.ExecuteContext(ctx, inputs, donate, 0)
+	}
+	return e.Execute(inputs, donate, 0)
 }
 
 // Free releases the compiled program. It must not be running.

@@ -82,7 +82,7 @@ func measure(b *testing.B, c component, batch int, f nn.Func, in ...shapes.Shape
 		inputs[i] = tensors.FromFlatDataAndDimensions(values, shape.Dimensions...)
 	}
 	for b.Loop() {
-		outputs, err := program.Run(weights, inputs...)
+		outputs, err := program.Run(b.Context(), weights, inputs...)
 		if err != nil {
 			b.Fatal(err)
 		}

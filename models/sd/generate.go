@@ -90,7 +90,7 @@ func (p *Pipeline) makeBatch(ctx context.Context, s Settings, b batch) ([]Image,
 		}
 		last = latents
 	}
-	pixels, err := p.Decode(last)
+	pixels, err := p.Decode(ctx, last)
 	if err != nil {
 		return nil, err
 	}
@@ -105,9 +105,9 @@ func (p *Pipeline) makeBatch(ctx context.Context, s Settings, b batch) ([]Image,
 
 // Decode turns latents into pictures: each channel's value (x/2 + 1/2)·255, bounded and rounded to the nearest
 // integer, halves to the even one.
-func (p *Pipeline) Decode(l Latents) ([]*image.NRGBA, error) {
+func (p *Pipeline) Decode(ctx context.Context, l Latents) ([]*image.NRGBA, error) {
 	batch := len(l.Values) / (p.VAE.LatentChannels * l.Height * l.Width)
-	out, err := p.decoder.run(tensors.FromFlatDataAndDimensions(l.Values, batch, p.VAE.LatentChannels, l.Height, l.Width))
+	out, err := p.decoder.run(ctx, tensors.FromFlatDataAndDimensions(l.Values, batch, p.VAE.LatentChannels, l.Height, l.Width))
 	if err != nil {
 		return nil, err
 	}

@@ -84,7 +84,7 @@ func (c component) run(t testing.TB, f nn.Func, inputs ...*tensors.Tensor) []*te
 	if err != nil {
 		t.Fatal(err)
 	}
-	outputs, err := program.Run(weights, inputs...)
+	outputs, err := program.Run(t.Context(), weights, inputs...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@
 package sd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -207,7 +208,7 @@ func load(backend compute.Backend, files checkpoint.Files, folder string, f, who
 }
 
 // run computes the model's output. Programs are compiled once for each shape of the inputs.
-func (m *model) run(inputs ...*tensors.Tensor) ([]*tensors.Tensor, error) {
+func (m *model) run(ctx context.Context, inputs ...*tensors.Tensor) ([]*tensors.Tensor, error) {
 	in := make([]shapes.Shape, len(inputs))
 	for i, x := range inputs {
 		in[i] = x.Shape()
@@ -216,7 +217,7 @@ func (m *model) run(inputs ...*tensors.Tensor) ([]*tensors.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return program.Run(m.weights, inputs...)
+	return program.Run(ctx, m.weights, inputs...)
 }
 
 func (m *model) program(in []shapes.Shape) (*nn.Program, error) {

@@ -76,7 +76,7 @@ func (p *Pipeline) steps(ctx context.Context, s Settings, batch []Picture, yield
 	if err != nil {
 		return err
 	}
-	text, err := p.states(s, batch)
+	text, err := p.states(ctx, s, batch)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (p *Pipeline) steps(ctx context.Context, s Settings, batch []Picture, yield
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		out, err := p.unet.run(d.input(i), tensors.FromScalar(float32(t)), scale, text)
+		out, err := p.unet.run(ctx, d.input(i), tensors.FromScalar(float32(t)), scale, text)
 		if err != nil {
 			return err
 		}

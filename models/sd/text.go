@@ -1,6 +1,7 @@
 package sd
 
 import (
+	"context"
 	"fmt"
 	"sync"
 
@@ -18,7 +19,7 @@ const maxTextStates = 1024
 
 // states are what the U-Net answers to, for each picture of a batch: [batch, positions, width], where pictures are
 // guided [2·batch, positions, width], the negative prompt's first.
-func (p *Pipeline) states(s Settings, batch []Picture) (*tensors.Tensor, error) {
+func (p *Pipeline) states(ctx context.Context, s Settings, batch []Picture) (*tensors.Tensor, error) {
 	var prompts []string
 	if s.guided() {
 		for range batch {
@@ -30,7 +31,7 @@ func (p *Pipeline) states(s Settings, batch []Picture) (*tensors.Tensor, error) 
 	}
 	var values []float32
 	for _, prompt := range prompts {
-		state, err := p.state(prompt)
+		state, err := p.state(ctx, prompt)
 		if err != nil {
 			return nil, fmt.Errorf("encoding %q: %w", prompt, err)
 		}
@@ -40,14 +41,14 @@ func (p *Pipeline) states(s Settings, batch []Picture) (*tensors.Tensor, error) 
 }
 
 // state encodes one prompt. Prompts are never encoded together: the last bits would depend on the company.
-func (p *Pipeline) state(prompt string) ([]float32, error) {
+func (p *Pipeline) state(ctx context.Context, prompt string) ([]float32, error) {
 	p.texts.mu.Lock()
 	defer p.texts.mu.Unlock()
 	if known, ok := p.texts.known[prompt]; ok {
 		return known, nil
 	}
 	tokens := p.tokenizer.Encode(prompt, p.Text.Positions)
-	out, err := p.encoder.run(tensors.FromFlatDataAndDimensions(tokens, 1, p.Text.Positions))
+	out, err := p.encoder.run(ctx, tensors.FromFlatDataAndDimensions(tokens, 1, p.Text.Positions))
 	if err != nil {
 		return nil, err
 	}
