@@ -212,12 +212,18 @@ func (w *Weights) Check(expected nn.Shapes) error {
 
 // Load copies the named tensors to a backend, as elements of dtype: float32, float16 or bfloat16.
 func (w *Weights) Load(backend compute.Backend, dtype dtypes.DType, names ...string) (nn.Weights, error) {
+	return w.LoadChanged(backend, dtype, func(string, []float32) {}, names...)
+}
+
+// LoadChanged is Load of what change makes of each tensor's elements, in place.
+func (w *Weights) LoadChanged(backend compute.Backend, dtype dtypes.DType, change func(name string, values []float32), names ...string) (nn.Weights, error) {
 	loaded := nn.Weights{}
 	for _, name := range names {
 		values, err := w.Float32s(name)
 		if err != nil {
 			return nil, err
 		}
+		change(name, values)
 		t, err := toBackend(backend, dtype, values, w.tensors[name].Shape)
 		if err != nil {
 			return nil, fmt.Errorf("loading %s, tensor %q: %w", w.source, name, err)

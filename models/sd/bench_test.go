@@ -36,7 +36,7 @@ func BenchmarkUNet(b *testing.B) {
 		for _, batch := range []int{1, 16} {
 			latents := shapes.Make(dtypes.Float32, 2*batch, c.SampleSize, c.SampleSize, c.InChannels)
 			text := shapes.Make(dtypes.Float32, 2*batch, 77, c.CrossDim[0])
-			unet := func(p nn.Params, in []*Node) []*Node { return []*Node{c.UNet(p, in[0], in[1], in[2])} }
+			unet := func(p nn.Params, in []*Node) []*Node { return []*Node{c.UNet(p, in[0], in[1], in[2], in[1])} }
 			b.Run(fmt.Sprintf("%s/batch=%d", name, batch), func(b *testing.B) {
 				measure(b, load(b, files, "unet"), batch, unet, latents, shapes.Make(dtypes.Float32), text)
 			})
@@ -100,7 +100,7 @@ func (sameTokens) Encode(_ string, length int) []int32 { return make([]int32, le
 
 // BenchmarkGenerate makes 32 pictures in 4 steps, guided, from the text to the pixels.
 func BenchmarkGenerate(b *testing.B) {
-	p, err := sd.Open(backend(b), open(b, benchmarked(b)["sd-nano"]), sameTokens{})
+	p, err := sd.Open(backend(b), open(b, benchmarked(b)["sd-nano"]), sameTokens{}, sd.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -37,6 +37,7 @@ type UNetConfig struct {
 	DownsamplePadding int            `json:"downsample_padding"`
 	ConvInKernel      int            `json:"conv_in_kernel"`
 	ConvOutKernel     int            `json:"conv_out_kernel"`
+	GuidanceDim       int            `json:"time_cond_proj_dim"` // of a distilled model's guidance embedding; 0 for models without
 }
 
 // A VAEConfig is vae/config.json, the config of diffusers' AutoencoderKL.
@@ -194,7 +195,6 @@ var unetFixed = fixed{
 	"resnet_skip_time_act":                  false,
 	"resnet_time_scale_shift":               "default",
 	"reverse_transformer_layers_per_block":  nil,
-	"time_cond_proj_dim":                    nil,
 	"time_embedding_act_fn":                 nil,
 	"time_embedding_type":                   "positional",
 	"timestep_post_act":                     nil,

@@ -125,7 +125,7 @@ func TestOpenRefuses(t *testing.T) {
 		"hidden_size, 24, is not a multiple of num_attention_heads, 5":             {"text_encoder/config.json", map[string]any{"num_attention_heads": 5}},
 		"unet/config.json: building trace: attention of 16 channels with 25 heads": {"unet/config.json", map[string]any{"attention_head_dim": 25}},
 	} {
-		_, err := sd.Open(backend(t), edited(t, "sd15-tiny", change[0].(string), change[1].(map[string]any)), sameTokens{})
+		_, err := sd.Open(backend(t), edited(t, "sd15-tiny", change[0].(string), change[1].(map[string]any)), sameTokens{}, sd.Options{})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want an error with %q", err, want)
 		}
@@ -157,7 +157,7 @@ func TestOpenListsWrongTensors(t *testing.T) {
 	if err := os.WriteFile(at, written.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = sd.Open(backend(t), overlay{open(t, dir), map[string]string{name: at}}, sameTokens{})
+	_, err = sd.Open(backend(t), overlay{open(t, dir), map[string]string{name: at}}, sameTokens{}, sd.Options{})
 	var mismatch *checkpoint.MismatchError
 	if !errors.As(err, &mismatch) {
 		t.Fatalf("got %v, want a mismatch", err)

@@ -77,7 +77,7 @@ func batches(pictures []Picture, b Batching) ([]batch, error) {
 func newBatch(picture Picture, size int) batch {
 	b := batch{make([]Picture, size), make([]bool, size)}
 	for i := range b.places {
-		b.places[i] = Picture{Index: picture.Index/size*size + i, Prompt: picture.Prompt}
+		b.places[i] = Picture{Index: picture.Index/size*size + i, Prompt: picture.Prompt, Init: picture.Init}
 	}
 	return b
 }

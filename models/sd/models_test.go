@@ -145,7 +145,7 @@ func TestUNet(t *testing.T) {
 		unet := load(t, files, "unet")
 		for _, step := range []float32{1, 401, 981} {
 			got := unet.run(t, func(p nn.Params, in []*Node) []*Node {
-				return []*Node{sd.ChannelsFirst(c.UNet(p, sd.ChannelsLast(in[0]), in[1], in[2]))}
+				return []*Node{sd.ChannelsFirst(c.UNet(p, sd.ChannelsLast(in[0]), in[1], in[2], in[1]))}
 			}, tensor(g, "latents"), tensors.FromScalar(step), tensor(g, "text_hidden_state"))
 			compare(t, fmt.Sprintf("unet.t%g", step), got[0], g)
 		}

@@ -23,6 +23,7 @@ import (
 
 	"regft/models/checkpoint"
 	"regft/models/clip"
+	"regft/models/lora"
 	"regft/models/nn"
 )
 
@@ -38,7 +39,14 @@ type Pipeline struct {
 	encoder   *model
 	unet      *model
 	decoder   *model
+	pictures  *model // the encoder of pictures; nil where Options do not ask for it
 	texts     textStates
+}
+
+// Options say what of a checkpoint is loaded, and how it is changed.
+type Options struct {
+	Pictures bool          // pictures may start from others: Settings.Strength
+	LoRA     []lora.Scaled // what is added to the weights of U-Net and text encoder
 }
 
 // A Tokenizer gives the ids of a text's first tokens, exactly length of them: longer texts are cut and shorter
@@ -49,7 +57,7 @@ type Tokenizer interface {
 
 // Open loads the diffusers pipeline in files to a backend, weights as float32. Tensors that are missing, too many
 // or of the wrong shape are all listed in a *checkpoint.MismatchError.
-func Open(backend compute.Backend, files checkpoint.Files, tokenizer Tokenizer) (p *Pipeline, err error) {
+func Open(backend compute.Backend, files checkpoint.Files, tokenizer Tokenizer, o Options) (p *Pipeline, err error) {
 	p = &Pipeline{tokenizer: tokenizer}
 	defer func() {
 		if err != nil {
@@ -61,13 +69,20 @@ func Open(backend compute.Backend, files checkpoint.Files, tokenizer Tokenizer) 
 	}
 	side := max(p.UNet.SampleSize, 1<<len(p.UNet.Channels)) // any size will do to see which tensors there are
 	in := p.inputs(1, side, side, false)
-	if p.encoder, err = load(backend, files, "text_encoder", p.encode, nil, in.tokens); err != nil {
+	l := loader{backend, files, lora.NewMerger(o.LoRA)}
+	if p.encoder, err = l.load("text_encoder", p.encode, nil, in.tokens); err != nil {
 		return p, err
 	}
-	if p.unet, err = load(backend, files, "unet", p.predict, nil, in.latents, in.scalar, in.scalar, in.text); err != nil {
+	if p.unet, err = l.load("unet", p.predict, nil, in.latents, in.scalar, in.scalar, in.text); err != nil {
 		return p, err
 	}
-	p.decoder, err = load(backend, files, "vae", p.decode, p.reencode, in.latents)
+	if err = l.added.Unused(); err != nil {
+		return p, err
+	}
+	if p.decoder, err = l.load("vae", p.decode, p.reencode, in.latents); err != nil || !o.Pictures {
+		return p, err
+	}
+	p.pictures, err = l.load("vae", p.encodePictures, p.redecode, in.pictures)
 	return p, err
 }
 
@@ -110,7 +125,7 @@ func (p *Pipeline) fit() error {
 // Close releases the memory of weights and programs. Nothing may be running.
 func (p *Pipeline) Close() error {
 	var errs []error
-	for _, m := range []*model{p.encoder, p.unet, p.decoder} {
+	for _, m := range []*model{p.encoder, p.unet, p.decoder, p.pictures} {
 		if m != nil {
 			errs = append(errs, m.free())
 		}
@@ -135,7 +150,7 @@ func (p *Pipeline) predict(params nn.Params, in []*Node) []*Node {
 	if guided {
 		x = Concatenate([]*Node{x, x}, 0)
 	}
-	x = ChannelsFirst(p.UNet.UNet(params, x, timestep, text))
+	x = ChannelsFirst(p.UNet.UNet(params, x, timestep, text, scale))
 	if guided {
 		without, with := Slice(x, AxisRange(0, batch)), Slice(x, AxisRange(batch))
 		x = Add(without, Mul(scale, Sub(with, without)))
@@ -155,15 +170,31 @@ func (p *Pipeline) reencode(params nn.Params, in []*Node) []*Node {
 	return []*Node{mean, logVariance}
 }
 
+// encodePictures turns pictures [batch, height, width, 3] between -1 and 1 into mean and logarithm of the variance of their
+// latents [batch, channels, height, width], as the VAE has them.
+func (p *Pipeline) encodePictures(params nn.Params, in []*Node) []*Node {
+	mean, logVariance := p.VAE.Encode(params, in[0])
+	return []*Node{ChannelsFirst(mean), ChannelsFirst(logVariance)}
+}
+
+// redecode has both halves of the VAE.
+func (p *Pipeline) redecode(params nn.Params, in []*Node) []*Node {
+	mean, _ := p.VAE.Encode(params, in[0])
+	return []*Node{p.VAE.Decode(params, mean)}
+}
+
 // inputs are the shapes of what goes into the programs for one batch.
-type inputs struct{ tokens, latents, scalar, text shapes.Shape }
+type inputs struct{ tokens, latents, scalar, text, pictures shapes.Shape }
 
 func (p *Pipeline) inputs(batch, height, width int, guided bool) inputs {
 	texts := batch
 	if guided {
 		texts *= 2
 	}
+	factor := p.VAE.Factor()
 	return inputs{
+		pictures: shapes.Make(dtypes.Float32, batch, factor*height, factor*width, p.VAE.InChannels),
+
 		tokens:  shapes.Make(dtypes.Int32, batch, p.Text.Positions),
 		latents: shapes.Make(dtypes.Float32, batch, p.VAE.LatentChannels, height, width),
 		scalar:  shapes.Make(dtypes.Float32),
@@ -182,16 +213,23 @@ type model struct {
 	programs map[string]*nn.Program
 }
 
+// A loader loads the components of one checkpoint, with what LoRA adds to them.
+type loader struct {
+	backend compute.Backend
+	files   checkpoint.Files
+	added   *lora.Merger
+}
+
 // load loads the component in a folder for f, after checking its tensors against all that whole (f, where nil)
 // asks for when given inputs of those shapes.
-func load(backend compute.Backend, files checkpoint.Files, folder string, f, whole nn.Func, in ...shapes.Shape) (*model, error) {
-	file, err := checkpoint.Open(files, folder)
+func (l loader) load(folder string, f, whole nn.Func, in ...shapes.Shape) (*model, error) {
+	file, err := checkpoint.Open(l.files, folder)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
 	m := &model{name: folder, f: f, programs: map[string]*nn.Program{}}
-	m.builder = nn.Builder{Backend: backend, Have: file.Shapes()}
+	m.builder = nn.Builder{Backend: l.backend, Have: file.Shapes()}
 	used, err := m.builder.Trace(f, in...)
 	known := used
 	if err == nil && whole != nil {
@@ -203,7 +241,11 @@ func load(backend compute.Backend, files checkpoint.Files, folder string, f, who
 	if err := file.Check(known); err != nil {
 		return nil, err
 	}
-	m.weights, err = file.Load(backend, dtypes.Float32, slices.Sorted(maps.Keys(used))...)
+	change, err := l.added.For(folder, file.Shapes())
+	if err != nil {
+		return nil, err
+	}
+	m.weights, err = file.LoadChanged(l.backend, dtypes.Float32, change, slices.Sorted(maps.Keys(used))...)
 	return m, err
 }
 

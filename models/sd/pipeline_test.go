@@ -46,13 +46,13 @@ func (t tokens) Encode(text string, length int) []int32 {
 	return cut.Encode(text)
 }
 
-func openPipeline(t testing.TB, dir string) *sd.Pipeline {
+func openPipeline(t testing.TB, dir string, o sd.Options) *sd.Pipeline {
 	t.Helper()
 	tok, err := tokenizer.Load(os.DirFS(filepath.Join(dir, "tokenizer")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := sd.Open(backend(t), open(t, dir), tokens{tok})
+	p, err := sd.Open(backend(t), open(t, dir), tokens{tok}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestGuidedRuns(t *testing.T) {
 	goldens(t, "model_index.json", func(t *testing.T, dir string) {
 		var r run
 		golden.JSON(t, dir, &r)
-		g, p := golden.Open(t, dir), openPipeline(t, dir)
+		g, p := golden.Open(t, dir), openPipeline(t, dir, sd.Options{})
 		for _, scheduler := range r.Schedulers {
 			var got []*image.NRGBA
 			for im, err := range p.Generate(context.Background(), r.settings(scheduler), r.pictures(), sd.Batching{Size: len(r.Prompts), Parallel: 1}) {
@@ -156,7 +156,7 @@ func TestBatching(t *testing.T) {
 	dir := golden.Dir(t, "sd21v-tiny")
 	var r run
 	golden.JSON(t, dir, &r)
-	p, s := openPipeline(t, dir), r.settings("euler_ancestral")
+	p, s := openPipeline(t, dir, sd.Options{}), r.settings("euler_ancestral")
 	want := generate(t, p, s, five(r), sd.Batching{Size: 2, Parallel: 1})
 	if apart(want[0], want[2]) < 10 {
 		t.Error("pictures of one prompt with different seeds are alike")
@@ -186,7 +186,7 @@ func TestGuidance(t *testing.T) {
 	dir := golden.Dir(t, "sd21v-tiny")
 	var r run
 	golden.JSON(t, dir, &r)
-	p, s := openPipeline(t, dir), r.settings("ddim")
+	p, s := openPipeline(t, dir, sd.Options{}), r.settings("ddim")
 	with := func(scale float64, negative string) *image.NRGBA {
 		s.GuidanceScale, s.NegativePrompt = scale, negative
 		return generate(t, p, s, five(r)[:1], sd.Batching{Size: 1, Parallel: 1})[0]
@@ -208,7 +208,7 @@ func TestSteps(t *testing.T) {
 	goldens(t, "model_index.json", func(t *testing.T, dir string) {
 		var r run
 		golden.JSON(t, dir, &r)
-		g, p := golden.Open(t, dir), openPipeline(t, dir)
+		g, p := golden.Open(t, dir), openPipeline(t, dir, sd.Options{})
 		scheduler, next := r.Schedulers[0], 0
 		var last sd.Latents
 		for latents, err := range p.Steps(t.Context(), r.settings(scheduler), r.pictures()) {
@@ -238,7 +238,7 @@ func TestSizes(t *testing.T) {
 	dir := golden.Dir(t, "sd15-tiny")
 	var r run
 	golden.JSON(t, dir, &r)
-	p, s := openPipeline(t, dir), r.settings("ddim")
+	p, s := openPipeline(t, dir, sd.Options{}), r.settings("ddim")
 	factor := p.VAE.Factor()
 	s.Width, s.Height = 5*factor, 8*factor
 	im := generate(t, p, s, five(r)[:1], sd.Batching{Size: 1, Parallel: 1})[0]
@@ -251,7 +251,7 @@ func TestWrongSettings(t *testing.T) {
 	dir := golden.Dir(t, "sd15-tiny")
 	var r run
 	golden.JSON(t, dir, &r)
-	p := openPipeline(t, dir)
+	p := openPipeline(t, dir, sd.Options{})
 	for want, change := range map[string]func(*sd.Settings, *sd.Batching, []sd.Picture){
 		"height is 30: this checkpoint makes multiples of 4 pixels": func(s *sd.Settings, _ *sd.Batching, _ []sd.Picture) { s.Height = 30 },
 		"width is -4":                            func(s *sd.Settings, _ *sd.Batching, _ []sd.Picture) { s.Width = -4 },
@@ -278,7 +278,7 @@ func TestInterrupted(t *testing.T) {
 	dir := golden.Dir(t, "sd15-tiny")
 	var r run
 	golden.JSON(t, dir, &r)
-	p, s := openPipeline(t, dir), r.settings("ddim")
+	p, s := openPipeline(t, dir, sd.Options{}), r.settings("ddim")
 	s.Steps = 500
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -44,7 +44,7 @@ func TestTextEncoderWithoutPrefix(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := sd.Open(backend(t), files, nil)
+	p, err := sd.Open(backend(t), files, nil, sd.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

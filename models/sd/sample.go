@@ -2,12 +2,13 @@ package sd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"image"
 	"iter"
 
 	"github.com/gomlx/gomlx/core/tensors"
 
-	"regft/models/rng"
 	"regft/models/schedulers"
 )
 
@@ -19,16 +20,31 @@ type Settings struct {
 	GuidanceScale  float64 // up to 1 the model answers to the prompt alone, at half the cost
 	NegativePrompt string  // what the exaggerated answer differs from
 	Width, Height  int     // in pixels; the checkpoint's own where 0
+	Strength       float64 // up to 1, the share of the steps that is taken, from each picture's Init on; 0 starts from noise alone
+	Noise          Noise   // whose random numbers; PyTorch's on the CPU where empty
 }
 
 // A Picture is one to be made.
 type Picture struct {
 	Index  int // which of the set, from 0
 	Prompt string
+	Init   func(ctx context.Context) (*image.NRGBA, error) // loads what it starts from, of the settings' size, with Strength
 }
 
-// guided tells whether both answers are needed, as diffusers decides it.
-func (s Settings) guided() bool { return s.GuidanceScale > 1 }
+// guided tells whether both answers are needed, as diffusers decides it. Distilled models are told the scale instead.
+func (p *Pipeline) guided(s Settings) bool { return s.GuidanceScale > 1 && p.UNet.GuidanceDim == 0 }
+
+// first is the first call of the U-Net that is made, as StableDiffusionImg2ImgPipeline counts.
+func (s Settings) first() (int, error) {
+	if s.Strength == 0 {
+		return 0, nil
+	}
+	taken := min(int(float64(s.Steps)*s.Strength), s.Steps)
+	if taken < 1 {
+		return 0, fmt.Errorf("strength %g of %d steps is less than one: want at least %g", s.Strength, s.Steps, 1/float64(s.Steps))
+	}
+	return s.Steps - taken, nil
+}
 
 // check fills in the checkpoint's own size, and reports what no pipeline can do.
 func (s Settings) check(p *Pipeline) (Settings, error) {
@@ -43,6 +59,12 @@ func (s Settings) check(p *Pipeline) (Settings, error) {
 		if *side.size < factor || *side.size%factor != 0 {
 			return s, fmt.Errorf("%s is %d: this checkpoint makes multiples of %d pixels", side.name, *side.size, factor)
 		}
+	}
+	if s.Strength < 0 || s.Strength > 1 {
+		return s, fmt.Errorf("strength is %g: want above 0, up to 1", s.Strength)
+	}
+	if s.Strength > 0 && p.pictures == nil {
+		return s, errors.New("strength needs a pipeline that was opened with Options.Pictures")
 	}
 	_, err := schedulers.FromConfig(p.scheduler, s.Scheduler, s.Steps)
 	return s, err
@@ -72,7 +94,7 @@ func (p *Pipeline) steps(ctx context.Context, s Settings, batch []Picture, yield
 	if err != nil {
 		return err
 	}
-	d, err := p.start(s, batch)
+	d, err := p.start(ctx, s, batch)
 	if err != nil {
 		return err
 	}
@@ -82,14 +104,14 @@ func (p *Pipeline) steps(ctx context.Context, s Settings, batch []Picture, yield
 	}
 	defer text.FinalizeAll()
 	scale := tensors.FromScalar(float32(s.GuidanceScale))
-	for i, t := range d.timesteps {
+	for i := d.first; i < len(d.timesteps); i++ {
 		if !yield(d.latents) {
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		out, err := p.unet.run(ctx, d.input(i), tensors.FromScalar(float32(t)), scale, text)
+		out, err := p.unet.run(ctx, d.input(i), tensors.FromScalar(float32(d.timesteps[i])), scale, text)
 		if err != nil {
 			return err
 		}
@@ -106,14 +128,18 @@ type denoising struct {
 	latents    Latents
 	channels   int
 	timesteps  []float64
+	first      int // the first call
 	schedulers []schedulers.Scheduler
-	generators []*rng.Generator
+	generators []generator
 }
 
-// start draws each picture's noise.
-func (p *Pipeline) start(s Settings, batch []Picture) (*denoising, error) {
+// start draws each picture's noise, and adds it to what the picture starts from.
+func (p *Pipeline) start(ctx context.Context, s Settings, batch []Picture) (d *denoising, err error) {
 	factor := p.VAE.Factor()
-	d := &denoising{channels: p.VAE.LatentChannels}
+	d = &denoising{channels: p.VAE.LatentChannels}
+	if d.first, err = s.first(); err != nil {
+		return nil, err
+	}
 	d.latents = Latents{Height: s.Height / factor, Width: s.Width / factor}
 	size := d.channels * d.latents.Height * d.latents.Width
 	d.latents.Values = make([]float32, len(batch)*size)
@@ -122,16 +148,45 @@ func (p *Pipeline) start(s Settings, batch []Picture) (*denoising, error) {
 		if err != nil {
 			return nil, err
 		}
+		generator, err := p.generator(s, picture, size)
+		if err != nil {
+			return nil, err
+		}
+		x := d.latents.Values[i*size : (i+1)*size]
+		if err := p.begin(ctx, s, picture, scheduler, generator, x); err != nil {
+			return nil, err
+		}
 		d.timesteps = scheduler.Timesteps()
-		generator, x := rng.New(s.Seed+uint64(picture.Index)), d.latents.Values[i*size:(i+1)*size]
-		generator.Randn(x)
+		d.schedulers, d.generators = append(d.schedulers, scheduler), append(d.generators, generator)
+	}
+	d.latents.Steps = len(d.timesteps) - d.first
+	return d, nil
+}
+
+// begin fills x with what a picture starts from: noise or, with Strength, its Init under noise.
+func (p *Pipeline) begin(ctx context.Context, s Settings, picture Picture, scheduler schedulers.Scheduler, g generator, x []float32) error {
+	if s.Strength == 0 {
+		g.Randn(x)
 		for k := range x {
 			x[k] *= float32(scheduler.InitNoiseSigma())
 		}
-		d.schedulers, d.generators = append(d.schedulers, scheduler), append(d.generators, generator)
+		return nil
 	}
-	d.latents.Steps = len(d.timesteps)
-	return d, nil
+	first, err := s.first()
+	if err != nil {
+		return err
+	}
+	if err := scheduler.Start(first); err != nil {
+		return err
+	}
+	data, err := p.latentsOf(ctx, s, picture, g)
+	if err != nil {
+		return fmt.Errorf("what picture %d starts from: %w", picture.Index, err)
+	}
+	noise := make([]float32, len(x))
+	g.Randn(noise)
+	copy(x, scheduler.AddNoise(data, noise, first))
+	return nil
 }
 
 // picture is the part of values that belongs to picture i.
@@ -158,6 +213,6 @@ func (d *denoising) step(i int, answer *tensors.Tensor) error {
 			copy(x, scheduler.Step(d.picture(values, k), i, x, d.generators[k].Randn))
 		}
 	})
-	d.latents.Step = i + 1
+	d.latents.Step = i + 1 - d.first
 	return err
 }

@@ -21,7 +21,7 @@ const maxTextStates = 1024
 // guided [2·batch, positions, width], the negative prompt's first.
 func (p *Pipeline) states(ctx context.Context, s Settings, batch []Picture) (*tensors.Tensor, error) {
 	var prompts []string
-	if s.guided() {
+	if p.guided(s) {
 		for range batch {
 			prompts = append(prompts, s.NegativePrompt)
 		}

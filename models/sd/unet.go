@@ -19,11 +19,11 @@ type unet struct {
 
 // UNet predicts what was added to latents x [batch, height, width, InChannels] by timestep t, a scalar: the
 // noise or the velocity, as the model was trained, [batch, height, width, OutChannels]. text is the text
-// encoder's output for each of them, [batch, tokens, CrossDim]. (Rombach et al., arXiv 2112.10752; diffusers'
-// UNet2DConditionModel.)
-func (c UNetConfig) UNet(p nn.Params, x, t, text *Node) *Node {
+// encoder's output for each of them, [batch, tokens, CrossDim]; scale, the guidance scale, is a scalar that only
+// models with GuidanceDim look at. (Rombach et al., arXiv 2112.10752; diffusers' UNet2DConditionModel.)
+func (c UNetConfig) UNet(p nn.Params, x, t, text, scale *Node) *Node {
 	u := unet{UNetConfig: c, resnet: newResnet(c.NormGroups, c.NormEps, c.Activation), text: text}
-	u.time = u.act(u.embedTime(p.At("time_embedding"), t))
+	u.time = u.act(u.embedTime(p.At("time_embedding"), t, scale))
 	x = nn.Conv2D(p.At("conv_in"), x, c.Channels[0], nn.Same(c.ConvInKernel))
 	skips := []*Node{x}
 	for i := range c.Channels {
@@ -39,7 +39,7 @@ func (c UNetConfig) UNet(p nn.Params, x, t, text *Node) *Node {
 
 // embedTime turns timestep t into a vector: sines and cosines of it at frequencies from 1 down to 1/10000
 // (Vaswani et al., arXiv 1706.03762, section 3.5), then two layers.
-func (u unet) embedTime(p nn.Params, t *Node) *Node {
+func (u unet) embedTime(p nn.Params, t, scale *Node) *Node {
 	dim := u.Channels[0]
 	angles := Mul(Reshape(t, 1, 1), Const(t.Graph(), [][]float32{u.frequencies(dim / 2)}))
 	waves := []*Node{Sin(angles), Cos(angles)}
@@ -50,8 +50,28 @@ func (u unet) embedTime(p nn.Params, t *Node) *Node {
 		waves = append(waves, ZerosLike(Reshape(t, 1, 1)))
 	}
 	x := ConvertDType(Concatenate(waves, -1), p.DType())
+	if u.GuidanceDim > 0 {
+		x = Add(x, nn.LinearNoBias(p.At("cond_proj"), embedGuidance(scale, u.GuidanceDim), dim))
+	}
 	x = u.act(nn.Linear(p.At("linear_1"), x, u.TimeDim))
 	return nn.Linear(p.At("linear_2"), x, u.TimeDim)
+}
+
+// embedGuidance turns a guidance scale into a vector: sines and cosines of a thousand times w = scale − 1 (Meng et al., arXiv
+// 2210.03142; diffusers' get_guidance_scale_embedding).
+func embedGuidance(scale *Node, dim int) *Node {
+	frequencies := make([]float32, dim/2)
+	for i := range frequencies {
+		step := float32(math.Log(10000)) / float32(dim/2-1)
+		frequencies[i] = float32(math.Exp(-float64(step * float32(i))))
+	}
+	w := MulScalar(AddScalar(scale, -1), 1000)
+	angles := Mul(Reshape(w, 1, 1), Const(scale.Graph(), [][]float32{frequencies}))
+	x := Concatenate([]*Node{Sin(angles), Cos(angles)}, -1)
+	if dim%2 == 1 {
+		x = Concatenate([]*Node{x, ZerosLike(Reshape(w, 1, 1))}, -1)
+	}
+	return x
 }
 
 // frequencies are rounded where torch rounds them: at timestep 1000 an ulp of one shows.

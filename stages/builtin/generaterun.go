@@ -143,7 +143,7 @@ func (g *Generate) open(ctx context.Context, env *stages.Env) (*sd.Pipeline, err
 		if err != nil {
 			return nil, 0, err
 		}
-		p, err := sd.Open(backend, filesOf(ctx, a, ""), tok)
+		p, err := sd.Open(backend, filesOf(ctx, a, ""), tok, sd.Options{})
 		return p, a.Manifest.Size(), err
 	})
 	if err != nil {

@@ -32,6 +32,9 @@ VARIANTS = {
         vae=dict(block_out_channels=[6, 6, 6], down_block_types=["DownEncoderBlock2D"] * 3, up_block_types=["UpDecoderBlock2D"] * 3,
                  layers_per_block=1, norm_num_groups=3, latent_channels=4), conv_attention=True),
 }
+DISTILLED = dict(block_out_channels=[8, 12], down_block_types=["CrossAttnDownBlock2D", "DownBlock2D"],
+                 up_block_types=["UpBlock2D", "CrossAttnUpBlock2D"], layers_per_block=1, attention_head_dim=2, cross_attention_dim=8, norm_num_groups=4,
+                 time_cond_proj_dim=9)
 
 
 @torch.no_grad()
@@ -67,5 +70,29 @@ def conv_attention(path):
     save_file(state, path, metadata={"format": "pt"})
 
 
+def guidance_embedding(scale, dim):
+    """What LatentConsistencyModelPipeline tells a distilled U-Net."""
+    from diffusers import LatentConsistencyModelPipeline
+    return LatentConsistencyModelPipeline.get_guidance_scale_embedding(None, torch.tensor([scale - 1.0]), embedding_dim=dim)
+
+
+@torch.no_grad()
+def write_distilled(folder):
+    torch.manual_seed(3)
+    unet = UNet2DConditionModel(**DISTILLED).eval()
+    for p in unet.parameters():
+        p.add_(torch.randn_like(p) * 0.1)
+    latents, text = torch.randn(2, 4, 6, 6), torch.randn(2, 4, 8)
+    tensors = {"latents": latents, "text_hidden_state": text}
+    for scale in (1.0, 8.5):
+        tensors[f"unet.guidance.{scale:g}"] = unet(latents, torch.tensor(401), encoder_hidden_states=text,
+                                                   timestep_cond=guidance_embedding(scale, 9).repeat(2, 1)).sample
+    for t in (1, 401, 981):  # told the timestep as its guidance scale, as TestUNet does
+        tensors[f"unet.t{t}"] = unet(latents, torch.tensor(t), encoder_hidden_states=text, timestep_cond=guidance_embedding(float(t), 9).repeat(2, 1)).sample
+    unet.save_pretrained(folder / "unet")
+    save_file(tensors, folder / "golden.safetensors")
+
+
+write_distilled(pathlib.Path(sys.argv[1]) / "sd-variant-c")
 for name, config in VARIANTS.items():
     write(pathlib.Path(sys.argv[1]) / name, config)

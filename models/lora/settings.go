@@ -1,0 +1,145 @@
+package lora
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"regft/models/safetensors"
+)
+
+// Files lists the files that an adapter is made of, the weights first: path itself or, of a folder, what peft or diffusers saved
+// there; then peft's adapter_config.json, if it lies beside them.
+func Files(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		if path, err = weightsIn(path); err != nil {
+			return nil, err
+		}
+	}
+	files := []string{path}
+	config := filepath.Join(filepath.Dir(path), "adapter_config.json")
+	if _, err := os.Stat(config); err == nil && strings.HasPrefix(filepath.Base(path), "adapter_model") {
+		files = append(files, config)
+	}
+	return files, nil
+}
+
+func weightsIn(folder string) (string, error) {
+	for _, name := range []string{"adapter_model.safetensors", "pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin"} {
+		if path := filepath.Join(folder, name); exists(path) {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s holds no adapter_model.safetensors and no pytorch_lora_weights.safetensors: name the LoRA's file", folder)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// settings are peft's, by component; "" for all.
+type settings map[string]setting
+
+// A setting is what peft's LoraConfig says of scales.
+type setting struct {
+	Alpha    float64            `json:"lora_alpha"`
+	Patterns map[string]float64 `json:"alpha_pattern"`
+	Root     bool               `json:"use_rslora"` // alpha over the rank's square root (Kalajdzievski, arXiv 2312.03732)
+	DoRA     bool               `json:"use_dora"`
+}
+
+// metadataKey is where diffusers keeps peft's settings in a file, as JSON with keys such as unet.lora_alpha.
+const metadataKey = "lora_adapter_metadata"
+
+// readSettings reads adapter_config.json or the metadata of the weights.
+func readSettings(files []string) (settings, error) {
+	if len(files) > 1 {
+		data, err := os.ReadFile(files[1])
+		if err != nil {
+			return nil, err
+		}
+		var all setting
+		if err := json.Unmarshal(data, &all); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", files[1], err)
+		}
+		return settings{"": all}, nil
+	}
+	if filepath.Ext(files[0]) != ".safetensors" {
+		return nil, nil
+	}
+	file, err := safetensors.Open(files[0])
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	s, err := parseMetadata(file.Metadata()[metadataKey])
+	if err != nil {
+		return nil, fmt.Errorf("reading %s of %s: %w", metadataKey, files[0], err)
+	}
+	return s, nil
+}
+
+func parseMetadata(text string) (settings, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var flat map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &flat); err != nil {
+		return nil, err
+	}
+	grouped := map[string]map[string]json.RawMessage{}
+	for key, value := range flat {
+		component, name, _ := strings.Cut(key, ".")
+		if grouped[component] == nil {
+			grouped[component] = map[string]json.RawMessage{}
+		}
+		grouped[component][name] = value
+	}
+	s := settings{}
+	for component, values := range grouped {
+		object, err := json.Marshal(values)
+		if err != nil {
+			return nil, err
+		}
+		var one setting
+		if err := json.Unmarshal(object, &one); err != nil {
+			return nil, err
+		}
+		s[component] = one
+	}
+	return s, nil
+}
+
+// alpha is that of a module of a rank, and whether it is over the rank's root. Without settings it is the rank.
+func (s settings) alpha(m *module, rank float64) (alpha float64, root bool, err error) {
+	setting, ok := s[m.component]
+	if !ok {
+		setting = s[""]
+	}
+	if setting.DoRA {
+		return 0, false, errors.New("DoRA is not supported")
+	}
+	for pattern, alpha := range setting.Patterns { // peft's: the pattern ends the module's name
+		is, err := regexp.Compile(`^(.*\.)?(` + pattern + `)$`)
+		if err != nil {
+			return 0, false, fmt.Errorf("alpha_pattern: %w", err)
+		}
+		if is.MatchString(m.name) {
+			return alpha, setting.Root, nil
+		}
+	}
+	if setting.Alpha == 0 {
+		return rank, false, nil
+	}
+	return setting.Alpha, setting.Root, nil
+}
