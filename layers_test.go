@@ -30,7 +30,7 @@ compute/...
 
 stages/builtin       cache stages compute models/... train datasets/... report
 tables               stages specs engine report
-cmd/regft            cache stages specs/... engine report tables datasets/... compute stages/builtin
+cmd/regft            cache/... stages specs/... engine report tables datasets/... compute stages/builtin
 `
 
 // gomlxFree are the packages whose tests need no tensors.

@@ -16,13 +16,14 @@ import (
 
 func (a *app) cacheCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "cache", Short: "Look into the cache, and pin what 'regft gc' must keep",
+		Use: "cache", Short: "Look into the cache, share it, and pin what 'regft gc' must keep",
 		Example: `  regft cache pin shapes
-  regft cache size`,
+  regft cache size
+  regft cache push --remote s3://lab/regft`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	for _, sub := range []*cobra.Command{a.pinCommand(), a.unpinCommand(), a.pinsCommand(), a.sizeCommand()} {
+	for _, sub := range []*cobra.Command{a.pinCommand(), a.unpinCommand(), a.pinsCommand(), a.sizeCommand(), a.pushCommand(), a.pullCommand()} {
 		sub.Args = withUsage(sub.Args)
 		c.AddCommand(sub)
 	}

@@ -71,18 +71,23 @@ func (a *app) newPlan(cmd *cobra.Command, path string, f specFlags, force []stri
 	if err != nil {
 		return nil, nil, err
 	}
+	p, err := planOf(cmd, store, e, force, only)
+	return p, store, err
+}
+
+// planOf plans e with the results of an open cache.
+func planOf(cmd *cobra.Command, store *cache.Dir, e *specs.Expansion, force []string, only string) (p *engine.Plan, err error) {
 	o := engine.Options{Force: force}
 	if o.Last, err = latestOf(e.Spec.Name); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if o.Only, err = onlyFilter(only, e, o.Last); err != nil {
-		return nil, nil, usageError(cmd, err)
+		return nil, usageError(cmd, err)
 	}
-	p, err := engine.NewPlan(cmd.Context(), e, store, o)
-	if err != nil {
-		return nil, nil, planError(cmd, err)
+	if p, err = engine.NewPlan(cmd.Context(), e, store, o); err != nil {
+		return nil, planError(cmd, err)
 	}
-	return p, store, nil
+	return p, nil
 }
 
 // planError is why there is no plan: files or options that cannot be used are the user's to mend.

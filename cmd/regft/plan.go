@@ -14,6 +14,7 @@ import (
 // planOptions are the flags of plan.
 type planOptions struct {
 	specFlags
+	remoteFlags
 	points, check bool
 	graph         string
 }
@@ -44,11 +45,7 @@ axes it runs:
 			if err != nil {
 				return err
 			}
-			p, _, err := a.newPlan(cmd, args[0], o.specFlags, nil, "")
-			if err != nil {
-				return err
-			}
-			return a.showPlan(p, draw, o.check)
+			return a.plan(cmd, args[0], o, draw)
 		},
 	}
 	f := c.Flags()
@@ -58,9 +55,30 @@ axes it runs:
 	f.BoolVar(&o.asJSON, "json", false, "print the counts, or the mistakes of the spec, as JSON")
 	f.BoolVar(&o.check, "check", false, "exit with 3 where a run would have something to do")
 	c.MarkFlagsMutuallyExclusive("points", "graph", "json")
-	o.add(c)
+	o.specFlags.add(c)
+	o.remoteFlags.add(c)
 	completeFlag(c, "graph", cobra.FixedCompletions([]string{"mermaid", "dot"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
+}
+
+func (a *app) plan(cmd *cobra.Command, path string, o planOptions, draw func(io.Writer, *engine.Plan) error) (err error) {
+	e, err := a.expand(cmd, path, o.specFlags)
+	if err != nil {
+		return err
+	}
+	if o.mode == "" {
+		o.mode = modeRead
+	}
+	store, err := a.openShared(cmd, o.remoteFlags)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	p, err := planOf(cmd, store.Dir, e, nil, "")
+	if err != nil {
+		return err
+	}
+	return a.showPlan(p, draw, o.check)
 }
 
 // drawing is how the flags want the plan to be shown.

@@ -54,7 +54,7 @@ func TestBarsEnd(t *testing.T) {
 		var b strings.Builder
 		ended := make(chan struct{})
 		go func() {
-			d := newBars(&b)
+			d := newBars(&b, -1)
 			for _, e := range events {
 				d.event(e)
 			}

@@ -21,6 +21,7 @@ import (
 // runOptions are the flags of run.
 type runOptions struct {
 	specFlags
+	remoteFlags
 	jobs     int
 	only     string
 	failFast bool
@@ -38,12 +39,16 @@ to resume.
 A run leaves runs/NAME/RUN_ID with report.html, results.jsonl, results.csv, logs and provenance; runs/NAME/latest is the
 newest.
 
-Exit codes: 0 done; 1 a stage failed; 2 the spec or the command line is wrong; 5 no cache; 130 interrupted.`,
+With a remote, results that others share there are not computed again: only the content that something uses is fetched.
+What is computed is shared as soon as it is done, unless --remote-mode=read.
+
+Exit codes: 0 done; 1 a stage failed; 2 the spec or the command line is wrong; 5 no cache or remote; 130 interrupted.`,
 		Example: `  regft run spec.yaml
   regft run spec.yaml --set vars.epochs=20 -j 1
   regft run spec.yaml --only 'tuned[draw=0]'
   regft run spec.yaml --only failed
-  regft run spec.yaml --force pictures`,
+  regft run spec.yaml --force pictures
+  regft run spec.yaml --remote s3://lab/regft`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeSpec,
 		RunE:              func(cmd *cobra.Command, args []string) error { return a.run(cmd, args[0], o) },
@@ -54,17 +59,27 @@ Exit codes: 0 done; 1 a stage failed; 2 the spec or the command line is wrong; 5
 	f.BoolVar(&o.failFast, "fail-fast", false, "stop at the first failure")
 	f.StringArrayVar(&o.force, "force", nil, "run the nodes of this stage although their results are there; may be given several times")
 	f.BoolVar(&o.asJSON, "json", false, "print events, or the mistakes of the spec, as JSON lines")
-	o.add(c)
+	o.specFlags.add(c)
+	o.remoteFlags.add(c)
 	completeFlag(c, "only", completeOnly)
 	completeFlag(c, "force", completeStage)
 	return c
 }
 
-func (a *app) run(cmd *cobra.Command, path string, o runOptions) error {
+func (a *app) run(cmd *cobra.Command, path string, o runOptions) (err error) {
 	if o.jobs < 0 {
 		return usageError(cmd, fmt.Errorf("-j %d: want 1 or more", o.jobs))
 	}
-	p, store, err := a.newPlan(cmd, path, o.specFlags, o.force, o.only)
+	e, err := a.expand(cmd, path, o.specFlags)
+	if err != nil {
+		return err
+	}
+	store, err := a.openShared(cmd, o.remoteFlags)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	p, err := planOf(cmd, store.Dir, e, o.force, o.only)
 	if err != nil {
 		return err
 	}
@@ -98,8 +113,8 @@ func (a *app) nothingToDo(p *engine.Plan, last *engine.Past, asJSON bool) error 
 }
 
 // execute runs p, records it, and shows what came out.
-func (a *app) execute(ctx context.Context, p *engine.Plan, store *cache.Dir, o runOptions) error {
-	executor, err := engine.NewLocal(store, engine.ThisMachine().Memory/4, version())
+func (a *app) execute(ctx context.Context, p *engine.Plan, store *sharedStore, o runOptions) error {
+	executor, err := engine.NewLocal(store.Dir, engine.ThisMachine().Memory/4, version())
 	if err != nil {
 		return exitError{exitUnavailable, err}
 	}
@@ -108,7 +123,8 @@ func (a *app) execute(ctx context.Context, p *engine.Plan, store *cache.Dir, o r
 	if err != nil {
 		return exitError{exitUnavailable, err}
 	}
-	summary, failures, runErr := a.follow(ctx, p, executor, record, o)
+	share := store.share(ctx, p)
+	summary, failures, runErr := a.follow(ctx, p, executor, record, o, share.event)
 	if err := record.Close(summary); err != nil {
 		return errors.Join(runErr, err)
 	}
@@ -116,9 +132,10 @@ func (a *app) execute(ctx context.Context, p *engine.Plan, store *cache.Dir, o r
 	if err != nil {
 		return err
 	}
-	if err := a.conclude(ctx, store, past, p, o.asJSON); err != nil {
+	if err := a.conclude(ctx, store.Dir, past, p, o.asJSON); err != nil {
 		return errors.Join(runErr, err)
 	}
+	a.endSharing(share, o.asJSON)
 	switch {
 	case runErr != nil:
 		return runErr
@@ -130,12 +147,13 @@ func (a *app) execute(ctx context.Context, p *engine.Plan, store *cache.Dir, o r
 }
 
 // follow runs p and shows its events while they come. It gives those of nodes that failed.
-func (a *app) follow(ctx context.Context, p *engine.Plan, x engine.Executor, record *engine.Record, o runOptions) (*engine.Summary, []engine.Event, error) {
+func (a *app) follow(ctx context.Context, p *engine.Plan, x engine.Executor, record *engine.Record, o runOptions, share func(engine.Event)) (*engine.Summary, []engine.Event, error) {
 	shown, log := a.newDisplay(o.asJSON), a.logger(a.err)
 	var failures []engine.Event
 	var warnings remarks
 	summary, err := engine.Run(ctx, p, x, engine.RunOptions{Jobs: o.jobs, FailFast: o.failFast, LogDir: record.Dir}, func(e engine.Event) {
 		record.Event(e)
+		share(e)
 		shown.event(e)
 		logEvent(log, e)
 		warnings.add(e)
