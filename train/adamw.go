@@ -14,13 +14,14 @@ const (
 )
 
 // adamW is one step of AdamW with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101) as
-// torch.optim.AdamW rounds it; epsilon is added to the bias-corrected root. It returns the new parameter and its new moments.
-func adamW(h hyper, epsilon float64, parameter, gradient, m, v *Node) (newParameter, newM, newV *Node) {
+// torch.optim.AdamW rounds it, of the ith trained parameter; epsilon is added to the bias-corrected root. It returns the
+// new parameter and its new moments.
+func adamW(h hyper, i int, epsilon float64, parameter, gradient, m, v *Node) (newParameter, newM, newV *Node) {
 	m = Add(m, MulScalar(Sub(gradient, m), 1-beta1))
 	v = Add(MulScalar(v, beta2), MulScalar(Square(gradient), 1-beta2))
 	denominator := AddScalar(Div(Sqrt(v), h.get(rootCorrection2)), epsilon)
-	decayed := Mul(parameter, h.get(decay))
-	return Sub(decayed, Mul(h.get(stepSize), Div(m, denominator))), m, v
+	decayed := Mul(parameter, h.get(decay(i)))
+	return Sub(decayed, Mul(h.get(stepSize(i)), Div(m, denominator))), m, v
 }
 
 // limitNorm scales gradients so that the length of all of them together is at most h's clipping norm, as
@@ -45,36 +46,54 @@ func limitNorm(h hyper, gradients []*Node) (clipped []*Node, norm *Node) {
 // hyper is the vector of scalars that a training step takes as an input.
 type hyper struct{ vector *Node }
 
-// The elements of hyper.
+// The elements of hyper. Two for each trained parameter follow.
 const (
 	lambdaCE = iota
 	varianceWeight
 	covarianceWeight
 	labelSmoothing
 	clipNorm
-	decay           // 1 − lr·weight_decay
-	stepSize        // lr / (1 − beta1^t)
 	rootCorrection2 // √(1 − beta2^t)
-	hypers          // how many there are
+	averageKeep     // weight of the moving average so far
+	averageTake     // 1 − that
+	l2spWeight
+	distillWeight
+	commonHypers // how many there are
 )
+
+// decay is the element 1 − lr·weight_decay of the ith trained parameter, stepSize its lr / (1 − beta1^t).
+func decay(i int) int    { return commonHypers + 2*i }
+func stepSize(i int) int { return commonHypers + 2*i + 1 }
+
+// hypers is how many elements there are for so many trained parameters.
+func hypers(trained int) int { return commonHypers + 2*trained }
 
 func (h hyper) get(i int) *Node { return Reshape(Slice(h.vector, AxisElem(i))) }
 
-// hyperValues are the values of hyper at a step, counted from 0. What torch computes in Python is computed in
-// float64 and rounded once.
-func (o Options) hyperValues(step int) []float32 {
-	lr, t := o.LearningRateAt(step), float64(step+1)
-	values := [hypers]float64{
+// hyperValues are the values of hyper at a step, counted from 0, for the trained parameters of an image tower with so
+// many layers. What torch computes in Python is computed in float64 and rounded once.
+func (o Options) hyperValues(step int, trained []string, layers int) []float32 {
+	t := float64(step + 1)
+	values := make([]float64, hypers(len(trained)))
+	for i, v := range [commonHypers]float64{
 		lambdaCE: o.LambdaCE, varianceWeight: o.Variance, covarianceWeight: o.Covariance,
 		labelSmoothing: o.LabelSmoothing, clipNorm: o.ClipGradNorm,
-		decay:           1 - lr*o.WeightDecay,
-		stepSize:        lr / (1 - math.Pow(beta1, t)),
 		rootCorrection2: math.Sqrt(1 - math.Pow(beta2, t)),
+		averageKeep:     o.AverageDecay, averageTake: 1 - o.AverageDecay,
+		l2spWeight: o.L2SP, distillWeight: o.Distill,
+	} {
+		values[i] = v
 	}
 	if o.ClipGradNorm == 0 {
 		values[clipNorm] = math.Inf(1)
 	}
-	rounded := make([]float32, hypers)
+	for i, name := range trained {
+		largest, weightDecay := o.rates(name, layers)
+		lr := o.scheduled(largest, step)
+		values[decay(i)] = 1 - lr*weightDecay
+		values[stepSize(i)] = lr / (1 - math.Pow(beta1, t))
+	}
+	rounded := make([]float32, len(values))
 	for i, v := range values {
 		rounded[i] = float32(v)
 	}

@@ -32,7 +32,7 @@ func benchmarkNano(b *testing.B) {
 	backend, err := compute.New("")
 	must(b, err)
 	b.Cleanup(backend.Finalize)
-	p, err := train.NewProgram(backend, c, classes, train.All)
+	p, err := train.NewProgram(backend, c, classes, train.Method{Part: train.All})
 	must(b, err)
 
 	r, start := rand.New(rand.NewPCG(1, 2)), nn.Arrays{}

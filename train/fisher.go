@@ -29,7 +29,7 @@ const fisherSum = "fisher"
 
 // NewFisherProgram compiles the program for classifiers with so many classes.
 func NewFisherProgram(backend compute.Backend, config clip.Config, classes int) (*FisherProgram, error) {
-	p, err := NewProgram(backend, config, classes, All)
+	p, err := NewProgram(backend, config, classes, Method{Part: All})
 	if err != nil {
 		return nil, err
 	}

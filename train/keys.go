@@ -71,11 +71,11 @@ func (t *KeyTrainer) Step(ctx context.Context, features []nn.Array, labels []int
 	if err := ctx.Err(); err != nil {
 		return KeyRecord{}, err
 	}
-	program, err := t.compiled(t.steps, "the training step of an adapter", t.step, len(labels), shapes.Make(dtypes.Float32, hypers))
+	program, err := t.compiled(t.steps, "the training step of an adapter", t.step, len(labels), shapes.Make(dtypes.Float32, hypers(len(t.keys))))
 	if err != nil {
 		return KeyRecord{}, err
 	}
-	inputs, err := t.inputs(features, labels, t.options.options().hyperValues(t.next))
+	inputs, err := t.inputs(features, labels, t.options.options().hyperValues(t.next, names(t.keys), 0))
 	defer free(inputs)
 	if err != nil {
 		return KeyRecord{}, fmt.Errorf("training step %d: %w", t.next, err)
@@ -232,7 +232,7 @@ func (t *KeyTrainer) step(q nn.Params, in []*Node) []*Node {
 	outputs := []*Node{loss}
 	for i, name := range names(t.keys) {
 		dims := t.keys[name]
-		key, m, v := adamW(h, t.options.Epsilon, keys[i], gradients[i],
+		key, m, v := adamW(h, i, t.options.Epsilon, keys[i], gradients[i],
 			q.At(firstMoment).Get(name, dims...), q.At(secondMoment).Get(name, dims...))
 		outputs = append(outputs, key, m, v)
 	}

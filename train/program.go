@@ -3,8 +3,6 @@ package train
 import (
 	"fmt"
 	"maps"
-	"slices"
-	"strings"
 	"sync"
 
 	"github.com/gomlx/compute"
@@ -16,26 +14,14 @@ import (
 	"regft/models/nn"
 )
 
-// A Part says which parameters a run trains.
-type Part string
-
-// The parts of a classifier.
+// What a run keeps of parameters beside their values is state under these prefixes: AdamW's moments, in PyTorch's names
+// for them, the moving average, sums of gradients over micro-batches, and where the parameter started.
 const (
-	All     Part = "all"
-	Head    Part = "head"
-	Encoder Part = "encoder"
-)
-
-// trains tells whether a parameter of the classifier is trained.
-func (part Part) trains(name string) bool {
-	isHead := strings.HasPrefix(name, "head.")
-	return part == All || isHead == (part == Head)
-}
-
-// The moments of AdamW are state beside the parameters, under these prefixes, PyTorch's names for them.
-const (
-	firstMoment  = "exp_avg"
-	secondMoment = "exp_avg_sq"
+	firstMoment   = "exp_avg"
+	secondMoment  = "exp_avg_sq"
+	movingAverage = "average"
+	gradientSum   = "gradient"
+	startValue    = "start"
 )
 
 // A Program is RegFT's training step, compiled once for each size of batch that it meets. It may serve several
@@ -44,23 +30,29 @@ type Program struct {
 	backend    compute.Backend
 	config     clip.Config
 	classes    int
+	method     Method
 	parameters nn.Shapes // of the classifier
+	adapters   nn.Shapes // of LowRank
 	trained    []string  // sorted
 
-	mu    sync.Mutex
-	steps map[int]*nn.Program // by size of batch
+	mu       sync.Mutex
+	programs map[programKey]*nn.Program
 }
 
-// NewProgram prepares the training of a part of a classifier with so many classes. Nothing is compiled before the
-// first step.
-func NewProgram(backend compute.Backend, config clip.Config, classes int, part Part) (*Program, error) {
-	if part != All && part != Head && part != Encoder {
-		return nil, fmt.Errorf("train is %q, expected %s, %s or %s", part, All, Head, Encoder)
+type programKey struct {
+	name  string
+	batch int
+}
+
+// NewProgram prepares the training of a classifier with so many classes. Nothing is compiled before the first step.
+func NewProgram(backend compute.Backend, config clip.Config, classes int, method Method) (*Program, error) {
+	if err := method.validate(); err != nil {
+		return nil, err
 	}
 	if classes < 1 {
 		return nil, fmt.Errorf("training a classifier with %d classes", classes)
 	}
-	p := &Program{backend: backend, config: config, classes: classes, steps: map[int]*nn.Program{}}
+	p := &Program{backend: backend, config: config, classes: classes, method: method, programs: map[programKey]*nn.Program{}}
 	var err error
 	p.parameters, err = nn.Builder{Backend: backend}.Trace(func(q nn.Params, in []*Node) []*Node {
 		return []*Node{clip.Logits(q, config.ImageFeatures(q, in[0]), classes)}
@@ -68,8 +60,13 @@ func NewProgram(backend compute.Backend, config clip.Config, classes int, part P
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.parameters)) {
-		if part.trains(name) {
+	if method.Part == LowRank {
+		p.adapters, err = method.LoRA.adapters(p.parameters)
+		p.trained = names(p.adapters)
+		return p, err
+	}
+	for _, name := range names(p.parameters) {
+		if method.Part.trains(name) {
 			p.trained = append(p.trained, name)
 		}
 	}
@@ -79,20 +76,55 @@ func NewProgram(backend compute.Backend, config clip.Config, classes int, part P
 // Parameters lists the classifier's parameters: the image tower's and the head's.
 func (p *Program) Parameters() nn.Shapes { return maps.Clone(p.parameters) }
 
-// state lists the names and shapes of a Trainer's state: the parameters, and the moments of those that are trained.
+// shape is that of a parameter or of an adapter's.
+func (p *Program) shape(name string) []int {
+	if dims, ok := p.adapters[name]; ok {
+		return dims
+	}
+	return p.parameters[name]
+}
+
+// kept lists the prefixes of what a step changes beside a trained parameter.
+func (p *Program) kept() []string {
+	if p.method.Average {
+		return []string{firstMoment, secondMoment, movingAverage}
+	}
+	return []string{firstMoment, secondMoment}
+}
+
+// state lists the names and shapes of a Trainer's state: the parameters, and what is kept of those that are trained.
 func (p *Program) state() nn.Shapes {
 	s := p.Parameters()
 	for _, name := range p.trained {
-		s[firstMoment+"."+name], s[secondMoment+"."+name] = p.parameters[name], p.parameters[name]
+		s[name] = p.shape(name)
+		for _, prefix := range p.kept() {
+			s[prefix+"."+name] = p.shape(name)
+		}
 	}
 	return s
+}
+
+// anchored lists the parameters whose start is needed beside their present value.
+func (p *Program) anchored() []string {
+	switch {
+	case p.method.Part == LowRank: // which leaves the start as it is
+		return nil
+	case p.method.Distill:
+		return names(p.parameters)
+	case p.method.L2SP:
+		return p.trained
+	}
+	return nil
 }
 
 // outputs lists the names of the state that a step changes, in the order of its outputs after the record.
 func (p *Program) outputs() []string {
 	var names []string
 	for _, name := range p.trained {
-		names = append(names, name, firstMoment+"."+name, secondMoment+"."+name)
+		names = append(names, name)
+		for _, prefix := range p.kept() {
+			names = append(names, prefix+"."+name)
+		}
 	}
 	return names
 }
@@ -102,43 +134,25 @@ func (p *Program) pixels(batch int) shapes.Shape {
 	return shapes.Make(dtypes.Float32, batch, v.Channels, v.Image, v.Image)
 }
 
-// compiled returns the step for a size of batch.
-func (p *Program) compiled(batch int) (*nn.Program, error) {
+func (p *Program) hypers() shapes.Shape { return shapes.Make(dtypes.Float32, hypers(len(p.trained))) }
+
+// compiled returns the program of f, called name, for a size of batch.
+func (p *Program) compiled(name string, batch int, f nn.Func, inputs ...shapes.Shape) (*nn.Program, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if step, ok := p.steps[batch]; ok {
-		return step, nil
+	key := programKey{name, batch}
+	if program, ok := p.programs[key]; ok {
+		return program, nil
 	}
-	step, err := nn.Builder{Backend: p.backend}.Compile("the training step", p.step,
-		p.pixels(batch), shapes.Make(dtypes.Int32, batch), shapes.Make(dtypes.Float32, hypers))
+	program, err := nn.Builder{Backend: p.backend}.Compile(name, f, inputs...)
 	if err != nil {
 		return nil, err
 	}
-	p.steps[batch] = step
-	return step, nil
+	p.programs[key] = program
+	return program, nil
 }
 
-// step maps pixels, labels and hyper to the record's values and the new state.
-func (p *Program) step(q nn.Params, in []*Node) []*Node {
-	h := hyper{in[2]}
-	z := p.config.ImageFeatures(q, in[0])
-	ce := CrossEntropy(clip.Logits(q, z, p.classes), in[1], h.get(labelSmoothing))
-	variance, covariance, spread := VarianceCovariance(z)
-	vc := Add(Mul(h.get(varianceWeight), variance), Mul(h.get(covarianceWeight), covariance))
-	loss := Add(Mul(h.get(lambdaCE), ce), vc)
-
-	var parameters []*Node
-	for _, name := range p.trained {
-		parameters = append(parameters, q.Get(name, p.parameters[name]...))
-	}
-	gradients, norm := limitNorm(h, Gradient(loss, parameters...))
-
-	outputs := []*Node{Stack([]*Node{loss, ce, variance, covariance, norm, spread}, 0)}
-	for i, name := range p.trained {
-		dims := p.parameters[name]
-		parameter, m, v := adamW(h, defaultEpsilon, parameters[i], gradients[i],
-			q.At(firstMoment).Get(name, dims...), q.At(secondMoment).Get(name, dims...))
-		outputs = append(outputs, parameter, m, v)
-	}
-	return outputs
+// compiledStep returns the step for a size of batch.
+func (p *Program) compiledStep(batch int) (*nn.Program, error) {
+	return p.compiled("the training step", batch, p.step, p.pixels(batch), shapes.Make(dtypes.Int32, batch), p.hypers())
 }

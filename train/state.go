@@ -10,8 +10,8 @@ import (
 	"regft/models/safetensors"
 )
 
-// A State is a run between two steps: the classifier's parameters under their names, AdamW's moments under
-// exp_avg.NAME and exp_avg_sq.NAME, and the number of the next step.
+// A State is a run between two steps: the classifier's parameters and low-rank updates under their names, AdamW's moments
+// under exp_avg.NAME and exp_avg_sq.NAME, moving averages under average.NAME, and the number of the next step.
 type State struct {
 	Step   int
 	Arrays nn.Arrays

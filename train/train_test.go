@@ -35,13 +35,29 @@ type golden struct {
 	LambdaCE       float64    `json:"lambda_ce"`
 	VC             [2]float64 `json:"vc_reg"`
 	Alphas         []float64  `json:"alphas"`
-	Log            []struct {
+	LayerDecay     float64    `json:"layer_decay"`
+	L2SP           float64    `json:"l2_sp"`
+	Distill        float64    `json:"distill"`
+	EMA            *float64   `json:"ema"`
+	Groups         []struct {
+		Match        []string
+		LearningRate *float64 `json:"learning_rate"`
+		WeightDecay  *float64 `json:"weight_decay"`
+	}
+	LoRA *struct {
+		Rank    int
+		Alpha   float64
+		Targets []string
+	}
+	Log []struct {
 		LR         float64 `json:"lr"`
 		CE         float64 `json:"ce"`
 		Variance   float64 `json:"variance"`
 		Covariance float64 `json:"covariance"`
 		Loss       float64 `json:"loss"`
 		GradNorm   float64 `json:"grad_norm"`
+		Distance   float64 `json:"distance"`
+		L2SP       float64 `json:"l2_sp"`
 	} `json:"steps_log"`
 
 	t       testing.TB
@@ -93,10 +109,27 @@ func (g *golden) floats(name string) []float32 {
 }
 
 func (g *golden) options() train.Options {
-	return train.Options{
+	o := train.Options{
 		Steps: g.Steps, LearningRate: g.LR, WarmupSteps: g.Warmup, Schedule: train.Cosine, WeightDecay: g.WD,
 		LabelSmoothing: g.LabelSmoothing, LambdaCE: g.LambdaCE, Variance: g.VC[0], Covariance: g.VC[1], ClipGradNorm: 1,
+		LayerDecay: g.LayerDecay, L2SP: g.L2SP, Distill: g.Distill,
 	}
+	if g.EMA != nil {
+		o.AverageDecay = *g.EMA
+	}
+	for _, group := range g.Groups {
+		o.Groups = append(o.Groups, train.Group(group))
+	}
+	return o
+}
+
+// method is what the golden trains, and how.
+func (g *golden) method() train.Method {
+	m := train.Method{Part: train.All, Average: g.EMA != nil, L2SP: g.L2SP != 0, Distill: g.Distill != 0}
+	if g.LoRA != nil {
+		m.Part, m.LoRA = train.LowRank, train.LoRA(*g.LoRA)
+	}
+	return m
 }
 
 func (g *golden) batch(step int) train.Batch {
@@ -117,7 +150,12 @@ func (g *golden) batch(step int) train.Batch {
 
 func (g *golden) program(part train.Part) *train.Program {
 	g.t.Helper()
-	p, err := train.NewProgram(g.backend, g.config, g.Classes, part)
+	return g.programOf(train.Method{Part: part})
+}
+
+func (g *golden) programOf(m train.Method) *train.Program {
+	g.t.Helper()
+	p, err := train.NewProgram(g.backend, g.config, g.Classes, m)
 	must(g.t, err)
 	return p
 }
@@ -149,18 +187,38 @@ func TestGoldens(t *testing.T) {
 		t.Fatalf("no goldens: %v", err)
 	}
 	for _, dir := range dirs {
-		t.Run(filepath.Base(dir), func(t *testing.T) { testGolden(t, openGolden(t, filepath.Base(dir))) })
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			g := openGolden(t, filepath.Base(dir))
+			testGolden(t, g, g.options())
+			testMerged(t, g)
+		})
 	}
 }
 
-func testGolden(t *testing.T, g *golden) {
-	trainer := g.trainer(g.program(train.All), g.options())
+// TestMicroBatches: gradients that are accumulated are those of the whole batch, in whatever parts.
+func TestMicroBatches(t *testing.T) {
+	dirs, _ := filepath.Glob(filepath.Join(goldens, "finetune-*"))
+	for _, dir := range dirs {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			g := openGolden(t, filepath.Base(dir))
+			for _, size := range []int{1, 3, g.Batch} {
+				o := g.options()
+				o.MicroBatch = size
+				testGolden(t, g, o)
+			}
+		})
+	}
+}
+
+func testGolden(t *testing.T, g *golden, o train.Options) {
+	trainer := g.golden(o)
 	for i, r := range g.steps(trainer, 0, g.Steps) {
 		want := g.Log[i]
 		for what, v := range map[string][2]float64{
 			"loss": {float64(r.Loss), want.Loss}, "cross-entropy": {float64(r.CrossEntropy), want.CE},
 			"variance": {float64(r.Variance), want.Variance}, "covariance": {float64(r.Covariance), want.Covariance},
 			"gradient norm": {float64(r.GradNorm), want.GradNorm}, "learning rate": {r.LearningRate, want.LR},
+			"distance": {float64(r.Distance), want.Distance}, "L2-SP": {float64(r.L2SP), want.L2SP},
 		} {
 			if !(math.Abs(v[0]-v[1]) <= 1e-3*math.Abs(v[1])) {
 				t.Errorf("step %d: %s %g, want %g", i, what, v[0], v[1])
@@ -173,9 +231,39 @@ func testGolden(t *testing.T, g *golden) {
 		if strings.HasSuffix(name, "k_proj.bias") {
 			continue // zero gradient in theory: AdamW walks on rounding noise
 		}
-		near(t, name, final[name].Values, g.floats("final."+name), 1e-3)
+		want := g.start[name].Values // of what a low-rank update leaves as it was
+		if _, ok := g.tensors.Lookup("final." + name); ok {
+			want = g.floats("final." + name)
+		}
+		near(t, name, final[name].Values, want, 1e-3)
 	}
-	testMerged(t, g)
+	adapters, err := trainer.Adapters()
+	must(t, err)
+	for name, a := range adapters {
+		near(t, name, a.Values, g.floats("adapter."+name), 1e-3)
+	}
+	must(t, trainer.Close())
+}
+
+// golden is a trainer at the reference's start; that of low-rank updates is drawn.
+func (g *golden) golden(o train.Options) *train.Trainer {
+	g.t.Helper()
+	p := g.programOf(g.method())
+	trainer := g.trainer(p, o)
+	if g.LoRA == nil {
+		return trainer
+	}
+	state, err := trainer.State()
+	must(g.t, err)
+	must(g.t, trainer.Close())
+	for name, a := range state.Arrays {
+		if plain := strings.TrimPrefix(name, "average."); strings.Contains(name, ".lora_") && !strings.HasPrefix(name, "exp_") {
+			state.Arrays[name] = nn.Array{Shape: a.Shape, Values: g.floats("start." + plain)}
+		}
+	}
+	trainer, err = train.Resume(p, o, g.start, state)
+	must(g.t, err)
+	return trainer
 }
 
 // testMerged merges the reference's own end with the start: bits must be equal.

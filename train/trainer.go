@@ -29,6 +29,8 @@ type Record struct {
 	Covariance      float32 `json:"covariance"` // regulariser, without its weight
 	GradNorm        float32 `json:"grad_norm"`  // before clipping
 	FeatureVariance float32 `json:"feature_variance"`
+	Distance        float32 `json:"distance"` // from the start's features: mean ‖z − z_start‖², of a Method with Distill
+	L2SP            float32 `json:"l2_sp"`    // part of the loss with its weight, of a Method with L2SP
 }
 
 // A NotFiniteError says that training has diverged: the loss or the length of the gradients is NaN or infinite.
@@ -52,25 +54,34 @@ type Trainer struct {
 func NewTrainer(p *Program, o Options, start nn.Arrays) (*Trainer, error) {
 	arrays := nn.Arrays{}
 	maps.Copy(arrays, start)
+	maps.Copy(arrays, p.method.LoRA.start(p.adapters, o.Seed))
 	for _, name := range p.trained {
-		shape := p.parameters[name]
+		shape := p.shape(name)
 		for _, moment := range []string{firstMoment, secondMoment} {
 			arrays[moment+"."+name] = nn.Array{Shape: shape, Values: make([]float32, size(shape))}
 		}
+		if p.method.Average {
+			arrays[movingAverage+"."+name] = arrays[name]
+		}
 	}
-	return Resume(p, o, State{Arrays: arrays})
+	return Resume(p, o, start, State{Arrays: arrays})
 }
 
-// Resume goes on with a run where its state was taken. The steps that follow have the bits that they would have
-// had without the interruption.
-func Resume(p *Program, o Options, state State) (*Trainer, error) {
-	if err := o.Validate(); err != nil {
+// Resume goes on with a run that started at a classifier's parameters, where its state was taken. The steps that follow
+// have the bits that they would have had without the interruption.
+func Resume(p *Program, o Options, start nn.Arrays, state State) (*Trainer, error) {
+	if err := errors.Join(o.Validate(), o.validateGroups(p.trained)); err != nil {
 		return nil, err
 	}
 	if err := state.fits(p.state()); err != nil {
 		return nil, err
 	}
-	weights, err := state.Arrays.ToBackend(p.backend)
+	arrays := nn.Arrays{}
+	maps.Copy(arrays, state.Arrays)
+	for _, name := range p.anchored() {
+		arrays[startValue+"."+name] = start[name]
+	}
+	weights, err := arrays.ToBackend(p.backend)
 	if err != nil {
 		return nil, err
 	}
@@ -133,36 +144,58 @@ func (t *Trainer) check(batch Batch) error {
 }
 
 func (t *Trainer) step(ctx context.Context, batch Batch) (Record, error) {
-	step, err := t.program.compiled(len(batch.Labels))
+	n := len(batch.Labels)
+	if m := t.options.MicroBatch; m > 0 && m < n {
+		return t.accumulate(ctx, batch)
+	}
+	step, err := t.program.compiledStep(n)
 	if err != nil {
 		return Record{}, err
 	}
 	inputs, err := t.inputs(batch)
+	defer free(inputs)
 	if err != nil {
 		return Record{}, err
 	}
-	defer free(inputs)
-	changed := t.program.outputs()
+	outputs, err := t.replace(ctx, step, t.program.outputs(), 1, inputs...)
+	if err != nil {
+		return Record{}, err
+	}
+	defer free(outputs)
+	record, err := t.record(outputs[0])
+	if err != nil {
+		return record, err
+	}
+	return record, record.finite()
+}
+
+// replace runs a program that gives new values of the named state after its first outputs, which are the caller's. The
+// state's memory is the program's to use.
+func (t *Trainer) replace(ctx context.Context, program *nn.Program, changed []string, first int, inputs ...*tensors.Tensor) ([]*tensors.Tensor, error) {
 	donated := make(map[string]bool, len(changed))
 	for _, name := range changed {
 		donated[name] = true
 	}
-	outputs, err := step.RunDonating(ctx, t.state, func(name string) bool { return donated[name] }, inputs...)
+	outputs, err := program.RunDonating(ctx, t.state, func(name string) bool { return donated[name] }, inputs...)
 	if err != nil {
-		return Record{}, err
+		return nil, err
 	}
-	defer free(outputs[:1])
 	for i, name := range changed {
-		t.state[name] = outputs[1+i]
+		t.state[name] = outputs[first+i]
 	}
-	return t.record(outputs[0])
+	return outputs[:first], nil
+}
+
+// scalars are the values of hyper at the next step.
+func (t *Trainer) scalars() []float32 {
+	return t.options.hyperValues(t.next, t.program.trained, t.program.config.Vision.Layers)
 }
 
 func (t *Trainer) inputs(batch Batch) ([]*tensors.Tensor, error) {
 	b, n := t.program.backend, len(batch.Labels)
 	pixels, err1 := nn.ToBackend(b, batch.Pixels, t.program.pixels(n).Dimensions...)
 	labels, err2 := nn.ToBackend(b, batch.Labels, n)
-	scalars, err3 := nn.ToBackend(b, t.options.hyperValues(t.next), hypers)
+	scalars, err3 := nn.ToBackend(b, t.scalars(), t.program.hypers().Dimensions...)
 	return []*tensors.Tensor{pixels, labels, scalars}, errors.Join(err1, err2, err3)
 }
 
@@ -171,14 +204,18 @@ func (t *Trainer) record(values *tensors.Tensor) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	r := Record{
+	return Record{
 		Step: t.next, LearningRate: t.options.LearningRateAt(t.next),
-		Loss: v[0], CrossEntropy: v[1], Variance: v[2], Covariance: v[3], GradNorm: v[4], FeatureVariance: v[5],
-	}
+		Loss: v[0], CrossEntropy: v[1], Variance: v[2], Covariance: v[3], GradNorm: v[4], FeatureVariance: v[5], Distance: v[6], L2SP: v[7],
+	}, nil
+}
+
+// finite refuses a step from which there is no way on.
+func (r Record) finite() error {
 	if !finite(r.Loss) || !finite(r.GradNorm) {
-		return r, &NotFiniteError{r}
+		return &NotFiniteError{r}
 	}
-	return r, nil
+	return nil
 }
 
 func finite(v float32) bool { return !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) }
@@ -191,12 +228,51 @@ func free(values []*tensors.Tensor) {
 	}
 }
 
-// Parameters copies the classifier's parameters to the host.
+// Parameters copies the classifier's parameters to the host: low-rank updates merged, of a Method with Average the
+// moving averages.
 func (t *Trainer) Parameters() (nn.Arrays, error) {
 	if t.broken != nil {
 		return nil, t.broken
 	}
-	return t.state.ToHost(names(t.program.parameters)...)
+	classifier, err := t.state.ToHost(names(t.program.parameters)...)
+	if err != nil {
+		return nil, err
+	}
+	trained, err := t.trained()
+	if err != nil {
+		return nil, err
+	}
+	if t.program.method.Part == LowRank {
+		return t.program.method.LoRA.merged(classifier, trained), nil
+	}
+	maps.Copy(classifier, trained)
+	return classifier, nil
+}
+
+// Adapters copies the low-rank updates of a run of LowRank to the host, MODULE.lora_A.weight [rank, in] and
+// MODULE.lora_B.weight [out, rank]; none of another run.
+func (t *Trainer) Adapters() (nn.Arrays, error) {
+	if t.broken != nil || t.program.method.Part != LowRank {
+		return nil, t.broken
+	}
+	return t.trained()
+}
+
+// trained copies what is trained to the host, or its averages.
+func (t *Trainer) trained() (nn.Arrays, error) {
+	if !t.program.method.Average {
+		return t.state.ToHost(t.program.trained...)
+	}
+	out := nn.Arrays{}
+	for _, name := range t.program.trained {
+		average := movingAverage + "." + name
+		a, err := t.state.ToHost(average)
+		if err != nil {
+			return nil, err
+		}
+		out[name] = a[average]
+	}
+	return out, nil
 }
 
 // State copies all that the run needs to go on to the host.
@@ -210,7 +286,3 @@ func (t *Trainer) State() (State, error) {
 
 // Close releases the run's memory on the backend.
 func (t *Trainer) Close() error { return t.state.Free() }
-
-// Weights are the run's parameters on the backend, to evaluate them between steps. They are valid until the next
-// step.
-func (t *Trainer) Weights() nn.Weights { return t.state }

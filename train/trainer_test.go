@@ -22,13 +22,28 @@ const tiny = "finetune-tiny-smoothed"
 
 func TestResumeHasTheSameBits(t *testing.T) {
 	g := openGolden(t, tiny)
-	whole := g.trainer(g.program(train.All), g.options())
+	lora := train.LoRA{Rank: 2, Alpha: 4, Targets: []string{"q_proj", "fc2"}}
+	for name, m := range map[string]train.Method{
+		"plain": {Part: train.All},
+		"more":  {Part: train.All, Average: true, L2SP: true, Distill: true},
+		"lora":  {Part: train.LowRank, LoRA: lora, Average: true, Distill: true},
+	} {
+		o := g.options()
+		o.AverageDecay, o.L2SP, o.Distill, o.Seed = 0.9, 0.1, 0.01, 3
+		t.Run(name, func(t *testing.T) { testResume(t, g, m, o) })
+		o.MicroBatch = 4
+		t.Run(name+" in micro-batches", func(t *testing.T) { testResume(t, g, m, o) })
+	}
+}
+
+func testResume(t *testing.T, g *golden, m train.Method, o train.Options) {
+	whole := g.trainer(g.programOf(m), o)
 	wantRecords := g.steps(whole, 0, 6)
 	want, err := whole.State()
 	must(t, err)
 
-	p := g.program(train.All)
-	first := g.trainer(p, g.options())
+	p := g.programOf(m)
+	first := g.trainer(p, o)
 	g.steps(first, 0, 3)
 	state, err := first.State()
 	must(t, err)
@@ -39,7 +54,7 @@ func TestResumeHasTheSameBits(t *testing.T) {
 
 	state, err = train.ReadState(path)
 	must(t, err)
-	second, err := train.Resume(p, g.options(), state)
+	second, err := train.Resume(p, o, g.start, state)
 	must(t, err)
 	if diff := cmp.Diff(wantRecords[3:], g.steps(second, 3, 6)); diff != "" {
 		t.Error(diff)
@@ -68,8 +83,31 @@ func TestPartsMoveOnlyTheirParameters(t *testing.T) {
 			}
 		}
 	}
-	if _, err := train.NewProgram(g.backend, g.config, g.Classes, "lora"); err == nil || !strings.Contains(err.Error(), `"lora"`) {
-		t.Errorf("got %v, want an error that names the part", err)
+	lora := func(targets ...string) train.LoRA { return train.LoRA{Rank: 2, Alpha: 2, Targets: targets} }
+	for want, m := range map[string]train.Method{
+		`train is "tail"`:                       {Part: "tail"},
+		`lora has rank 0`:                       {Part: train.LowRank},
+		`"q_prj" is no linear layer`:            {Part: train.LowRank, LoRA: lora("q_proj", "q_prj")},
+		`lora has no targets`:                   {Part: train.LowRank, LoRA: lora()},
+		`"position_embedding" is no linear`:     {Part: train.LowRank, LoRA: lora("position_embedding")},
+		`train: head changes none`:              {Part: train.Head, Distill: true},
+		`fc1, fc2, k_proj, out_proj, q_proj, v`: {Part: train.LowRank, LoRA: lora("head")},
+	} {
+		if _, err := train.NewProgram(g.backend, g.config, g.Classes, m); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want an error with %q", err, want)
+		}
+	}
+}
+
+// TestGroupsNameParameters: a pattern that matches nothing is a mistake.
+func TestGroupsNameParameters(t *testing.T) {
+	g := openGolden(t, tiny)
+	for pattern, want := range map[string]string{"haed.*": `"haed.*" matches none`, "[": `"[" is no pattern`} {
+		o := g.options()
+		o.Groups = []train.Group{{Match: []string{"head.*", pattern}}}
+		if _, err := train.NewTrainer(g.program(train.All), o, g.start); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want an error with %q", err, want)
+		}
 	}
 }
 

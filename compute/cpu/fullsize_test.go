@@ -115,7 +115,7 @@ func BenchmarkViTB16(b *testing.B) {
 
 // BenchmarkViTB16Step is one training step of all parameters on 4 pictures.
 func BenchmarkViTB16Step(b *testing.B) {
-	p, err := train.NewProgram(chosen(b), vitB16(), 1000, train.All)
+	p, err := train.NewProgram(chosen(b), vitB16(), 1000, train.Method{Part: train.All})
 	if err != nil {
 		b.Fatal(err)
 	}

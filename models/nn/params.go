@@ -24,7 +24,8 @@ type Shapes map[string][]int
 // Params is the part of a model's parameters below one prefix, in one graph.
 type Params struct {
 	*declared
-	prefix string
+	prefix  string
+	replace func(name string, value *Node) *Node // nil: parameters are used as they are
 }
 
 // declared is what all Params of one graph share.
@@ -35,6 +36,8 @@ type declared struct {
 	shapes Shapes // what was asked for
 	names  []string
 	nodes  map[string]*Node
+
+	replaced map[string]*Node // what replace made of them
 }
 
 // At returns the parameters below a name: p.At("layers.%d", i).
@@ -43,10 +46,28 @@ func (p Params) At(format string, args ...any) Params {
 	return p
 }
 
-// Get declares the parameter name with its dimensions and returns its value. Asking twice gives the same node;
-// asking for other dimensions panics.
+// Replacing returns the same parameters, of which a model sees what f makes of each: a low-rank update of a weight, for
+// example. f is asked once for each name.
+func (p Params) Replacing(f func(name string, value *Node) *Node) Params {
+	p.replace = f
+	return p
+}
+
+// Get declares the parameter name with its dimensions and returns its value, or what Replacing makes of it. Asking twice
+// gives the same node; asking for other dimensions panics.
 func (p Params) Get(name string, dims ...int) *Node {
 	name = p.prefix + name
+	value := p.declare(name, dims)
+	if p.replace == nil {
+		return value
+	}
+	if _, ok := p.replaced[name]; !ok {
+		p.replaced[name] = p.replace(name, value)
+	}
+	return p.replaced[name]
+}
+
+func (p Params) declare(name string, dims []int) *Node {
 	if known, ok := p.shapes[name]; ok {
 		if !slices.Equal(known, dims) {
 			panic(fmt.Errorf("parameter %q is asked for as %v and as %v", name, known, dims))

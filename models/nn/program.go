@@ -68,7 +68,7 @@ func (b Builder) build(name string, f Func, inputs []shapes.Shape) (p Params, no
 		dtype = dtypes.Float32
 	}
 	p = Params{declared: &declared{
-		graph: NewGraph(b.Backend, name), dtype: dtype, have: b.Have, shapes: Shapes{}, nodes: map[string]*Node{},
+		graph: NewGraph(b.Backend, name), dtype: dtype, have: b.Have, shapes: Shapes{}, nodes: map[string]*Node{}, replaced: map[string]*Node{},
 	}}
 	err = exceptions.TryCatch[error](func() {
 		for i, shape := range inputs {

@@ -81,12 +81,15 @@ func (l layered) Path(name string) (string, error) {
 	return l.shared.Path(name)
 }
 
+// isLoRA tells whether a file of a classifier holds low-rank updates, which no classifier made from it has.
+func isLoRA(name string) bool { return strings.HasPrefix(name, loraFolder+"/") }
+
 // A recipe is published merged, as a folder that transformers loads.
 var _ = stages.RegisterPublisher(stages.Classifier, publishClassifier)
 
 func publishClassifier(ctx context.Context, a stages.Artifact, dir string) error {
 	for _, f := range a.Manifest.Files {
-		if f.Name == recipeFile || strings.Contains(f.Name, "/") {
+		if f.Name == recipeFile || strings.Contains(f.Name, "/") && !isLoRA(f.Name) {
 			continue
 		}
 		if err := a.CopyFile(ctx, f.Name, filepath.Join(dir, f.Name)); err != nil {

@@ -91,7 +91,7 @@ func (e *Ensemble) recipe(parents []parent) recipe {
 // keepOwn hands on, below prefix, the files in which a differs from others of its source.
 func keepOwn(env *stages.Env, a stages.Artifact, prefix string) {
 	for _, f := range a.Manifest.Files {
-		if slices.Contains(ownFiles, f.Name) || f.Name == recipeFile || strings.Contains(f.Name, "/") {
+		if slices.Contains(ownFiles, f.Name) || f.Name == recipeFile || strings.Contains(f.Name, "/") && !isLoRA(f.Name) {
 			f.Name = prefix + f.Name
 			env.Host.Output("", f)
 		}

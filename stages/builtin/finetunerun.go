@@ -11,7 +11,6 @@ import (
 	"regft/compute"
 	"regft/datasets/pil"
 	"regft/datasets/preprocess"
-	"regft/models/nn"
 	"regft/models/rng"
 	"regft/stages"
 	"regft/train"
@@ -114,12 +113,24 @@ func (f *FineTune) checkLastBatch(n int) error {
 		"set batch_size to %d, or change the number of pictures", n, f.BatchSize, fits)
 }
 
+// method is what a step computes.
+func (f *FineTune) method() train.Method {
+	m := train.Method{Part: train.Part(f.Train), Average: f.EMA != nil, L2SP: f.L2SP != nil, Distill: f.Distill != nil}
+	if m.Part == train.LowRank {
+		m.LoRA = train.LoRA(defaultLoRA)
+		if f.LoRA != nil {
+			m.LoRA = train.LoRA(*f.LoRA)
+		}
+	}
+	return m
+}
+
 // shareProgram prepares the step that all trainings of this shape compile once.
 func (t *tuning) shareProgram(ctx context.Context) (*train.Program, error) {
 	classes := len(t.start.Classes)
-	key := fmt.Sprintf("train %s %d %+v", t.Train, classes, t.start.Config)
+	key := fmt.Sprintf("train %+v %d %+v", t.method(), classes, t.start.Config)
 	v, err := t.env.Shared.Get(ctx, key, func(context.Context) (any, int64, error) {
-		p, err := train.NewProgram(t.backend, t.start.Config, classes, train.Part(t.Train))
+		p, err := train.NewProgram(t.backend, t.start.Config, classes, t.method())
 		return p, 0, err
 	})
 	if err != nil {
@@ -131,11 +142,25 @@ func (t *tuning) shareProgram(ctx context.Context) (*train.Program, error) {
 func (t *tuning) perEpoch() int { return (len(t.pictures.Labels) + t.BatchSize - 1) / t.BatchSize }
 
 func (t *tuning) options() train.Options {
-	return train.Options{
+	o := train.Options{
 		Steps: t.Epochs * t.perEpoch(), LearningRate: t.LearningRate, WarmupSteps: t.WarmupSteps, Schedule: train.Schedule(t.Schedule),
 		WeightDecay: t.WeightDecay, LabelSmoothing: t.LabelSmoothing, LambdaCE: t.LambdaCE,
 		Variance: t.VCReg.Variance, Covariance: t.VCReg.Covariance, ClipGradNorm: t.ClipGradNorm,
+		LayerDecay: orZero(t.LayerDecay), AverageDecay: orZero(t.EMA), L2SP: orZero(t.L2SP), Distill: orZero(t.Distill),
+		MicroBatch: orZero(t.MicroBatch), Seed: uint64(t.Seed),
 	}
+	for _, g := range t.Groups {
+		o.Groups = append(o.Groups, train.Group(g))
+	}
+	return o
+}
+
+// orZero is what a parameter that was left out means to package train.
+func orZero[T any](v *T) T {
+	if v == nil {
+		return *new(T)
+	}
+	return *v
 }
 
 // begin starts at the classifier, or at a checkpoint that was left.
@@ -150,7 +175,7 @@ func (t *tuning) begin() error {
 	t.checkpoint = filepath.Join(dir, "state.safetensors")
 	state, err := train.ReadState(t.checkpoint)
 	if err == nil {
-		if t.trainer, err = train.Resume(t.program, t.options(), state); err == nil {
+		if t.trainer, err = train.Resume(t.program, t.options(), t.start.Parameters, state); err == nil {
 			t.env.Log.Info().Int("step", state.Step).Msg("going on from a checkpoint")
 			t.last.Step = state.Step - 1
 			return nil
@@ -168,8 +193,11 @@ func (t *tuning) step() int { return t.last.Step + 1 }
 func (t *tuning) epoch(ctx context.Context, epoch int) error {
 	order := t.order(epoch)[(t.step()-epoch*t.perEpoch())*t.BatchSize:]
 	transform := func(im *pil.Image, i int, out []float32) error {
-		if t.Augment == "none" {
+		switch t.Augment {
+		case "none":
 			return t.pixels.Evaluate(im, out)
+		case "tip_adapter":
+			return t.pixels.Train(im, preprocess.TipAdapter, uint64(t.Seed), epoch, i, out)
 		}
 		return t.pixels.Train(im, preprocess.RegFT, uint64(t.Seed), epoch, i, out)
 	}
@@ -209,10 +237,17 @@ func (t *tuning) batches(ctx context.Context, order []int, transform func(*pil.I
 // stepped records a step, and keeps the state after every checkpoint_every.
 func (t *tuning) stepped(r train.Record) error {
 	t.last = r
-	t.env.Host.Series(r.Step, map[string]float64{
+	values := map[string]float64{
 		"loss": float64(r.Loss), "cross_entropy": float64(r.CrossEntropy), "variance": float64(r.Variance), "covariance": float64(r.Covariance),
 		"learning_rate": r.LearningRate, "grad_norm": float64(r.GradNorm), "feature_variance": float64(r.FeatureVariance),
-	})
+	}
+	if t.L2SP != nil {
+		values["l2_sp"] = float64(r.L2SP)
+	}
+	if t.Distill != nil {
+		values["distance"] = float64(r.Distance)
+	}
+	t.env.Host.Series(r.Step, values)
 	t.logStep(r)
 	steps := t.options().Steps
 	t.env.Host.Progress(r.Step+1, steps, "steps")
@@ -245,11 +280,16 @@ func (t *tuning) validate(ctx context.Context, epoch int) error {
 	if t.validation == nil {
 		return nil
 	}
-	e, err := newEncoding(ctx, t.env, t.backend, &classifier{Config: t.start.Config, Pixels: t.start.Pixels, Classes: t.start.Classes}, validationBatch)
+	now := *t.start
+	var err error
+	if now.Parameters, err = t.trainer.Parameters(); err != nil {
+		return err
+	}
+	e, err := newEncoding(ctx, t.env, t.backend, &now, validationBatch)
 	if err != nil {
 		return err
 	}
-	e.weights = t.trainer.Weights()
+	defer e.close()
 	features, err := e.features(ctx, t.validation, func(int) {})
 	if err != nil {
 		return err
@@ -267,25 +307,28 @@ func (t *tuning) validate(ctx context.Context, epoch int) error {
 // validationBatch is how many pictures are classified at once after an epoch.
 const validationBatch = 32
 
-// finish writes the classifier: what was trained, and the rest of the one that training began with.
+// finish writes the classifier: what was trained, and the rest of the one that training began with. Low-rank updates are
+// merged, and lie beside it.
 func (t *tuning) finish(env *stages.Env) error {
 	parameters, err := t.trainer.Parameters()
 	if err != nil {
 		return err
 	}
-	all := nn.Arrays{}
-	for name, a := range t.start.Parameters {
-		all[name] = a
-	}
-	for name, a := range parameters {
-		all[name] = a
+	adapters, err := t.trainer.Adapters()
+	if err != nil {
+		return err
 	}
 	dir, err := env.OutputDir("")
 	if err != nil {
 		return err
 	}
-	if err := writeOwn(dir, imageTower(all), all); err != nil {
+	if err := writeOwn(dir, imageTower(parameters), parameters); err != nil {
 		return err
+	}
+	if adapters != nil {
+		if err := writeLoRA(filepath.Join(dir, loraFolder), t.method().LoRA, adapters); err != nil {
+			return err
+		}
 	}
 	keepShared(env, t.Classifier.Artifact())
 	env.Host.Metric("steps", float64(t.step()))

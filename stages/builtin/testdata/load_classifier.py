@@ -2,8 +2,8 @@
 
     python load_classifier.py PICTURES TEXTS CLASSIFIER...
 
-PICTURES is a published set of pictures, TEXTS a JSON list. The result is JSON on standard output, an entry for each
-classifier.
+PICTURES is a published set of pictures, TEXTS a JSON list. A classifier is a folder, or FOLDER+UPDATES with the folder of
+low-rank updates that peft loads over it. The result is JSON on standard output, an entry for each classifier.
 """
 
 import json
@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 import transformers
 from PIL import Image
+from safetensors.torch import load_file
 
 
 def projected(output):
@@ -22,8 +23,19 @@ def projected(output):
 
 @torch.no_grad()
 def load(folder, pictures, texts):
+    folder, _, updates = folder.partition("+")
     model, info = transformers.CLIPModel.from_pretrained(folder, output_loading_info=True)
     model.eval()
+    if updates:
+        import peft
+        start = {name: p.clone() for name, p in model.named_parameters()}
+        model = peft.PeftModel.from_pretrained(model, updates)
+        loaded = {n.replace(".default.", ".") for n, _ in model.named_parameters() if ".lora_" in n}
+        given = set(load_file(f"{updates}/adapter_model.safetensors"))
+        info["missing_keys"] = loaded ^ given
+        model = model.merge_and_unload()
+        moved = [n for n, p in model.named_parameters() if not torch.equal(p, start[n])]
+        info["unexpected_keys"] = [n for n in moved if f"base_model.model.{n.removesuffix('.weight')}.lora_A.weight" not in given]
     # transformers 5 has torchvision's resampling as well, which differs from Pillow's in last bits.
     image_processor = getattr(transformers, "CLIPImageProcessorPil", transformers.CLIPImageProcessor)
     pixels = image_processor.from_pretrained(folder)(pictures, return_tensors="pt")["pixel_values"]
