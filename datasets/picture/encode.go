@@ -11,17 +11,35 @@ import (
 // EncodePNG writes a picture as PNG. The same pixels give the same bytes for ever: digests of generated pictures, and with them the keys
 // of all that follows, depend on them. So the compressor is our own (deflate.go): the standard library's may change with any release of
 // Go, as may other people's. It spends little: row filters, then runs and Huffman codes, without a search for longer matches, which
-// photographs hardly have.
-func EncodePNG(w io.Writer, im *pil.Image) error {
+// photographs hardly have. Texts come before the pixels.
+func EncodePNG(w io.Writer, im *pil.Image, texts ...Text) error {
 	header := binary.BigEndian.AppendUint32(nil, uint32(im.Width))
 	header = binary.BigEndian.AppendUint32(header, uint32(im.Height))
 	header = append(header, 8, 2, 0, 0, 0) // 8 bits, RGB, deflate, adaptive filters, not interlaced
 	out := []byte("\x89PNG\r\n\x1a\n")
 	out = appendChunk(out, "IHDR", header)
+	for _, t := range texts {
+		out = t.appendTo(out)
+	}
 	out = appendChunk(out, "IDAT", deflate(filterRows(im)))
 	out = appendChunk(out, "IEND", nil)
 	_, err := w.Write(out)
 	return err
+}
+
+// Text is a note in a picture. The keyword has 1 to 79 letters of Latin-1.
+type Text struct{ Keyword, Text string }
+
+// appendTo writes a chunk tEXt where Latin-1 has all of the text, else iTXt in UTF-8, as Pillow's PngInfo does.
+func (t Text) appendTo(out []byte) []byte {
+	latin := make([]byte, 0, len(t.Text))
+	for _, r := range t.Text {
+		if r > 0xff {
+			return appendChunk(out, "iTXt", append([]byte(t.Keyword+"\x00\x00\x00\x00\x00"), t.Text...)) // not compressed, of no language
+		}
+		latin = append(latin, byte(r))
+	}
+	return appendChunk(out, "tEXt", append([]byte(t.Keyword+"\x00"), latin...))
 }
 
 func appendChunk(out []byte, kind string, data []byte) []byte {

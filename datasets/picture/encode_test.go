@@ -5,10 +5,13 @@ import (
 	"compress/zlib"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"image"
 	"image/png"
 	"io"
 	"math"
+	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -140,5 +143,24 @@ func BenchmarkEncodePNG(b *testing.B) {
 		if err := EncodePNG(io.Discard, im); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestEncodePNGText: texts do not touch the pixels, and are chunks that other decoders take.
+func TestEncodePNGText(t *testing.T) {
+	im := pil.New(3, 2)
+	im.Pix[4] = 200
+	var plain, noted bytes.Buffer
+	if err := errors.Join(EncodePNG(&plain, im), EncodePNG(&noted, im, Text{"parameters", "née\nSteps: 1"}, Text{"parameters", "鯉"})); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"tEXtparameters\x00n\xe9e\nSteps: 1", "iTXtparameters\x00\x00\x00\x00\x00鯉"} {
+		if !strings.Contains(noted.String(), want) {
+			t.Errorf("%q is not there", want)
+		}
+	}
+	got, err := Read(&noted)
+	if err != nil || !slices.Equal(got.Pix, im.Pix) {
+		t.Errorf("decoded to %v, %v", got, err)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -41,29 +40,24 @@ type Scaled struct {
 	Scale float64
 }
 
-// Read reads the adapter at path: a file, or a folder that holds adapter_model.safetensors (peft) or
-// pytorch_lora_weights.safetensors (diffusers). Tensors that belong to no LoRA are an error that names them.
-func Read(path string) (*Adapter, error) {
-	names, err := Files(path)
+// Read reads the adapter whose weights files have as name, see Files. Tensors that belong to no LoRA are an error that names them.
+func Read(files checkpoint.Files, name string) (*Adapter, error) {
+	path, err := files.Path(name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading LoRA: %w", err)
 	}
-	dir, err := checkpoint.DirFiles(filepath.Dir(names[0]))
-	if err != nil {
-		return nil, err
-	}
-	file, err := checkpoint.OpenFile(dir, filepath.Base(names[0]))
+	file, err := checkpoint.OpenFile(files, name)
 	if err != nil {
 		return nil, fmt.Errorf("reading LoRA: %w", err)
 	}
 	defer file.Close()
-	adapter := &Adapter{path: names[0]}
+	adapter := &Adapter{path: path}
 	if err := adapter.read(file); err != nil {
 		return nil, fmt.Errorf("reading LoRA %s: %w", adapter.path, err)
 	}
-	settings, err := readSettings(names)
+	settings, err := readSettings(files, name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading LoRA %s: %w", adapter.path, err)
 	}
 	for _, m := range adapter.modules {
 		if err := m.finish(settings); err != nil {

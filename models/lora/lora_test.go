@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"regft/models/checkpoint"
 	"regft/models/lora"
 	"regft/models/nn"
 	"regft/models/safetensors"
@@ -51,7 +52,15 @@ var components = map[string]nn.Shapes{
 // added returns what an adapter makes of zeros, by component and weight.
 func added(t *testing.T, path string, scale float64) (map[string][]float32, error) {
 	t.Helper()
-	adapter, err := lora.Read(path)
+	folder, names, err := lora.Files(path)
+	if err != nil {
+		return nil, err
+	}
+	files, err := checkpoint.DirFiles(folder)
+	if err != nil {
+		return nil, err
+	}
+	adapter, err := lora.Read(files, names[0])
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +155,7 @@ func TestErrors(t *testing.T) {
 			t.Errorf("got %v, want %q and the file's name", err, want)
 		}
 	}
-	if _, err := lora.Read(t.TempDir()); err == nil || !strings.Contains(err.Error(), "adapter_model.safetensors") {
+	if _, _, err := lora.Files(t.TempDir()); err == nil || !strings.Contains(err.Error(), "adapter_model.safetensors") {
 		t.Errorf("an empty folder: %v", err)
 	}
 }

@@ -8,30 +8,37 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
+	"regft/models/checkpoint"
 	"regft/models/safetensors"
 )
 
-// Files lists the files that an adapter is made of, the weights first: path itself or, of a folder, what peft or diffusers saved
-// there; then peft's adapter_config.json, if it lies beside them.
-func Files(path string) ([]string, error) {
+// configFile is peft's, beside its weights.
+const configFile = "adapter_config.json"
+
+// Files lists the files that the adapter at path is made of, in one folder, the weights first: path itself or, of a folder,
+// adapter_model.safetensors (peft's) or pytorch_lora_weights.safetensors (diffusers'); then peft's adapter_config.json.
+func Files(path string) (folder string, names []string, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	if info.IsDir() {
 		if path, err = weightsIn(path); err != nil {
-			return nil, err
+			return "", nil, err
 		}
 	}
-	files := []string{path}
-	config := filepath.Join(filepath.Dir(path), "adapter_config.json")
-	if _, err := os.Stat(config); err == nil && strings.HasPrefix(filepath.Base(path), "adapter_model") {
-		files = append(files, config)
+	folder, names = filepath.Dir(path), []string{filepath.Base(path)}
+	if hasConfig(names[0]) && exists(filepath.Join(folder, configFile)) {
+		names = append(names, configFile)
 	}
-	return files, nil
+	return folder, names, nil
 }
+
+// hasConfig tells peft's weights.
+func hasConfig(name string) bool { return strings.HasPrefix(name, "adapter_model.") }
 
 func weightsIn(folder string) (string, error) {
 	for _, name := range []string{"adapter_model.safetensors", "pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin"} {
@@ -62,29 +69,27 @@ type setting struct {
 const metadataKey = "lora_adapter_metadata"
 
 // readSettings reads adapter_config.json or the metadata of the weights.
-func readSettings(files []string) (settings, error) {
-	if len(files) > 1 {
-		data, err := os.ReadFile(files[1])
-		if err != nil {
-			return nil, err
-		}
+func readSettings(files checkpoint.Files, name string) (settings, error) {
+	if hasConfig(name) && slices.Contains(files.Names(), configFile) {
 		var all setting
-		if err := json.Unmarshal(data, &all); err != nil {
-			return nil, fmt.Errorf("reading %s: %w", files[1], err)
-		}
-		return settings{"": all}, nil
+		err := checkpoint.ReadJSON(files, configFile, &all)
+		return settings{"": all}, err
 	}
-	if filepath.Ext(files[0]) != ".safetensors" {
+	if filepath.Ext(name) != ".safetensors" {
 		return nil, nil
 	}
-	file, err := safetensors.Open(files[0])
+	path, err := files.Path(name)
+	if err != nil {
+		return nil, err
+	}
+	file, err := safetensors.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
 	s, err := parseMetadata(file.Metadata()[metadataKey])
 	if err != nil {
-		return nil, fmt.Errorf("reading %s of %s: %w", metadataKey, files[0], err)
+		return nil, fmt.Errorf("%s: %w", metadataKey, err)
 	}
 	return s, nil
 }

@@ -2,6 +2,7 @@ package sd
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
@@ -49,15 +50,13 @@ func (s Settings) first() (int, error) {
 // check fills in the checkpoint's own size, and reports what no pipeline can do.
 func (s Settings) check(p *Pipeline) (Settings, error) {
 	factor := p.VAE.Factor()
+	s.Width, s.Height = p.Size(s)
 	for _, side := range []struct {
 		name string
-		size *int
-	}{{"width", &s.Width}, {"height", &s.Height}} {
-		if *side.size == 0 {
-			*side.size = p.UNet.SampleSize * factor
-		}
-		if *side.size < factor || *side.size%factor != 0 {
-			return s, fmt.Errorf("%s is %d: this checkpoint makes multiples of %d pixels", side.name, *side.size, factor)
+		size int
+	}{{"width", s.Width}, {"height", s.Height}} {
+		if side.size < factor || side.size%factor != 0 {
+			return s, fmt.Errorf("%s is %d: this checkpoint makes multiples of %d pixels", side.name, side.size, factor)
 		}
 	}
 	if s.Strength < 0 || s.Strength > 1 {
@@ -68,6 +67,31 @@ func (s Settings) check(p *Pipeline) (Settings, error) {
 	}
 	_, err := schedulers.FromConfig(p.scheduler, s.Scheduler, s.Steps)
 	return s, err
+}
+
+// Size is that of the pictures made with s.
+func (p *Pipeline) Size(s Settings) (width, height int) {
+	own := p.UNet.SampleSize * p.VAE.Factor()
+	width, height = s.Width, s.Height
+	if width == 0 {
+		width = own
+	}
+	if height == 0 {
+		height = own
+	}
+	return width, height
+}
+
+// SchedulerName is that of the scheduler that s names, or the class of the checkpoint's own.
+func (p *Pipeline) SchedulerName(s Settings) string {
+	if s.Scheduler != "" {
+		return s.Scheduler
+	}
+	var config struct {
+		Class string `json:"_class_name"`
+	}
+	_ = json.Unmarshal(p.scheduler, &config) // whoever samples with it reports what is wrong
+	return config.Class
 }
 
 // Latents are the pictures of a batch on their way from noise to data.

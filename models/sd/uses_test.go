@@ -3,7 +3,6 @@ package sd_test
 import (
 	"context"
 	"image"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -106,7 +105,7 @@ func TestLoRA(t *testing.T) {
 	g := golden.Open(t, dir)
 	for _, c := range meta.Cases {
 		t.Run(c.Key, func(t *testing.T) {
-			adapter, err := lora.Read(filepath.Join(dir, c.File))
+			adapter, err := lora.Read(open(t, dir), c.File)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,11 +4,12 @@ import (
 	"errors"
 
 	"regft/datasets/prompts"
+	"regft/models/sd"
 	"regft/stages"
 )
 
 var _ = stages.Register[Generate](stages.Type{
-	Name: "generate", Version: 1, Out: stages.Images,
+	Name: "generate", Version: 2, Out: stages.Images,
 	Doc: "Draws pictures from class names or prompts with Stable Diffusion (arXiv 2112.10752).",
 })
 
@@ -19,6 +20,9 @@ type Generate struct {
 	Prompt         string            `yaml:"prompt" default:"" doc:"a template with {} for the class name"`
 	Styles         stages.Path       `yaml:"styles" optional:"true" doc:"a prompt_styles.json; with dataset"`
 	Dataset        string            `yaml:"dataset" default:"" key:"-" doc:"the entry of styles"`
+	Templates      Templates         `yaml:"templates" optional:"true" doc:"in place of prompt: a list of templates with {}, or the name of a set; round r of a class is drawn from template r mod their number"`
+	Attributes     Attributes        `yaml:"attributes" optional:"true" doc:"name → list of texts, for {name} in prompt or templates: each template becomes one for every combination"`
+	Sentences      stages.Path       `yaml:"sentences" optional:"true" doc:"in place of prompt: a GPT prompt file, class name → sentences, drawn from in turn"`
 	Prompts        []string          `yaml:"prompts" optional:"true" doc:"picture i from prompt i, without labels"`
 	ImagesPerClass int               `yaml:"images_per_class" default:"64" min:"1" unit:"pictures" partial:"-" doc:"of each class"`
 	Steps          int               `yaml:"steps" default:"50" min:"1" max:"1000" unit:"denoising steps" doc:"more is slower and finer"`
@@ -29,6 +33,13 @@ type Generate struct {
 	Height         *int              `yaml:"height" min:"8" unit:"pixels" doc:"of the drawn picture; without it, the checkpoint's own"`
 	Size           *int              `yaml:"size" default:"224" min:"1" unit:"pixels" null:"keeps the drawn size" doc:"of the saved picture's shorter edge, resized bicubically with antialias"`
 	BatchSize      int               `yaml:"batch_size" default:"16" min:"1" unit:"pictures" key:"-" doc:"drawn at once"`
+	Init           *stages.Input     `yaml:"init" in:"images" doc:"pictures to start from (SDEdit, arXiv 2108.01073): those of the picture's class in turn, of a set without labels picture i from picture i; scaled to cover what is drawn, and cropped"`
+	Strength       *float64          `yaml:"strength" min:"0" max:"1" doc:"share of the steps taken from init on, 0.8 where left out: 1 keeps hardly anything of it"`
+	LoRA           stages.Path       `yaml:"lora" optional:"true" doc:"a LoRA (arXiv 2106.09685) for U-Net and text encoder, in the names of kohya, peft or diffusers: a file, or a folder with one"`
+	LoRAScale      float64           `yaml:"lora_scale" default:"1" doc:"weight of the LoRA"`
+	RNG            string            `yaml:"rng" default:"torch_cpu" enum:"torch_cpu,torch_cuda,philox" doc:"whose noise: torch_cpu, picture i of PyTorch's CPU generator seeded seed + i; philox, of its CUDA generator seeded so (and of webuis' NV); torch_cuda, of one CUDA generator seeded seed that draws rng_batch pictures at a time, as published runs do"`
+	RNGBatch       int               `yaml:"rng_batch" default:"16" min:"1" unit:"pictures" doc:"torch_cuda: drawn at a time"`
+	RNGThreads     int               `yaml:"rng_threads" default:"270336" min:"256" unit:"threads" doc:"torch_cuda: that the GPU runs at once, 2048 for each of its multiprocessors (H100 270336, A100 221184, V100 163840); 1536 on an RTX 30 or 40 (4090 196608)"`
 	DType          string            `yaml:"dtype" default:"float32" enum:"float32,float16,bfloat16" doc:"of weights and activations"`
 	Seed           stages.Seed       `yaml:"seed" doc:"of picture 0; the spec's where left out"`
 }
@@ -44,34 +55,62 @@ func (g *Generate) NotBuilt() string {
 	return ""
 }
 
-// Validate wants one way of saying what to draw.
+// Validate wants one way of saying what to draw, and what belongs together.
 func (g *Generate) Validate() error {
-	ways := 0
-	for _, given := range []bool{!g.Classes.IsZero(), g.Styles != "", g.Prompts != nil} {
-		if given {
-			ways++
-		}
-	}
+	descriptions := count(g.Prompt != "", g.Templates != nil, g.Sentences != "")
 	switch {
-	case ways != 1:
+	case count(!g.Classes.IsZero(), g.Styles != "", g.Prompts != nil) != 1:
 		return errors.New("say what to draw in one way: classes with prompt, styles with dataset, or prompts")
 	case g.Prompts != nil && len(g.Prompts) == 0:
 		return errors.New("prompts is an empty list: there is nothing to draw")
-	case g.Prompts != nil && g.Prompt != "":
-		return errors.New("prompt is a template for classes or styles: leave it out where prompts are given")
-	case !g.Classes.IsZero() && g.Prompt == "":
+	case g.Prompts != nil && descriptions+len(g.Attributes) > 0:
+		return errors.New("prompt, as templates, attributes and sentences, is for classes or styles: leave it out where prompts are given")
+	case descriptions > 1:
+		return errors.New("describe the classes in one way: prompt, templates or sentences")
+	case !g.Classes.IsZero() && descriptions == 0:
 		return errors.New("classes need a prompt, a template such as \"a photo of a {}.\"")
 	case (g.Styles != "") != (g.Dataset != ""):
 		return errors.New("styles and dataset belong together: dataset names the entry of the file")
+	case g.Attributes != nil && g.Sentences != "":
+		return errors.New("attributes fill templates: leave them out where sentences are given")
 	}
-	if g.Prompt != "" {
-		return prompts.CheckTemplate(g.Prompt)
+	if err := g.checkDrawing(); err != nil {
+		return err
+	}
+	if g.Prompt == "" {
+		return g.Templates.check()
+	}
+	return prompts.CheckTemplate(g.Prompt)
+}
+
+// checkDrawing checks what says how pictures are drawn.
+func (g *Generate) checkDrawing() error {
+	switch {
+	case g.Strength != nil && g.Init == nil:
+		return errors.New("strength needs pictures to start from: give them as init")
+	case g.Strength != nil && *g.Strength == 0:
+		return errors.New("strength is 0, which keeps init as it is: want above 0, up to 1")
+	case g.LoRAScale != 1 && g.LoRA == "":
+		return errors.New("lora_scale is for a lora: give one")
 	}
 	return nil
 }
 
-// Noise says that picture i takes seed + i. Where the classes cannot be read yet, nothing is known.
+func count(given ...bool) int {
+	n := 0
+	for _, is := range given {
+		if is {
+			n++
+		}
+	}
+	return n
+}
+
+// Noise says that picture i takes seed + i, or all one generator. Where the classes cannot be read yet, nothing is known.
 func (g *Generate) Noise() (first, count uint64) {
+	if g.RNG == sd.TorchCUDA {
+		return uint64(g.Seed), 1
+	}
 	if g.Prompts != nil {
 		return uint64(g.Seed), uint64(len(g.Prompts))
 	}

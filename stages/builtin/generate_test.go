@@ -64,14 +64,7 @@ func TestGenerate(t *testing.T) {
 // farthest is the largest difference of two pictures' values.
 func farthest(t *testing.T, a, b string) int {
 	t.Helper()
-	var values [2][]byte
-	for i, content := range []string{a, b} {
-		im, err := pictures.Read(strings.NewReader(content))
-		if err != nil {
-			t.Fatal(err)
-		}
-		values[i] = im.Pix
-	}
+	values := [2][]byte{decoded(t, a), decoded(t, b)}
 	if len(values[0]) != len(values[1]) {
 		t.Fatal("pictures of two sizes")
 	}
@@ -80,6 +73,16 @@ func farthest(t *testing.T, a, b string) int {
 		far = max(far, int(v)-int(values[1][i]), int(values[1][i])-int(v))
 	}
 	return far
+}
+
+// decoded are the values of a picture.
+func decoded(t *testing.T, content string) []byte {
+	t.Helper()
+	im, err := pictures.Read(strings.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return im.Pix
 }
 
 // TestGenerateSettings: each of these changes the pictures.

@@ -13,25 +13,40 @@ import (
 	"regft/datasets"
 	"regft/datasets/picture"
 	"regft/datasets/pil"
-	"regft/datasets/prompts"
 	"regft/models/checkpoint"
+	"regft/models/lora"
 	"regft/models/sd"
 	"regft/stages"
 )
 
-// Sources are the checkpoint and the class names.
+// Sources are the checkpoint, the LoRA, the class names, and the sentences of those classes.
 func (g *Generate) Sources(context.Context) ([]stages.Source, error) {
 	s, err := checkpointSource("checkpoint", string(g.Checkpoint), checkpoint.NeededDiffusion)
 	if err != nil {
 		return nil, err
 	}
 	out := []stages.Source{s}
-	if g.Prompts == nil {
-		v, err := readVocabulary(g.Classes, g.Styles, g.Dataset)
+	if g.LoRA != "" {
+		folder, names, err := lora.Files(string(g.LoRA))
+		if err != nil {
+			return nil, fmt.Errorf("lora: %w", err)
+		}
+		out = append(out, stages.Source{Param: "lora", Root: folder, Files: names})
+	}
+	if g.Prompts != nil {
+		return out, nil
+	}
+	v, err := readVocabulary(g.Classes, g.Styles, g.Dataset)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, v.source(count(g.Prompt != "", g.Templates != nil, g.Sentences != "") == 0))
+	if g.Sentences != "" {
+		texts, err := g.texts(v)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, v.source(g.Prompt == ""))
+		out = append(out, stages.Source{Param: "sentences", Value: texts})
 	}
 	return out, nil
 }
@@ -75,21 +90,28 @@ func (g *Generate) plan() (*imageSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	if g.Prompt != "" {
-		v.Template = g.Prompt
+	texts, err := g.texts(v)
+	if err != nil {
+		return nil, err
 	}
 	set.classes = v.Classes
 	for i := range g.ImagesPerClass * len(v.Classes) {
-		label := i % len(v.Classes)
+		label, round := i%len(v.Classes), i/len(v.Classes)
 		row := datasets.Row{Label: label, Class: v.Classes[label].Name}
-		set.images = append(set.images, g.image(i, row, prompts.Fill(v.Template, row.Class), 0))
+		id := round % len(texts[label])
+		set.images = append(set.images, g.image(i, row, texts[label][id], id))
 	}
 	return set, nil
 }
 
+// image is picture i before it is drawn. Its seed is that of the generator of its noise.
 func (g *Generate) image(i int, row datasets.Row, prompt string, id int) image {
+	seed := uint64(g.Seed)
+	if g.RNG != sd.TorchCUDA {
+		seed += uint64(i)
+	}
 	row.Origin = "generate"
-	row.Generation = &datasets.Generation{Prompt: prompt, PromptID: id, Seed: uint64(g.Seed) + uint64(i)}
+	row.Generation = &datasets.Generation{Prompt: prompt, PromptID: id, Seed: seed}
 	return image{Row: row}
 }
 
@@ -97,12 +119,7 @@ func partialPicture(dir string, i int) string { return filepath.Join(dir, fmt.Sp
 
 // draw makes the pictures that dir lacks.
 func (g *Generate) draw(ctx context.Context, env *stages.Env, set *imageSet, dir string) error {
-	var missing []sd.Picture
-	for i, p := range set.images {
-		if _, err := os.Stat(partialPicture(dir, i)); err != nil {
-			missing = append(missing, sd.Picture{Index: i, Prompt: p.Prompt})
-		}
-	}
+	missing := g.missing(set, dir)
 	done := len(set.images) - len(missing)
 	env.Host.Progress(done, len(set.images), "pictures")
 	env.Log.Info().Int("pictures", len(missing)).Int("there_already", done).Int("steps", g.Steps).Str("scheduler", g.Scheduler).
@@ -114,17 +131,35 @@ func (g *Generate) draw(ctx context.Context, env *stages.Env, set *imageSet, dir
 	if err != nil {
 		return err
 	}
+	if err := g.setInit(ctx, pipeline, set, missing); err != nil {
+		return fmt.Errorf("init: %w", err)
+	}
+	text, err := g.describer(pipeline, env)
+	if err != nil {
+		return err
+	}
 	for im, err := range pipeline.Generate(ctx, g.settings(), missing, sd.Batching{Size: g.BatchSize, Parallel: env.Cores}) {
 		if err != nil {
 			return err
 		}
-		if err := g.save(im.Pixels, partialPicture(dir, im.Index)); err != nil {
+		if err := g.save(im.Pixels, text(set.images[im.Index]), partialPicture(dir, im.Index)); err != nil {
 			return fmt.Errorf("saving picture %d: %w", im.Index, err)
 		}
 		done++
 		env.Host.Progress(done, len(set.images), "pictures")
 	}
 	return nil
+}
+
+// missing lists the pictures of set that dir lacks.
+func (g *Generate) missing(set *imageSet, dir string) []sd.Picture {
+	var missing []sd.Picture
+	for i, p := range set.images {
+		if _, err := os.Stat(partialPicture(dir, i)); err != nil {
+			missing = append(missing, sd.Picture{Index: i, Prompt: p.Prompt})
+		}
+	}
+	return missing
 }
 
 // open opens the checkpoint, once in a run for all stages that draw with it. Nobody closes it: what the run no longer
@@ -138,12 +173,24 @@ func (g *Generate) open(ctx context.Context, env *stages.Env) (*sd.Pipeline, err
 	if err != nil {
 		return nil, err
 	}
-	v, err := env.Shared.Get(ctx, "diffusion "+a.Digest.String(), func(ctx context.Context) (any, int64, error) {
+	name := fmt.Sprintf("diffusion %s %v", a.Digest, g.Init != nil)
+	if g.LoRA != "" {
+		added, err := env.Source("lora")
+		if err != nil {
+			return nil, err
+		}
+		name += fmt.Sprintf(" %s %g", added.Digest, g.LoRAScale)
+	}
+	v, err := env.Shared.Get(ctx, name, func(ctx context.Context) (any, int64, error) {
 		tok, err := openTokenizer(filesOf(ctx, a, "tokenizer/"))
 		if err != nil {
 			return nil, 0, err
 		}
-		p, err := sd.Open(backend, filesOf(ctx, a, ""), tok, sd.Options{})
+		options, err := g.options(ctx, env)
+		if err != nil {
+			return nil, 0, err
+		}
+		p, err := sd.Open(backend, filesOf(ctx, a, ""), tok, options)
 		return p, a.Manifest.Size(), err
 	})
 	if err != nil {
@@ -152,8 +199,37 @@ func (g *Generate) open(ctx context.Context, env *stages.Env) (*sd.Pipeline, err
 	return v.(*sd.Pipeline), nil
 }
 
+// options are what of the checkpoint is loaded, and the LoRA that is added to it.
+func (g *Generate) options(ctx context.Context, env *stages.Env) (sd.Options, error) {
+	o := sd.Options{Pictures: g.Init != nil}
+	if g.LoRA == "" {
+		return o, nil
+	}
+	a, err := env.Source("lora")
+	if err != nil {
+		return o, err
+	}
+	_, names, err := lora.Files(string(g.LoRA))
+	if err != nil {
+		return o, fmt.Errorf("lora: %w", err)
+	}
+	adapter, err := lora.Read(filesOf(ctx, a, ""), names[0])
+	if err != nil {
+		return o, err
+	}
+	o.LoRA = []lora.Scaled{{Adapter: adapter, Scale: g.LoRAScale}}
+	return o, nil
+}
+
 func (g *Generate) settings() sd.Settings {
-	s := sd.Settings{Seed: uint64(g.Seed), Steps: g.Steps, Scheduler: g.Scheduler, GuidanceScale: g.GuidanceScale, NegativePrompt: g.NegativePrompt}
+	s := sd.Settings{Seed: uint64(g.Seed), Steps: g.Steps, Scheduler: g.Scheduler, GuidanceScale: g.GuidanceScale, NegativePrompt: g.NegativePrompt,
+		Noise: sd.Noise{Source: g.RNG, Batch: g.RNGBatch, Threads: g.RNGThreads}}
+	if g.Init != nil {
+		s.Strength = defaultStrength
+		if g.Strength != nil {
+			s.Strength = *g.Strength
+		}
+	}
 	if g.Width != nil {
 		s.Width = *g.Width
 	}
@@ -164,7 +240,7 @@ func (g *Generate) settings() sd.Settings {
 }
 
 // save writes a picture whole or not at all: a run killed here draws it again.
-func (g *Generate) save(pixels *goimage.NRGBA, path string) error {
+func (g *Generate) save(pixels *goimage.NRGBA, parameters, path string) error {
 	im := pil.New(pixels.Rect.Dx(), pixels.Rect.Dy())
 	for y := range im.Height {
 		row := im.Row(y)
@@ -179,7 +255,7 @@ func (g *Generate) save(pixels *goimage.NRGBA, path string) error {
 		}
 	}
 	var b bytes.Buffer
-	if err := picture.EncodePNG(&b, im); err != nil {
+	if err := picture.EncodePNG(&b, im, picture.Text{Keyword: "parameters", Text: parameters}); err != nil {
 		return err
 	}
 	return replaceFile(path, b.Bytes())
