@@ -27,6 +27,7 @@ const (
 	blobsFolder      = "blobs"
 	resultsFolder    = "results"
 	recipesFolder    = "recipes"
+	tracesFolder     = "traces"
 	locksFolder      = "locks"
 	partialFolder    = "partial"
 	tempFolder       = "tmp"
@@ -63,7 +64,7 @@ func OpenDir(path string) (*Dir, error) {
 	if err := os.MkdirAll(root, 0o777); err != nil {
 		return nil, fmt.Errorf("opening the cache: %w", err)
 	}
-	for _, folder := range []string{quarantineFolder, tempFolder, blobsFolder, resultsFolder, recipesFolder, locksFolder, partialFolder} {
+	for _, folder := range []string{quarantineFolder, tempFolder, blobsFolder, resultsFolder, recipesFolder, tracesFolder, locksFolder, partialFolder} {
 		if err := d.makeFolder(filepath.Join(root, folder)); err != nil {
 			return nil, fmt.Errorf("opening the cache: %w", err)
 		}

@@ -21,24 +21,43 @@ type fileState struct {
 	inode        int64
 }
 
+func newFileState(s *unix.Stat_t) fileState {
+	return fileState{s.Size, s.Mtim.Nano(), s.Ctim.Nano(), int64(s.Dev), int64(s.Ino)}
+}
+
 // statFile gives the state of a regular file, links followed.
 func statFile(path string) (fileState, error) {
 	var s unix.Stat_t
-	for {
-		err := unix.Stat(path, &s)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return fileState{}, &fs.PathError{Op: "stat", Path: path, Err: err}
-		}
-		break
+	if err := ignoringEINTR(func() error { return unix.Stat(path, &s) }); err != nil {
+		return fileState{}, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
 	switch s.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		return fileState{s.Size, s.Mtim.Nano(), s.Ctim.Nano(), int64(s.Dev), int64(s.Ino)}, nil
+		return newFileState(&s), nil
 	case unix.S_IFDIR:
 		return fileState{}, &fs.PathError{Op: "stat", Path: path, Err: errIsFolder}
 	}
 	return fileState{}, &fs.PathError{Op: "stat", Path: path, Err: fs.ErrInvalid}
+}
+
+// statAny gives the state of a file or folder, links followed; zero where there
+// is none.
+func statAny(path string) (fileState, error) {
+	var s unix.Stat_t
+	err := ignoringEINTR(func() error { return unix.Stat(path, &s) })
+	if err == unix.ENOENT || err == errNotFolder {
+		return fileState{}, nil
+	}
+	if err != nil {
+		return fileState{}, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return newFileState(&s), nil
+}
+
+func ignoringEINTR(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
 }

@@ -47,7 +47,7 @@ func (d *Dir) refresh(digest Digest) error {
 		return fmt.Errorf("locking %s: %w", lock.Path(), err)
 	}
 	defer lock.Unlock()
-	switch err := os.Chtimes(path, now, now); {
+	switch err := stampFile(path, digest.sum, now); {
 	case errors.Is(err, os.ErrPermission):
 		return &MissError{blobEntry(digest), "another user's"}
 	case err != nil:

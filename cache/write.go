@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // A tempFile becomes an entry of the store by commit, or nothing by discard.
@@ -48,6 +49,11 @@ const (
 func (f *tempFile) commit(path string, d durability) error {
 	if err := f.Chmod(0o444); err != nil {
 		return err
+	}
+	if s, ok := entrySum(path); ok {
+		if err := stampFile(f.Name(), s, time.Now()); err != nil {
+			return err
+		}
 	}
 	if d == durable {
 		if err := f.Sync(); err != nil {

@@ -117,15 +117,19 @@ func (n *Node) revives() bool {
 	return false
 }
 
-// markGone marks results whose content is gone and that something running needs, or that Only asks for.
+// markGone marks results whose content is gone, and those that something running needs, or that Only asks for, and
+// that are not upstream either.
 func (p *Plan) markGone(ctx context.Context) (changed bool, err error) {
 	for _, n := range slices.Backward(p.Nodes) {
-		if n.State != Hit || n.whole || !p.askedFor(n) && !slices.ContainsFunc(n.takers, (*Node).willRun) {
+		used := p.askedFor(n) || slices.ContainsFunc(n.takers, (*Node).willRun)
+		if n.State != Hit || n.whole || !used && (!n.broken || p.options.Only != nil) {
 			continue
 		}
-		n.whole, err = complete(ctx, p.store, n.Result)
-		if err != nil {
-			return changed, fmt.Errorf("looking for the content of %s: %w", n.Name(), err)
+		n.whole = !n.broken
+		if n.Result.Remote != "" {
+			if n.whole, err = complete(ctx, p.store, n.Result); err != nil {
+				return changed, fmt.Errorf("looking for the content of %s: %w", n.Name(), err)
+			}
 		}
 		if !n.whole {
 			n.State, n.Reason, changed = Work, goneReason, true

@@ -38,6 +38,8 @@ type Node struct {
 	recorded  bool          // its recipe stood for an action before
 	demanded  bool          // the run needs its result
 	whole     bool          // the content of Result was seen to be there
+	broken    bool          // of the content of Result something is missing or was damaged
+	lists     []list        // of the outputs of Result
 }
 
 // An input is one artifact that a node takes.

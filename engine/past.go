@@ -31,7 +31,7 @@ type Past struct {
 	loadErr error
 }
 
-// OpenRun opens the run that ref names, below folder runs: latest (the newest of all names), NAME (its latest),
+// OpenRun opens the run that ref names, below folder runs: latest (that the last command was about), NAME (its latest),
 // NAME/RUN_ID, or the path of a run's folder.
 func OpenRun(runs, ref string) (*Past, error) {
 	dir, err := findRun(runs, ref)
@@ -54,14 +54,22 @@ func OpenRun(runs, ref string) (*Past, error) {
 
 func findRun(runs, ref string) (string, error) {
 	if ref == latestLink {
+		if dir := filepath.Join(runs, latestLink); isRun(dir) {
+			return dir, nil
+		}
 		return newest(runs)
 	}
 	for _, dir := range []string{filepath.Join(runs, folderName(ref), latestLink), filepath.Join(runs, ref), ref} {
-		if _, err := os.Stat(filepath.Join(dir, provenanceFile)); err == nil {
+		if isRun(dir) {
 			return dir, nil
 		}
 	}
 	return "", fmt.Errorf("there is no run %q: want latest, NAME, NAME/RUN_ID or the path of a run's folder, below %s: %w", ref, runs, fs.ErrNotExist)
+}
+
+func isRun(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, provenanceFile))
+	return err == nil
 }
 
 // newest is the latest run of all names. Their IDs sort by time.

@@ -45,6 +45,7 @@ type Plan struct {
 	Warnings  []string // files that are missing
 	options   Options
 	store     *cache.Dir
+	linked    map[string]cache.Linked // the user's files, by their paths
 	order     []*instance
 	instances map[*specs.Instance]*instance
 }
@@ -56,7 +57,7 @@ func NewPlan(ctx context.Context, e *specs.Expansion, store *cache.Dir, o Option
 	if err := p.checkForce(); err != nil {
 		return nil, err
 	}
-	found, err := findSources(ctx, store, e.Instances)
+	found, err := p.findSources(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +65,9 @@ func NewPlan(ctx context.Context, e *specs.Expansion, store *cache.Dir, o Option
 	(&builder{p, found, map[identity]*Node{}, map[[2]string]*stages.Field{}, map[string]bool{}}).build(e.Instances)
 	p.markNeeded()
 	if err := p.lookUpAll(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.inspect(ctx); err != nil {
 		return nil, err
 	}
 	return p, p.decide(ctx)

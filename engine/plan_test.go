@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -215,15 +216,41 @@ func TestContentThatIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := chain(t, "1", "2").plan(reopened, Options{})
-	equal(t, "nothing runs for content that nobody needs", states(p, Hit), "a x y z")
+	equal(t, "a hit has its content", states(p, Hit), "")
+	equal(t, "all are made again", states(p, Work), "a x y z")
 	g := chain(t, "1", "2")
 	g.add(g.stage("w", "sum"), "", "plus: 7", in("inputs", g.e.Instances[2]))
 	p, s, l := g.run(reopened, Options{}, RunOptions{})
-	equal(t, "started", l.names(NodeStarted), "a x y w")
+	equal(t, "started", l.names(NodeStarted), "a x y z w")
 	equal(t, "failed", s.Failed, 0)
 	equal(t, "told of other bytes", l.names(NodeNote), "")
 	equal(t, "reason of y", p.Nodes[2].Reason, "gone")
-	equal(t, "z stays", p.Nodes[3].State, Hit)
+	p = chain(t, "1", "2").plan(reopened, Options{})
+	equal(t, "hits", states(p, Hit), "a x y z")
+}
+
+// An edited intermediate is noticed, set aside and made again; what is made of it stays.
+func TestContentThatWasEdited(t *testing.T) {
+	store := newStore(t)
+	p, _, _ := chain(t, "1", "2").run(store, Options{}, RunOptions{})
+	m, err := store.Manifest(t.Context(), p.Nodes[1].Result.Outputs[""])
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := store.Path(t.Context(), m.Files[0].Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Chmod(path, 0o644), os.WriteFile(path, []byte("edited"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	p, s, l := chain(t, "1", "2").run(store, Options{}, RunOptions{})
+	equal(t, "started", l.names(NodeStarted), "x")
+	equal(t, "reason", p.Nodes[1].Reason, "gone")
+	equal(t, "spared", s.Spared, 2)
+	if got, err := os.ReadFile(path); err != nil || string(got) == "edited" {
+		t.Errorf("the content is %q, %v", got, err)
+	}
 }
 
 func TestMissingRecordAboveAHit(t *testing.T) {

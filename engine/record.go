@@ -105,12 +105,24 @@ func (r *Record) begin(home string) error {
 	if err := r.writeProvenance(); err != nil {
 		return err
 	}
-	return link(home, r.ID)
+	if err := link(home, r.ID); err != nil {
+		return err
+	}
+	return PointLatest(filepath.Dir(home), r.Dir)
+}
+
+// PointLatest makes the run in folder dir the one that runs/latest means.
+func PointLatest(runs, dir string) error {
+	target := filepath.Join(filepath.Base(filepath.Dir(dir)), filepath.Base(dir))
+	if now, err := os.Readlink(filepath.Join(runs, latestLink)); err == nil && now == target {
+		return nil
+	}
+	return link(runs, target)
 }
 
 // link makes home/latest a relative link to the run.
 func link(home, id string) error {
-	temp := filepath.Join(home, "."+id)
+	temp := filepath.Join(home, "."+filepath.Base(id))
 	if err := os.Symlink(id, temp); err != nil {
 		return fmt.Errorf("linking the latest run: %w", err)
 	}

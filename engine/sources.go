@@ -44,13 +44,14 @@ type finder struct {
 
 // findSources looks for what the instances that something needs read outside the store. Instances with equal
 // parameters share it.
-func findSources(ctx context.Context, store *cache.Dir, instances []*specs.Instance) (map[*specs.Instance]*sources, error) {
+func (p *Plan) findSources(ctx context.Context) (map[*specs.Instance]*sources, error) {
 	byKey, of := map[string]*sources{}, map[*specs.Instance]*sources{}
-	f := &finder{store: store, files: map[string]cache.Linked{}}
+	f := &finder{store: p.store, files: map[string]cache.Linked{}}
+	p.linked = f.files
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	var problems problemList
-	for _, i := range instances {
+	for _, i := range p.Expansion.Instances {
 		sourcer, ok := i.Runner.(stages.Sourcer)
 		if !ok || !i.Needed {
 			continue

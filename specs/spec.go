@@ -26,7 +26,7 @@ type Spec struct {
 	Tables   []*Table
 	Studies  []*Study
 	Resolved []byte   // the merged spec as YAML, for the record of a run
-	Files    []string // absolute: every spec and file() that was read
+	Files    []string // absolute: every spec and file() that was read, and optional ones that are not there
 
 	program *program
 }

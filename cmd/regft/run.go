@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"regft/cache"
 	"regft/engine"
@@ -66,15 +65,27 @@ Exit codes: 0 done; 1 a stage failed; 2 the spec or the command line is wrong; 5
 	return c
 }
 
-func (a *app) run(cmd *cobra.Command, path string, o runOptions) (err error) {
+func (a *app) run(cmd *cobra.Command, path string, o runOptions) error {
 	if o.jobs < 0 {
 		return usageError(cmd, fmt.Errorf("-j %d: want 1 or more", o.jobs))
 	}
-	e, err := a.expand(cmd, path, o.specFlags)
+	w, err := a.witness(path, o)
 	if err != nil {
 		return err
 	}
-	store, err := a.openShared(cmd, o.remoteFlags)
+	if done, err := w.recall(); done {
+		return err
+	}
+	return w.run(cmd, path, o)
+}
+
+// run expands, plans, executes and records the spec at path.
+func (w *witness) run(cmd *cobra.Command, path string, o runOptions) (err error) {
+	e, err := w.expand(cmd, path, o.specFlags)
+	if err != nil {
+		return err
+	}
+	store, err := w.openShared(cmd, o.remoteFlags)
 	if err != nil {
 		return err
 	}
@@ -90,17 +101,23 @@ func (a *app) run(cmd *cobra.Command, path string, o runOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if p.Repeats(last) {
-		return a.nothingToDo(p, last, o.asJSON)
+	if !p.Repeats(last) {
+		return w.execute(cmd.Context(), p, store, o)
 	}
-	return a.execute(cmd.Context(), p, store, o)
+	if err := w.nothingToDo(p, last, o.asJSON); err != nil {
+		return err
+	}
+	w.remember(cmd.Context(), p, last)
+	return nil
 }
 
-// nothingToDo shows what the last run left: nothing is written.
+// nothingToDo shows what the last run left: nothing is written there.
 func (a *app) nothingToDo(p *engine.Plan, last *engine.Past, asJSON bool) error {
+	if err := engine.PointLatest(runsFolder, last.Dir); err != nil {
+		return exitError{exitUnavailable, err}
+	}
 	if asJSON {
-		a.newDisplay(true).event(engine.Event{Time: time.Now().UTC(), Kind: engine.RunEnded, Node: -1,
-			Summary: &engine.Summary{Hits: p.Counts().Total().Hit}})
+		a.endAtOnce(p.Counts().Total().Hit)
 		return nil
 	}
 	built := tables.Build(p.Expansion, p.Measure)

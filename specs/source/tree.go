@@ -18,7 +18,7 @@ type Tree struct {
 	Root  *yaml.Node
 	Name  string   // of the file on the command line
 	Dir   string   // absolute: its folder
-	Files []string // absolute: what was read
+	Files []string // absolute: what was read, or would have been had it been there
 	set   [][]string
 	files map[*yaml.Node]*File
 	main  *File
@@ -73,6 +73,7 @@ func (l *loader) file(name, abs string) (*yaml.Node, error) {
 	if n, done := l.done[abs]; done {
 		return n, nil
 	}
+	l.tree.Files = append(l.tree.Files, abs)
 	text, err := os.ReadFile(abs)
 	if err != nil {
 		return nil, err
@@ -81,7 +82,6 @@ func (l *loader) file(name, abs string) (*yaml.Node, error) {
 	if l.tree.main == nil {
 		l.tree.main = f
 	}
-	l.tree.Files = append(l.tree.Files, abs)
 	l.stack = append(l.stack, abs)
 	defer func() { l.stack = l.stack[:len(l.stack)-1] }()
 	n := l.mapping(f, text)
