@@ -21,12 +21,10 @@ type web struct {
 // answerTimeout bounds the wait for the header of an answer.
 const answerTimeout = 30 * time.Second
 
-// newTransport is http.DefaultTransport for many requests to one server.
-func newTransport() *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
+// setTransport fits a transport for many requests to one server.
+func setTransport(t *http.Transport) {
 	t.MaxIdleConnsPerHost, t.ResponseHeaderTimeout = requestsAtOnce, answerTimeout
 	t.DisableCompression = true // sizes are those of the objects
-	return t
 }
 
 // openHTTP takes http:// and https://; USER:PASSWORD@ is basic authentication.
@@ -34,7 +32,9 @@ func openHTTP(_ context.Context, u *url.URL) (Backend, error) {
 	if u.Host == "" {
 		return nil, fmt.Errorf("want %s://HOST/PATH", u.Scheme)
 	}
-	return &web{*u, &http.Client{Transport: newTransport()}}, nil
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	setTransport(transport)
+	return &web{*u, &http.Client{Transport: transport}}, nil
 }
 
 // Open implements Backend.

@@ -250,11 +250,14 @@ func (p *pusher) pushRecord(ctx context.Context, x parcel) error {
 
 // compare counts a record that is there. A damaged one is replaced.
 func (p *pusher) compare(ctx context.Context, name string, x parcel, text []byte) error {
-	there, err := p.remote.read(ctx, name)
-	if err != nil {
+	var other *cache.Result
+	err := p.remote.readRecord(ctx, name, func(there []byte) (err error) {
+		other, err = cache.DecodeResult(there, x.item.Action)
+		return err
+	})
+	if err != nil && !errors.Is(err, errDamaged) {
 		return err
 	}
-	other, err := cache.DecodeResult(there, x.item.Action)
 	if err != nil {
 		if err := p.remote.replace(ctx, name, memory(text)); err != nil {
 			return err

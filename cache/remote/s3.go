@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"regft/cache"
@@ -20,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -52,9 +54,9 @@ func openS3(ctx context.Context, u *url.URL) (Backend, error) {
 	if u.Host == "" || u.User != nil {
 		return nil, errors.New("want s3://BUCKET/PREFIX; credentials are those of the AWS tools, such as AWS_ACCESS_KEY_ID")
 	}
-	transport := newTransport()
+	web := awshttp.NewBuildableClient().WithTransportOptions(setTransport)
 	cfg, err := config.LoadDefaultConfig(ctx,
-		config.WithHTTPClient(&http.Client{Transport: transport}),
+		config.WithHTTPClient(web),
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }), // Retry does it
 		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
 		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired)) // digests are checked
@@ -64,6 +66,11 @@ func openS3(ctx context.Context, u *url.URL) (Backend, error) {
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
 		return nil, fmt.Errorf("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE: %w", err)
 	}
+	if trusting, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
+		web = trusting // with AWS_CA_BUNDLE
+	}
+	transport := web.GetTransport()
+	cfg.HTTPClient = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	cfg.Region = cmp.Or(u.Query().Get("region"), cfg.Region, defaultRegion)
 	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
 		if endpoint := u.Query().Get("endpoint"); endpoint != "" {
@@ -177,6 +184,9 @@ func checksum(d cache.Digest) *string {
 	return aws.String(base64.StdEncoding.EncodeToString(sum))
 }
 
+// damagedOnTheWay are answers to content that is not what was sent.
+var damagedOnTheWay = []string{"BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "IncompleteBody", "RequestTimeout"}
+
 // meaning is an error of the client as a Backend has it.
 func (b *bucket) meaning(err error) error {
 	if err == nil {
@@ -185,8 +195,11 @@ func (b *bucket) meaning(err error) error {
 	if missing := (*types.NoSuchBucket)(nil); errors.As(err, &missing) {
 		return permanent(fmt.Errorf("there is no bucket %s", b.name))
 	}
+	if api := smithy.APIError(nil); errors.As(err, &api) && slices.Contains(damagedOnTheWay, api.ErrorCode()) {
+		return err
+	}
 	answer, ok := errors.AsType[*awshttp.ResponseError](err)
-	if !ok || answer.HTTPStatusCode() < http.StatusBadRequest {
+	if !ok {
 		return err
 	}
 	return statusError(answer.HTTPStatusCode(), err)

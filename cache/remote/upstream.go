@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -36,16 +37,15 @@ func (u *Upstream) Name() string { return u.remote.Name() }
 // Result implements cache.Upstream.
 func (u *Upstream) Result(ctx context.Context, action cache.ActionID) (*cache.Result, error) {
 	entry := "result of " + action.String()
-	content, err := u.read(ctx, entry, objectName(resultsFolder, action))
-	if err != nil {
-		return nil, err
+	var r *cache.Result
+	err := u.read(ctx, entry, objectName(resultsFolder, action), func(content []byte) (err error) {
+		r, err = cache.DecodeResult(content, action)
+		return err
+	})
+	if err == nil {
+		u.found.Add(1)
 	}
-	r, err := cache.DecodeResult(content, action)
-	if err != nil {
-		return nil, u.damaged(entry, err)
-	}
-	u.found.Add(1)
-	return r, nil
+	return r, err
 }
 
 // Found counts the results that were found there.
@@ -54,24 +54,24 @@ func (u *Upstream) Found() int { return int(u.found.Load()) }
 // Recipe implements cache.Upstream.
 func (u *Upstream) Recipe(ctx context.Context, recipe cache.RecipeID) (cache.ActionID, error) {
 	entry := "recipe " + recipe.String()
-	content, err := u.read(ctx, entry, objectName(recipesFolder, recipe))
-	if err != nil {
-		return cache.ActionID{}, err
-	}
-	action, err := cache.DecodeRecipe(content, recipe)
-	if err != nil {
-		return cache.ActionID{}, u.damaged(entry, err)
-	}
-	return action, nil
+	var action cache.ActionID
+	err := u.read(ctx, entry, objectName(recipesFolder, recipe), func(content []byte) (err error) {
+		action, err = cache.DecodeRecipe(content, recipe)
+		return err
+	})
+	return action, err
 }
 
-// read gives a record's text.
-func (u *Upstream) read(ctx context.Context, entry, name string) ([]byte, error) {
+// read gives a record's text to decode.
+func (u *Upstream) read(ctx context.Context, entry, name string, decode func([]byte) error) error {
 	if u.down.Load() {
-		return nil, &cache.MissError{Entry: entry, Reason: "the remote cannot be asked"}
+		return &cache.MissError{Entry: entry, Reason: "the remote cannot be asked"}
 	}
-	content, err := u.remote.read(ctx, name)
-	return content, u.miss(ctx, entry, err)
+	err := u.remote.readRecord(ctx, name, decode)
+	if errors.Is(err, errDamaged) {
+		return u.damaged(entry, err)
+	}
+	return u.miss(ctx, entry, err)
 }
 
 // miss is err as a lookup has it: what is not there, or cannot be asked for.
@@ -134,6 +134,29 @@ func (u *Upstream) Fetch(ctx context.Context, d *cache.Dir, digest cache.Digest)
 		return err // of the store: a full disk
 	}
 	return u.miss(ctx, entry, err)
+}
+
+// errDamaged is of records that are not what they should be.
+var errDamaged = errors.New("damaged")
+
+// readRecord gives a record's text to decode. It is damaged there, and not on
+// the way, where it arrives twice alike.
+func (r *Remote) readRecord(ctx context.Context, name string, decode func([]byte) error) error {
+	var last []byte
+	for range fetchTries + 1 {
+		content, err := r.read(ctx, name)
+		if err != nil {
+			return err
+		}
+		if err = decode(content); err == nil {
+			return nil
+		}
+		if last != nil && bytes.Equal(content, last) {
+			return r.during("reading", name, fmt.Errorf("%w: %w", errDamaged, err))
+		}
+		last = append([]byte{}, content...)
+	}
+	return r.during("reading", name, errors.New("it arrives otherwise each time"))
 }
 
 // fetchTries is how often content is fetched that arrives with another digest.
