@@ -12,7 +12,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/agnivade/levenshtein"
+	"golang.org/x/text/unicode/norm"
 )
 
 // Class is one class; its label is its position in a list of classes. Several classes may have one name (ImageNet has two called
@@ -47,7 +51,7 @@ type Listing struct {
 
 // Skipped counts what was passed over.
 type Skipped struct {
-	Hidden int // files and folders whose name begins with a dot
+	Hidden int // files and folders that systems hide: .DS_Store, ._x.jpg, __MACOSX, …
 	Other  int // files that are no pictures by their name
 }
 
@@ -139,9 +143,52 @@ func (l *Listing) choose(wanted []Class) error {
 		}
 	}
 	if missing != nil {
-		return fmt.Errorf("no class folder for %s of the class list (folders must be named as there, letter for letter)", Names(missing))
+		return fmt.Errorf("no class folder for %s of the class list (folders must be named as there, letter for letter)%s", Names(missing), l.likely(missing, labels))
 	}
 	return l.relabel(classes, labels)
+}
+
+// likely names, for the first classes that are missing, the folder that is most alike among those that no class has; all that is
+// spelt alike is shown as it is encoded.
+func (l *Listing) likely(missing []string, used map[int]int) string {
+	var free []string
+	for label, c := range l.Classes {
+		if _, is := used[label]; !is {
+			free = append(free, c.Folder)
+		}
+	}
+	var hints []string
+	for _, name := range missing[:min(len(missing), 3)] {
+		if near := Nearest(name, free); near != "" {
+			quote := strconv.Quote
+			if norm.NFC.String(name) == norm.NFC.String(near) {
+				quote = strconv.QuoteToASCII
+			}
+			hints = append(hints, fmt.Sprintf("%s for %s?", quote(near), quote(name)))
+		}
+	}
+	if hints == nil {
+		return ""
+	}
+	return "; is it " + strings.Join(hints, " ")
+}
+
+// Nearest returns the one of some names that a name most likely means: one that differs in case, spaces, underscores or encoding alone,
+// else the one with the fewest other letters, if they are less than half; "" for none.
+func Nearest(name string, known []string) string {
+	best, fewest := "", len(name)/2+1
+	for _, other := range known {
+		d := levenshtein.ComputeDistance(plain(name), plain(other))
+		if d < fewest {
+			best, fewest = other, d
+		}
+	}
+	return best
+}
+
+// plain is a name without what people change without meaning it.
+func plain(name string) string {
+	return strings.NewReplacer("_", "", " ", "", "-", "").Replace(strings.ToLower(norm.NFC.String(name)))
 }
 
 // find returns the label of a class: by folder, else by a name that one class alone has; -1 if there is none.

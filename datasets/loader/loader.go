@@ -19,8 +19,9 @@ import (
 type Loader struct {
 	Names   []string // for errors
 	Open    func(ctx context.Context, i int) (io.ReadCloser, error)
-	Workers int    // pictures at once; 0 is one for each core
-	Cache   *Cache // decoded pictures that are kept; may be nil
+	Prepare func(*pil.Image) (*pil.Image, error) // what transforms see of a decoded picture; nil: the picture
+	Workers int                                  // pictures at once; 0 is one for each core
+	Cache   *Cache                               // keeps prepared pictures; may be nil
 }
 
 // Transform writes the values of picture i, whose pixels it must leave as they are, to out.
@@ -162,21 +163,19 @@ func (e *PictureError) Error() string {
 
 func (e *PictureError) Unwrap() error { return e.Err }
 
-// picture returns a picture's pixels, from the cache if they are there.
+// picture returns a picture's pixels, prepared, from the cache if they are there.
 func (l *Loader) picture(ctx context.Context, i int) (*pil.Image, error) {
-	if im := l.Cache.get(i); im != nil {
-		return im, nil
-	}
-	f, err := l.Open(ctx, i)
-	if err != nil {
-		return nil, err
-	}
-	im, err := picture.Read(f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, err
-	}
-	l.Cache.put(i, im)
-	return im, nil
+	return l.Cache.get(ctx, i, func() (*pil.Image, error) {
+		f, err := l.Open(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		im, err := picture.Read(f)
+		if err = errors.Join(err, f.Close()); err != nil || l.Prepare == nil {
+			return im, err
+		}
+		return l.Prepare(im)
+	})
 }
 
 // deliver hands out batches in order, until the caller has had enough, an error, or the context's end.

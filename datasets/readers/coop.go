@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/text/unicode/norm"
+
 	"regft/datasets"
 )
 
@@ -145,10 +147,28 @@ func (t *tree) samples(s splits, split string) ([]datasets.Sample, error) {
 		samples = append(samples, datasets.Sample{Name: it.path, Label: it.label})
 	}
 	if missing != nil {
-		return nil, fmt.Errorf("%d of the %d pictures of %s are missing: %s", len(missing), len(samples), split, datasets.Names(missing))
+		return nil, fmt.Errorf("%d of the %d pictures of %s are missing: %s%s", len(missing), len(samples), split, datasets.Names(missing), t.instead(missing[0]))
 	}
 	return samples, nil
 }
+
+// instead says what lies in a missing picture's place: a file whose name differs in case, encoding or extension, or no folder at all.
+func (t *tree) instead(missing string) string {
+	entries, err := os.ReadDir(t.local(path.Dir(missing)))
+	if err != nil {
+		return fmt.Sprintf("; there is no folder %s", t.local(path.Dir(missing)))
+	}
+	stem := func(name string) string { return strings.TrimSuffix(name, path.Ext(name)) }
+	for _, e := range entries {
+		if alike(stem(path.Base(missing)), stem(e.Name())) {
+			return fmt.Sprintf("; there is %q", path.Join(path.Dir(missing), e.Name()))
+		}
+	}
+	return ""
+}
+
+// alike tells whether names differ in case and encoding alone.
+func alike(a, b string) bool { return strings.EqualFold(norm.NFC.String(a), norm.NFC.String(b)) }
 
 // read reads the split file.
 func (f splitFile) read(t *tree) (splits, error) {

@@ -3,5 +3,5 @@ package readers
 import "regft/datasets"
 
 func init() {
-	datasets.Register("imagenet_a", testFolders{[]string{"imagenet-a", "."}, datasets.ImageNetAClasses(), "ImageNet-A"})
+	datasets.Register("imagenet_a", testFolders{[]string{"imagenet-a", "."}, datasets.ImageNetAClasses, "ImageNet-A"})
 }

@@ -7,14 +7,14 @@ import (
 )
 
 func init() {
-	datasets.Register("imagenet_r", testFolders{[]string{"imagenet-r", "."}, datasets.ImageNetRClasses(), "ImageNet-R"})
+	datasets.Register("imagenet_r", testFolders{[]string{"imagenet-r", "."}, datasets.ImageNetRClasses, "ImageNet-R"})
 }
 
 // testFolders is a set of test pictures in folders called by WordNet ids, in the first of some folders that is there: CoOp's, or the
 // dataset's own, which WiSE-FT's users name.
 type testFolders struct {
 	folders []string
-	classes []datasets.Class
+	classes func() []datasets.Class
 	what    string
 }
 
@@ -26,7 +26,7 @@ func (f testFolders) List(ctx context.Context, r datasets.Request) (*datasets.Li
 	}
 	t := &tree{root: r.Root}
 	base, _ := t.firstFolder(f.folders...)
-	l, err := wnidFolders{t, f.classes, f.what}.list(ctx, base, r.Classes)
+	l, err := wnidFolders{t, f.classes(), f.what}.list(ctx, base, r.Classes)
 	if err != nil {
 		return nil, err
 	}

@@ -57,6 +57,31 @@ func TestImageFolderRefuses(t *testing.T) {
 	}
 }
 
+// TestMissingClassesHaveANearestName: what differs in case, underscores, encoding or a letter.
+func TestMissingClassesHaveANearestName(t *testing.T) {
+	root := folder(t, "Golden Retriever/1.png", "cafe\u0301/1.png", "tenhc/1.png", "zebra/1.png")
+	for name, want := range map[string]string{
+		"golden_retriever": `is it "Golden Retriever" for "golden_retriever"?`, "caf\u00e9": `is it "cafe\u0301" for "caf\u00e9"?`, "tench": `is it "tenhc" for "tench"?`,
+		"aquarium": "letter for letter)",
+	} {
+		_, err := datasets.List(t.Context(), datasets.Request{Format: "imagefolder", Root: root, Classes: []datasets.Class{{Folder: "zebra", Name: "zebra"}, {Folder: name, Name: name}}})
+		if err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+// TestMissingPicturesAreLookedFor: the error shows what lies in a listed picture's place.
+func TestMissingPicturesAreLookedFor(t *testing.T) {
+	for have, want := range map[string]string{"cat/A.JPG": `"cat/a.png"; there is "cat/A.JPG"`, "dog/a.png": "; there is no folder", "cat/b.png": `missing: "cat/a.png"`} {
+		root := folder(t, have, "fox.png")
+		put(t, filepath.Join(root, "split_x.json"), `{"train": [["fox.png", 1, "fox"], ["cat/a.png", 0, "cat"]], "val": [], "test": []}`)
+		if _, err := datasets.List(t.Context(), datasets.Request{Format: "coop", Root: root, Split: "train"}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", have, err, want)
+		}
+	}
+}
+
 func TestImageFolderOfAClassList(t *testing.T) {
 	root := folder(t, "cat/1.png", "dog/notes.txt", "fox/1.png", "fox/sub/2.JPG", "fox/.x.png", "stray.png")
 	l, err := datasets.List(context.Background(), datasets.Request{Format: "imagefolder", Root: root, Classes: []datasets.Class{{Folder: "fox", Name: "red fox"}, {Folder: "cat", Name: "cat"}}})

@@ -47,7 +47,7 @@ func (t *tree) read(ctx context.Context, folder string) ([]entry, error) {
 	}
 	var entries []entry
 	for _, e := range found {
-		if strings.HasPrefix(e.Name(), ".") {
+		if hidden(e.Name()) {
 			t.skipped.Hidden++
 			continue
 		}
@@ -59,6 +59,12 @@ func (t *tree) read(ctx context.Context, folder string) ([]entry, error) {
 	}
 	slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.path, b.path) })
 	return entries, nil
+}
+
+// hidden tells what systems hide: names that begin with a dot, and the folders that unzip makes of a Mac's archives and that a
+// Synology keeps previews in.
+func hidden(name string) bool {
+	return strings.HasPrefix(name, ".") || name == "__MACOSX" || name == "@eaDir"
 }
 
 func (t *tree) isFolder(name string, e fs.DirEntry) (entry, error) {
@@ -126,13 +132,14 @@ func (t *tree) firstFolder(names ...string) (string, bool) {
 	return "", false
 }
 
-// lines reads a text file of the dataset.
+// lines reads a text file of the dataset, whatever system wrote it.
 func (t *tree) lines(name string) ([]string, error) {
 	data, err := os.ReadFile(t.local(name))
 	if err != nil {
 		return nil, err
 	}
-	return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n"), nil
+	text := strings.ReplaceAll(strings.TrimPrefix(string(data), "\ufeff"), "\r\n", "\n")
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n"), nil
 }
 
 // names returns the last parts of paths.

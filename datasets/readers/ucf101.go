@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"regft/datasets"
 )
@@ -17,7 +18,7 @@ func init() {
 }
 
 // camelWord is a word of a name such as ApplyEyeMakeup.
-var camelWord = regexp.MustCompile(`[A-Z][^A-Z]*`)
+var camelWord = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[A-Z][^A-Z]*`) })
 
 // ucfLists reads the first of the three official splits. Labels are by the action's number in classInd.txt; the numbers in the lists,
 // of which one is wrong, do not count.
@@ -43,7 +44,7 @@ func ucfLists(_ context.Context, t *tree) (splits, error) {
 		if !ok || !known {
 			return item{}, fmt.Errorf("want ACTION/VIDEO with an action of classInd.txt")
 		}
-		class := strings.Join(camelWord.FindAllString(action, -1), "_")
+		class := strings.Join(camelWord().FindAllString(action, -1), "_")
 		return item{path.Join("UCF-101-midframes", class, strings.TrimSuffix(file, ".avi")+".jpg"), label, class}, nil
 	}
 	trainval, err := t.listed(folder+"trainlist01.txt", parse)

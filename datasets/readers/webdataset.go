@@ -58,7 +58,7 @@ func shardCount(t *tree, split string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	n, err := strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(string(data), "\ufeff")))
 	if err != nil || n < 0 {
 		return 0, fmt.Errorf("%s: %q: want the number of shards", t.local(name), data)
 	}

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"regft/datasets"
 )
@@ -64,7 +65,7 @@ func (w wnidFolders) list(ctx context.Context, base string, wanted []datasets.Cl
 const classNamesFile = "classnames.txt"
 
 // classLine is a line of it; all other lines are passed over, as CoOp's file has some.
-var classLine = regexp.MustCompile(`^(n\d{8}) (.*\S)\s*$`)
+var classLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(n\d{8}) (.*\S)\s*$`) })
 
 // classNames returns the official classes with the names that the dataset's classnames.txt gives their ids, if there is one; a class
 // that it lacks has no name.
@@ -78,7 +79,7 @@ func classNames(t *tree, official []datasets.Class) ([]datasets.Class, error) {
 	}
 	names := map[string]string{}
 	for _, line := range lines {
-		if m := classLine.FindStringSubmatch(strings.TrimSuffix(line, "\r")); m != nil {
+		if m := classLine().FindStringSubmatch(strings.TrimSuffix(line, "\r")); m != nil {
 			names[m[1]] = m[2]
 		}
 	}

@@ -1,0 +1,185 @@
+package readers
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"regft/datasets"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The copies that people have differ from the published ones by what their systems do to files.
+
+// golden is a small copy of a dataset.
+type golden struct{ Format, Root string }
+
+// copies calls f with every golden dataset, and a function that copies it.
+func copies(t *testing.T, f func(t *testing.T, g golden, copied func() string)) {
+	paths, err := filepath.Glob(goldens + "/*/expected.json")
+	if err != nil || len(paths) == 0 {
+		t.Fatal("no goldens", err)
+	}
+	for _, p := range paths {
+		data, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var g golden
+		if err := json.Unmarshal(data, &g); err != nil {
+			t.Fatal(err)
+		}
+		t.Run(g.Format, func(t *testing.T) {
+			f(t, g, func() string {
+				root := filepath.Join(t.TempDir(), filepath.Base(g.Root))
+				if err := os.CopyFS(root, os.DirFS(filepath.Join(filepath.Dir(p), g.Root))); err != nil {
+					t.Fatal(err)
+				}
+				return root
+			})
+		})
+	}
+}
+
+// listings are what a format lists of every split that it has, without paths of this machine.
+func listings(t *testing.T, format, root string) map[string]*datasets.Listing {
+	t.Helper()
+	all := map[string]*datasets.Listing{}
+	for _, split := range []string{"", "train", "val", "test"} {
+		l, err := datasets.List(t.Context(), datasets.Request{Format: format, Root: root, Split: split})
+		if err == nil {
+			l.Root = ""
+			all[split] = l
+		}
+	}
+	if len(all) == 0 {
+		_, err := datasets.List(t.Context(), datasets.Request{Format: format, Root: root, Split: "test"})
+		t.Fatalf("%s of %s lists nothing: %v", format, root, err)
+	}
+	return all
+}
+
+// rewritten changes the content of files with an extension.
+func rewritten(t *testing.T, root, extension string, change func([]byte) []byte) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || filepath.Ext(path) != extension {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(path, change(data), 0o600)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func same(t *testing.T, what string, want, got map[string]*datasets.Listing) {
+	t.Helper()
+	for _, l := range got {
+		l.Skipped = datasets.Skipped{}
+	}
+	for _, l := range want {
+		l.Skipped = datasets.Skipped{}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s: %s", what, diff)
+	}
+}
+
+// TestListsOfWindows: lists with \r\n at their lines' ends, and with a byte order mark, are the same lists.
+func TestListsOfWindows(t *testing.T) {
+	copies(t, func(t *testing.T, g golden, copied func() string) {
+		want := listings(t, g.Format, copied())
+		ends := copied()
+		rewritten(t, ends, ".txt", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")) })
+		same(t, "line ends", want, listings(t, g.Format, ends))
+		mark := copied()
+		rewritten(t, mark, ".txt", func(b []byte) []byte { return append([]byte("\ufeff"), b...) })
+		same(t, "byte order mark", want, listings(t, g.Format, mark))
+	})
+}
+
+// TestLitter: what Finder, Explorer and unzip leave in folders is nothing of the dataset's.
+func TestLitter(t *testing.T) {
+	copies(t, func(t *testing.T, g golden, copied func() string) {
+		root := copied()
+		want := listings(t, g.Format, root)
+		var folders []string
+		err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+			if err == nil && e.IsDir() {
+				folders = append(folders, path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, folder := range folders {
+			for _, name := range []string{".DS_Store", "._0001.jpg", "Thumbs.db", "desktop.ini", ".ipynb_checkpoints/0001-checkpoint.jpg", "__MACOSX/._0002.jpg", "__MACOSX/0002.jpg", "@eaDir/0001.jpg"} {
+				put(t, filepath.Join(folder, name), name)
+			}
+		}
+		got := listings(t, g.Format, root)
+		for split, l := range got {
+			if g.Format != "webdataset" && l.Skipped.Hidden+l.Skipped.Other <= want[split].Skipped.Hidden+want[split].Skipped.Other && l.Skipped != (datasets.Skipped{}) {
+				t.Errorf("%s: %+v of the litter is counted", split, l.Skipped)
+			}
+		}
+		same(t, "litter", want, got)
+	})
+}
+
+// TestLinkedCopies: a folder of links to the parts of a copy is a copy.
+func TestLinkedCopies(t *testing.T) {
+	copies(t, func(t *testing.T, g golden, copied func() string) {
+		root, linked := copied(), filepath.Join(t.TempDir(), "linked")
+		if err := os.Mkdir(linked, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		entries, err := os.ReadDir(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if err := os.Symlink(filepath.Join(root, e.Name()), filepath.Join(linked, e.Name())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		same(t, "links", listings(t, g.Format, root), listings(t, g.Format, linked))
+	})
+}
+
+// TestUpperCaseExtensions: a picture is one whatever case its extension has, where folders say what it is.
+func TestUpperCaseExtensions(t *testing.T) {
+	copies(t, func(t *testing.T, g golden, copied func() string) {
+		if !strings.HasPrefix(g.Format, "image") {
+			return // a split file lists names as they are
+		}
+		root := copied()
+		want := listings(t, g.Format, root)
+		err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+			extension := filepath.Ext(path)
+			if err != nil || e.IsDir() || extension == ".txt" {
+				return err
+			}
+			return os.Rename(path, strings.TrimSuffix(path, extension)+strings.ToUpper(extension))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for split, l := range listings(t, g.Format, root) {
+			if len(l.Samples) != len(want[split].Samples) {
+				t.Errorf("%q: %d pictures, want %d", split, len(l.Samples), len(want[split].Samples))
+			}
+		}
+	})
+}
