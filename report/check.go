@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // A Difference is what a paper and a table disagree about.
@@ -109,31 +110,31 @@ func sameHeads(r Row, cells []string) bool {
 }
 
 var (
-	colours    = regexp.MustCompile(`\\(cell|row|text)?color(\[[^\]]*\])?\{[^}]*\}`)
-	commands   = regexp.MustCompile(`\\[A-Za-z]+`)
-	marks      = regexp.MustCompile(`[{}$^_*\\~` + "`" + `]`)
+	colours    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\\(cell|row|text)?color(\[[^\]]*\])?\{[^}]*\}`) })
+	commands   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\\[A-Za-z]+`) })
+	marks      = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[{}$^_*\\~` + "`" + `]`) })
 	entities   = strings.NewReplacer("&lt;", "<", "&amp;", "&", `\pm`, " ± ", `\infty`, "∞", `\dagger`, oracleMark, `\,`, " ", `\;`, " ", `\%`, "%", "--", "–", "−", "-", `{,}`, "")
-	anyNumber  = regexp.MustCompile(`[-+]?((\d+(\.\d+)?|\.\d+)([eE][-+]?\d+)?|∞|NaN)`)
-	countInRow = regexp.MustCompile(`\(\s*n\s*=\s*(\d+)\s*\)`)
+	anyNumber  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[-+]?((\d+(\.\d+)?|\.\d+)([eE][-+]?\d+)?|∞|NaN)`) })
+	countInRow = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\(\s*n\s*=\s*(\d+)\s*\)`) })
 )
 
 // plain is a cell without its markup.
 func plain(cell string) string {
-	cell = entities.Replace(colours.ReplaceAllString(cell, ""))
-	return marks.ReplaceAllString(commands.ReplaceAllString(cell, ""), "")
+	cell = entities.Replace(colours().ReplaceAllString(cell, ""))
+	return marks().ReplaceAllString(commands().ReplaceAllString(cell, ""), "")
 }
 
 // agrees tells whether the numbers of a cell in a text are those of c.
 func (c Cell) agrees(col Column, text string) bool {
 	text = plain(text)
-	n := countInRow.FindStringSubmatch(text)
+	n := countInRow().FindStringSubmatch(text)
 	if n != nil && n[1] != strconv.Itoa(len(c.Values)) {
 		return false
 	}
 	if len(c.Words) > 0 {
 		return strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text), oracleMark)) == strings.TrimSpace(plain(strings.Join(c.Words, ", ")))
 	}
-	written := anyNumber.FindAllString(countInRow.ReplaceAllString(text, ""), -1)
+	written := anyNumber().FindAllString(countInRow().ReplaceAllString(text, ""), -1)
 	want := c.numbers(col)
 	if len(want) == 0 || len(written) == 0 {
 		return len(want) == 0 && len(written) == 0

@@ -57,7 +57,7 @@ func (t Table) MarkedMarkdown() string {
 // HTML draws t as a table element, with the action keys of a cell as its title.
 func (t Table) HTML() (string, error) {
 	var b strings.Builder
-	if err := pageTemplate.ExecuteTemplate(&b, "table", t); err != nil {
+	if err := pageTemplate().ExecuteTemplate(&b, "table", t); err != nil {
 		return "", err
 	}
 	return b.String(), nil

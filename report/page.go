@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -16,12 +17,14 @@ var (
 	//go:embed page.css
 	pageCSS string
 
-	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-		"css":      func() template.CSS { return template.CSS(pageCSS) },
-		"duration": duration,
-		"join":     func(s []string) string { return strings.Join(s, ", ") },
-		"oracle":   func() string { return oracleMark },
-	}).Parse(pageHTML))
+	pageTemplate = sync.OnceValue(func() *template.Template {
+		return template.Must(template.New("page").Funcs(template.FuncMap{
+			"css":      func() template.CSS { return template.CSS(pageCSS) },
+			"duration": duration,
+			"join":     func(s []string) string { return strings.Join(s, ", ") },
+			"oracle":   func() string { return oracleMark },
+		}).Parse(pageHTML))
+	})
 )
 
 // pageView is what the template places.
@@ -53,7 +56,7 @@ func (p Page) WriteHTML(w io.Writer) error {
 			view.Sections = append(view.Sections, newSection(group, p.Axes))
 		}
 	}
-	if err := pageTemplate.Execute(w, view); err != nil {
+	if err := pageTemplate().Execute(w, view); err != nil {
 		return fmt.Errorf("drawing the report: %w", err)
 	}
 	return nil

@@ -3,6 +3,7 @@ package report
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // A markedTable is the rows of a table in a text.
@@ -41,8 +42,10 @@ func markedTables(text string) []*markedTable {
 }
 
 var (
-	latexRule    = regexp.MustCompile(`\\(midrule|hline|toprule|bottomrule)\b|\\cmidrule(\([^)]*\))?\{[^}]*\}`)
-	markdownRule = regexp.MustCompile(`^\|(\s*:?-+:?\s*\|)+$`)
+	latexRule = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`\\(midrule|hline|toprule|bottomrule)\b|\\cmidrule(\([^)]*\))?\{[^}]*\}`)
+	})
+	markdownRule = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\|(\s*:?-+:?\s*\|)+$`) })
 )
 
 // A rowReader gathers the rows below the heading of a table in a text.
@@ -60,7 +63,7 @@ func paperRows(lines []string, first int) []paperRow {
 		line = strings.TrimSpace(line)
 		switch {
 		case strings.HasPrefix(line, "%"):
-		case markdownRule.MatchString(line):
+		case markdownRule().MatchString(line):
 			r.rule()
 		case strings.HasPrefix(line, "|"):
 			r.rows = append(r.rows, paperRow{first + k, markdownCells(line)})
@@ -87,7 +90,7 @@ func (r *rowReader) rule() {
 // latex reads a line: rules, and rows that end with \\.
 func (r *rowReader) latex(line string, n int) {
 	for {
-		at := latexRule.FindStringIndex(line)
+		at := latexRule().FindStringIndex(line)
 		text := line
 		if at != nil {
 			text = line[:at[0]]
@@ -112,14 +115,14 @@ func (r *rowReader) flush() {
 	r.pending = ""
 }
 
-var unescapedBar = regexp.MustCompile(`(^|[^\\])\|`)
+var unescapedBar = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(^|[^\\])\|`) })
 
 // markdownCells are the cells of a row that begins with |.
 func markdownCells(line string) []string {
 	line = strings.TrimSuffix(strings.TrimPrefix(line, "|"), "|")
 	var cells []string
 	for {
-		at := unescapedBar.FindStringIndex(line)
+		at := unescapedBar().FindStringIndex(line)
 		if at == nil {
 			return append(cells, line)
 		}
@@ -127,7 +130,7 @@ func markdownCells(line string) []string {
 	}
 }
 
-var unescapedAnd = regexp.MustCompile(`(^|[^\\])&`)
+var unescapedAnd = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(^|[^\\])&`) })
 
 // latexRows are the rows of a text that ends with \\.
 func latexRows(text string, line int) []paperRow {
@@ -137,7 +140,7 @@ func latexRows(text string, line int) []paperRow {
 			continue
 		}
 		var cells []string
-		for at := unescapedAnd.FindStringIndex(row); at != nil; at = unescapedAnd.FindStringIndex(row) {
+		for at := unescapedAnd().FindStringIndex(row); at != nil; at = unescapedAnd().FindStringIndex(row) {
 			cells, row = append(cells, row[:at[1]-1]), row[at[1]:]
 		}
 		out = append(out, paperRow{line, append(cells, row)})

@@ -17,7 +17,7 @@ type Bound struct {
 func (t Type) Inputs(r Runner) []Bound {
 	var out []Bound
 	v := reflect.ValueOf(r).Elem()
-	for _, f := range t.fields {
+	for _, f := range t.fields() {
 		if f.Kinds == nil {
 			continue
 		}
@@ -75,7 +75,7 @@ func (t Type) SetExpr(r Runner, f Field, e Expr) {
 func (t Type) Clone(r Runner) Runner {
 	out := reflect.New(reflect.TypeOf(r).Elem())
 	out.Elem().Set(reflect.ValueOf(r).Elem())
-	for _, f := range t.fields {
+	for _, f := range t.fields() {
 		switch p := out.Elem().FieldByIndex(f.index).Addr().Interface().(type) {
 		case **Input:
 			if *p != nil {

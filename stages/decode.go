@@ -35,6 +35,9 @@ func (p Problem) Error() string {
 type Context struct {
 	Dir  string // where relative paths start
 	Seed Seed   // of the spec
+
+	// Decoded holds, by node, what lists that many instances share were decoded to, the zero value before the first.
+	Decoded map[*yaml.Node]*reflect.Value
 }
 
 // Decode reads the parameters of one instance of t from a mapping in which nothing is left to evaluate, and reports
@@ -42,7 +45,7 @@ type Context struct {
 func (t Type) Decode(n *yaml.Node, c Context) (Runner, []Problem) {
 	r := t.new()
 	d := decoder{Context: c}
-	d.mapping(reflect.ValueOf(r).Elem(), t.fields, n, "")
+	d.mapping(reflect.ValueOf(r).Elem(), t.fields(), n, "")
 	if s, ok := r.(SpecSeeder); ok {
 		s.SetSpecSeed(c.Seed)
 	}
@@ -102,6 +105,18 @@ func (d *decoder) defaults(v reflect.Value, fields []Field) {
 // value decodes one parameter. yaml.v3's own messages name Go types, so the kind of node is checked first.
 func (d *decoder) value(v reflect.Value, f Field, n *yaml.Node, prefix string) {
 	name := prefix + f.Name
+	if shared := d.Decoded[n]; shared != nil {
+		if shared.IsValid() && shared.Type() == v.Type() {
+			v.Set(*shared)
+			return
+		}
+		found := len(d.problems)
+		defer func() {
+			if len(d.problems) == found {
+				*shared = reflect.ValueOf(v.Interface()) // no part of this instance
+			}
+		}()
+	}
 	switch {
 	case f.Kinds != nil, f.CEL != "" && n.Kind == yaml.ScalarNode:
 		given(v)

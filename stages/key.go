@@ -16,7 +16,7 @@ import (
 func (t Type) ParamLines(r Runner, partial bool) []string {
 	var lines []string
 	v, defaults := reflect.ValueOf(r).Elem(), t.defaultTexts()
-	for k, f := range t.fields {
+	for k, f := range t.fields() {
 		if !f.InKey || f.Kinds != nil || f.Type == pathType || f.Type == listType || partial && !f.Partial {
 			continue
 		}
@@ -39,9 +39,9 @@ func (t Type) ParamLines(r Runner, partial bool) []string {
 
 // canonicalDefaults are the defaults of t's fields, as they would stand in a key.
 func (t Type) canonicalDefaults() []string {
-	v, texts := reflect.ValueOf(t.new()).Elem(), make([]string, len(t.fields))
-	(&decoder{}).defaults(v, t.fields)
-	for k, f := range t.fields {
+	v, texts := reflect.ValueOf(t.new()).Elem(), make([]string, len(t.fields()))
+	(&decoder{}).defaults(v, t.fields())
+	for k, f := range t.fields() {
 		texts[k] = canonical(v.FieldByIndex(f.index), f)
 	}
 	return texts
@@ -51,7 +51,7 @@ func (t Type) canonicalDefaults() []string {
 func (t Type) Params(r Runner) map[string]any {
 	out := map[string]any{}
 	v := reflect.ValueOf(r).Elem()
-	for _, f := range t.fields {
+	for _, f := range t.fields() {
 		fv := v.FieldByIndex(f.index)
 		if f.Kinds != nil || fv.Kind() == reflect.Slice && fv.IsNil() || fv.Kind() == reflect.Pointer && fv.IsNil() && f.Null == "" {
 			continue

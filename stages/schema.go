@@ -9,7 +9,7 @@ import (
 
 // Schema is the JSON Schema of t's parameters: what may stand in with:. Every value may be an expression instead.
 func (t Type) Schema() map[string]any {
-	s := mappingSchema(t.fields)
+	s := mappingSchema(t.fields())
 	s["description"] = t.Doc
 	return s
 }
@@ -17,7 +17,7 @@ func (t Type) Schema() map[string]any {
 // Required lists the parameters that have no default.
 func (t Type) Required() []string {
 	out := []string{}
-	for _, f := range t.fields {
+	for _, f := range t.fields() {
 		if f.Required {
 			out = append(out, f.Name)
 		}

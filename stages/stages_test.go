@@ -223,12 +223,13 @@ func TestAgree(t *testing.T) {
 	}
 }
 
-// TestRegisterPanics checks that a mistake in a type is found when the program starts.
+// TestRegisterPanics checks that a mistake in a type is found when the program starts, and one in its tags when they
+// are first read.
 func TestRegisterPanics(t *testing.T) {
 	for name, register := range map[string]func(){
-		"no doc of a parameter": func() { Register[noDoc](Type{Name: "test-no-doc", Doc: "x", Version: 1, Out: Files}) },
-		"a bad default":         func() { Register[badDefault](Type{Name: "test-bad-default", Doc: "x", Version: 1, Out: Files}) },
-		"a kind of no artifact": func() { Register[badKind](Type{Name: "test-bad-kind", Doc: "x", Version: 1, Out: Files}) },
+		"no doc of a parameter": func() { Register[noDoc](Type{Name: "test-no-doc", Doc: "x", Version: 1, Out: Files}).Fields() },
+		"a bad default":         func() { Register[badDefault](Type{Name: "test-bad-default", Doc: "x", Version: 1, Out: Files}).Fields() },
+		"a kind of no artifact": func() { Register[badKind](Type{Name: "test-bad-kind", Doc: "x", Version: 1, Out: Files}).Fields() },
 		"twice":                 func() { Register[everything](Type{Name: "test-everything", Doc: "x", Version: 1, Out: Files}) },
 		"no version":            func() { Register[everything](Type{Name: "test-no-version", Doc: "x", Out: Files}) },
 	} {

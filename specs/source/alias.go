@@ -3,6 +3,7 @@ package source
 import (
 	"regexp"
 	"slices"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 )
@@ -133,8 +134,8 @@ func (x *expander) mergeKey(out, n, value *yaml.Node, depth int) (size int) {
 }
 
 var (
-	truthKey = regexp.MustCompile(`^(?i:on|off|yes|no)$`)
-	octal    = regexp.MustCompile(`^[-+]?0[0-9]+$`)
+	truthKey = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?i:on|off|yes|no)$`) })
+	octal    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[-+]?0[0-9]+$`) })
 )
 
 // keys checks the keys of a mapping.
@@ -147,7 +148,7 @@ func (x *expander) keys(n *yaml.Node) {
 		case key.Tag == "!!merge":
 		case key.Kind != yaml.ScalarNode && key.Kind != yaml.AliasNode:
 			x.out = append(x.out, x.tree.At(key, "a key is a text"))
-		case key.Style == 0 && (truthKey.MatchString(key.Value) || key.Tag == "!!bool" || key.Tag == "!!null"):
+		case key.Style == 0 && (truthKey().MatchString(key.Value) || key.Tag == "!!bool" || key.Tag == "!!null"):
 			d := x.tree.At(key, "the key %s must be quoted", key.Value)
 			d.Expected = `"` + key.Value + `"`
 			d.Note = "YAML reads an unquoted " + key.Value + " as " + truth(key)
@@ -177,7 +178,7 @@ func (x *expander) scalar(n *yaml.Node) {
 	switch {
 	case n.Style&yaml.TaggedStyle != 0:
 		x.out = append(x.out, x.tree.At(n, "YAML tags like %s have no meaning in a spec", n.Tag))
-	case n.Tag == "!!int" && octal.MatchString(n.Value):
+	case n.Tag == "!!int" && octal().MatchString(n.Value):
 		d := x.tree.At(n, "%s starts with a zero", n.Value)
 		d.Note = "YAML reads such a number in base eight: leave the zero out, or quote a text"
 		x.out = append(x.out, d)
