@@ -75,7 +75,7 @@ const axisForms = "a list, {from, to, step}, {NAME: VALUE, â€¦}, {replicates: [â
 // axisValues are the ids of a's values at f.
 func (p *program) axisValues(a *Axis, f *frame) (ids []int32, ok bool) {
 	v, _, ok := a.template.value(f)
-	if !ok {
+	if !ok || !a.template.fixed && !p.made(a.node, v) {
 		return nil, false
 	}
 	if m, isMap := v.(*expr.Map); isMap && len(m.Keys) == 1 && m.Keys[0] == "replicates" {

@@ -135,7 +135,7 @@ func (x *expansion) instantiate(s *Stage) []*Instance {
 	variants := make([]*variant, len(x.layout(mentioned).first))
 	m := &maker{expansion: x, stage: s, frame: x.newFrame(), coords: map[coordKey][]stages.Coord{}}
 	for g, first := range s.layout.first {
-		if g&0x3ff == 0 && x.ctx.Err() != nil {
+		if g&0x3ff == 0 && x.ctx.Err() != nil || x.madeBytes > maxMade {
 			return nil
 		}
 		m.group, m.point = int32(g), first

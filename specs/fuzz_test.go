@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"testing"
 	"time"
@@ -13,8 +15,49 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// tryAll loads and expands a spec, whatever it is: it must neither panic nor take long.
+// mostMemory is what a spec may take, whatever it is.
+const mostMemory = 512 << 20
+
+// tryAll loads and expands a spec, whatever it is: it must neither panic, nor take long, nor fill the memory.
 func tryAll(t *testing.T, text []byte, sets ...string) {
+	t.Helper()
+	if peak := peakMemory(func() { tryOne(t, text, sets...) }); peak > mostMemory {
+		t.Fatalf("took %d MiB", peak>>20)
+	}
+}
+
+// peakMemory is the most memory that the process holds while f runs, in bytes. Garbage hardly counts: the collector
+// keeps it below half of what is allowed.
+func peakMemory(f func()) uint64 {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(mostMemory / 2))
+	done := make(chan struct{})
+	peak := make(chan uint64)
+	go func() {
+		most := heldMemory()
+		for tick := time.NewTicker(2 * time.Millisecond); ; {
+			select {
+			case <-tick.C:
+				most = max(most, heldMemory())
+			case <-done:
+				tick.Stop()
+				peak <- max(most, heldMemory())
+				return
+			}
+		}
+	}()
+	f()
+	close(done)
+	return <-peak
+}
+
+// heldMemory is what the runtime has of the system and has not given back.
+func heldMemory() uint64 {
+	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(samples)
+	return samples[0].Value.Uint64() - samples[1].Value.Uint64()
+}
+
+func tryOne(t *testing.T, text []byte, sets ...string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "spec.yaml")
 	if err := os.WriteFile(path, text, 0o666); err != nil {

@@ -3,6 +3,7 @@ package specs
 import (
 	"context"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,6 +74,10 @@ type program struct {
 	comparisons []comparison
 	blamed      map[*yaml.Node]bool // conditions with such a comparison: what they keep or remove follows from it
 	late        []lateField
+	expressions int                           // compiled so far
+	madeBytes   int                           // by expressions so far
+	origins     map[*yaml.Node]*yaml.Node     // where nodes that are the same at all points come from
+	decoded     map[*yaml.Node]*reflect.Value // what they are decoded to
 
 	evaluating sync.Mutex // conditions take turns: an evaluation uses their frame
 
@@ -87,7 +92,7 @@ type place struct {
 }
 
 func newProgram(tree *source.Tree) (*program, error) {
-	p := &program{tree: tree, told: map[place]int{}, said: map[Diagnostic]bool{}, blamed: map[*yaml.Node]bool{}, varValues: map[*yaml.Node]*varValue{}, files: map[string]*readFile{}, vars: &yaml.Node{Kind: yaml.MappingNode}}
+	p := &program{tree: tree, told: map[place]int{}, said: map[Diagnostic]bool{}, blamed: map[*yaml.Node]bool{}, varValues: map[*yaml.Node]*varValue{}, files: map[string]*readFile{}, origins: map[*yaml.Node]*yaml.Node{}, decoded: map[*yaml.Node]*reflect.Value{}, vars: &yaml.Node{Kind: yaml.MappingNode}}
 	name := strings.TrimSuffix(filepath.Base(tree.Name), filepath.Ext(tree.Name))
 	p.spec = &Spec{Path: tree.Name, Dir: tree.Dir, Name: name, program: p}
 	var err error

@@ -42,6 +42,9 @@ var silent = &expr.Problem{}
 
 // compile compiles text, which stands in node's value from character offset on. It is nil where there was a mistake.
 func (p *program) compile(node *yaml.Node, offset int, text string, s scope) *code {
+	if !p.countExpression(node) {
+		return nil
+	}
 	c := &code{p: p, node: node, offset: offset}
 	c.lookup = c.find
 	r := &resolver{code: c, scope: s}

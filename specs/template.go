@@ -17,6 +17,7 @@ type template struct {
 	kids  []*template // elements, or values of a mapping
 	axes  axisSet     // mentioned
 	fixed bool        // nothing below is to be evaluated
+	same  *yaml.Node  // its value, once made, where no axis is mentioned
 }
 
 // A part of a scalar is text or ${code}.
@@ -246,7 +247,14 @@ func (t *template) text(f *frame) (string, bool) {
 			})
 			return "", false
 		}
-		b.WriteString(expr.Format(v))
+		if values, bytes := expr.Size(v); values > expr.MaxValues || bytes > expr.MaxText {
+			t.p.longText(t.node)
+			return "", false
+		}
+		if b.WriteString(expr.Format(v)); b.Len() > expr.MaxText {
+			t.p.longText(t.node)
+			return "", false
+		}
 	}
 	return b.String(), true
 }

@@ -1,8 +1,10 @@
 package specs
 
 import (
+	"cmp"
 	"math"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 
@@ -81,7 +83,7 @@ func (p *program) variant(s *Stage, f *frame, partial bool) *variant {
 func (b *builder) decode(s *Stage, n *yaml.Node) {
 	v := b.variant
 	b.mapped = n
-	runner, problems := s.Type.Decode(n, stages.Context{Dir: b.spec.Dir, Seed: b.spec.Seed})
+	runner, problems := s.Type.Decode(n, stages.Context{Dir: b.spec.Dir, Seed: b.spec.Seed, Decoded: b.decoded})
 	var meant []string // parameters that misspelt ones were probably meant to be
 	for _, problem := range problems {
 		if problem.Got != "" && problem.Want == "" {
@@ -112,7 +114,7 @@ func (b *builder) decode(s *Stage, n *yaml.Node) {
 // parameter reports a problem of decoding at the place that the parameter has in the spec.
 func (b *builder) parameter(s *Stage, problem stages.Problem) {
 	at := problem.Node
-	if from := b.origin[at]; from != nil {
+	if from := cmp.Or(b.origin[at], b.origins[at]); from != nil {
 		at = from
 	}
 	if left := b.null[problem.Param]; left != nil && problem.Node == b.mapped {
@@ -165,7 +167,40 @@ func (b *builder) unknown(axes axisSet) bool { return b.partial && axes != 0 }
 func (b *builder) node(t *template) (n *yaml.Node, given, ok bool) {
 	switch {
 	case t.fixed:
-		return t.node, true, true
+		return b.constant(t.node), true, true
+	case t.same != nil:
+		return t.same, true, true
+	case t.axes == 0:
+		return b.shared(t)
+	}
+	return b.fresh(t)
+}
+
+// constant is n, which is the same at all points: what it is decoded to is shared.
+func (b *builder) constant(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.SequenceNode && b.decoded[n] == nil {
+		b.decoded[n] = &reflect.Value{}
+	}
+	return n
+}
+
+// shared evaluates t, which mentions no axis, for all points.
+func (b *builder) shared(t *template) (n *yaml.Node, given, ok bool) {
+	origin := b.origin
+	b.origin = b.origins
+	n, given, ok = b.fresh(t)
+	b.origin = origin
+	if given && ok {
+		t.same = b.constant(n)
+	}
+	return n, given, ok
+}
+
+// fresh is t evaluated at the point at hand.
+func (b *builder) fresh(t *template) (n *yaml.Node, given, ok bool) {
+	switch {
+	case b.madeBytes > maxMade: // reported
+		return nil, true, false
 	case t.node.Kind == yaml.SequenceNode:
 		return b.list(t)
 	case t.node.Kind == yaml.MappingNode:
@@ -177,6 +212,9 @@ func (b *builder) node(t *template) (n *yaml.Node, given, ok bool) {
 	}
 	if h, isArtifact := v.(expr.Handle); isArtifact {
 		b.errorAt(t.node, "%s is an artifact, and this parameter takes none", h)
+		return nil, true, false
+	}
+	if !b.made(t.node, v) {
 		return nil, true, false
 	}
 	return b.fromValue(v, t.node), true, true

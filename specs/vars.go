@@ -77,6 +77,7 @@ func (p *program) varNode(n *yaml.Node, ref expr.Reference, used int) (any, *exp
 	t := p.template(n, scope{what: "vars"})
 	if t != nil {
 		v.value, _, v.ok = t.value(p.newFrame())
+		v.ok = v.ok && p.made(n, v.value)
 	}
 	p.varPath = p.varPath[:max(0, len(p.varPath)-1)]
 	v.busy = false

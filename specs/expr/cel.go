@@ -25,7 +25,7 @@ func (a adapter) NativeToValue(v any) ref.Val {
 	case nil:
 		return types.NullValue
 	case []any:
-		return types.NewDynamicList(a, x)
+		return listValue{types.NewDynamicList(a, x), x}
 	case *Map:
 		return mapValue{types.NewStringInterfaceMap(a, x.Values), x}
 	case Handle:
@@ -33,6 +33,15 @@ func (a adapter) NativeToValue(v any) ref.Val {
 	}
 	return types.DefaultTypeAdapter.NativeToValue(v)
 }
+
+// listValue is a list of CEL that was one of ours, and is again.
+type listValue struct {
+	traits.Lister
+	list []any
+}
+
+// Value implements ref.Val.
+func (v listValue) Value() any { return v.list }
 
 // mapValue is a map of CEL that is iterated in the order of its keys.
 type mapValue struct {
@@ -86,8 +95,16 @@ func (v handleValue) Type() ref.Type { return ArtifactType }
 // Value implements ref.Val.
 func (v handleValue) Value() any { return v.h }
 
-// FromCEL is v as a value of the package.
+// FromCEL is v as a value of the package. One with more than MaxValues values is an error.
 func FromCEL(v ref.Val) (any, error) {
+	left := MaxValues
+	return fromCEL(v, &left)
+}
+
+func fromCEL(v ref.Val, left *int) (any, error) {
+	if *left--; *left < 0 {
+		return nil, errValues
+	}
 	switch x := v.(type) {
 	case types.Null:
 		return nil, nil
@@ -105,20 +122,22 @@ func FromCEL(v ref.Val) (any, error) {
 		return x.h, nil
 	case mapValue:
 		return x.m, nil
+	case listValue:
+		return x.list, nil
 	case *types.Err:
 		return nil, x
 	case traits.Mapper:
-		return fromMapper(x)
+		return fromMapper(x, left)
 	case traits.Lister:
-		return fromLister(x)
+		return fromLister(x, left)
 	}
 	return nil, fmt.Errorf("a %s is no value of a spec", v.Type().TypeName())
 }
 
-func fromLister(l traits.Lister) (any, error) {
+func fromLister(l traits.Lister, left *int) (any, error) {
 	out := []any{}
 	for it := l.Iterator(); it.HasNext() == types.True; {
-		e, err := FromCEL(it.Next())
+		e, err := fromCEL(it.Next(), left)
 		if err != nil {
 			return nil, err
 		}
@@ -128,15 +147,15 @@ func fromLister(l traits.Lister) (any, error) {
 }
 
 // fromMapper orders a map that an expression made by its keys.
-func fromMapper(m traits.Mapper) (any, error) {
+func fromMapper(m traits.Mapper, left *int) (any, error) {
 	out := map[string]any{}
 	for it := m.Iterator(); it.HasNext() == types.True; {
 		key := it.Next()
-		k, err := FromCEL(key)
+		k, err := fromCEL(key, left)
 		if err != nil {
 			return nil, err
 		}
-		e, err := FromCEL(m.Get(key))
+		e, err := fromCEL(m.Get(key), left)
 		if err != nil {
 			return nil, err
 		}

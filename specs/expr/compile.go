@@ -3,12 +3,14 @@ package expr
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/ext"
@@ -19,10 +21,15 @@ const (
 	maxText  = 16 << 10 // characters
 	maxDepth = 100
 	maxCost  = 20_000_000 // steps of macros
+
+	maxGrowers = 8 // calls of what makes text or lists, without counting steps
 )
 
-// An Env compiles expressions.
-type Env struct{ base *cel.Env }
+// An Env compiles expressions. It is not for several goroutines at once.
+type Env struct {
+	base     *cel.Env
+	extended map[string]*cel.Env // by the variables declared
+}
 
 // Functions are what expressions may call beside CEL's own.
 type Functions struct {
@@ -61,7 +68,14 @@ func NewEnv(f Functions) (*Env, error) {
 	if err != nil {
 		return nil, fmt.Errorf("setting up CEL: %w", err)
 	}
-	return &Env{base}, nil
+	guarded, err := guards(base)
+	if err == nil {
+		base, err = base.Extend(guarded...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("setting up CEL: %w", err)
+	}
+	return &Env{base, map[string]*cel.Env{}}, nil
 }
 
 func call(f func(string) (any, error), v ref.Val) ref.Val {
@@ -121,11 +135,7 @@ func (e *Env) resolve(tree *cel.Ast, text string, r Resolver) (*resolution, []*P
 
 // finish checks a resolved tree and plans its evaluation.
 func (e *Env) finish(tree *cel.Ast, res *resolution) (*Program, []*Problem) {
-	var declarations []cel.EnvOption
-	for name, t := range res.vars {
-		declarations = append(declarations, cel.Variable(name, t))
-	}
-	env, err := e.base.Extend(declarations...)
+	env, err := e.declare(res.vars)
 	if err != nil {
 		return nil, []*Problem{{Span: Span{0, len(res.text)}, Summary: err.Error()}}
 	}
@@ -137,14 +147,45 @@ func (e *Env) finish(tree *cel.Ast, res *resolution) (*Program, []*Problem) {
 		return nil, problems
 	}
 	var options []cel.ProgramOption
-	if len(tree.NativeRep().SourceInfo().MacroCalls()) > 0 { // only macros repeat
-		options = append(options, cel.CostLimit(maxCost))
+	if len(tree.NativeRep().SourceInfo().MacroCalls()) > 0 || grows(checked.NativeRep()) { // only macros repeat
+		options = append(options, cel.CostTracking(steps{}), cel.CostLimit(maxCost))
 	}
 	program, err := env.Program(checked, options...)
 	if err != nil {
 		return nil, []*Problem{{Span: Span{0, len(res.text)}, Summary: err.Error()}}
 	}
 	return &Program{Text: string(res.text), Type: checked.OutputType(), Vars: res.vars, program: program, tree: checked.NativeRep()}, nil
+}
+
+// declare is an environment with variables; expressions that mention the same ones share it.
+func (e *Env) declare(vars map[string]*cel.Type) (*cel.Env, error) {
+	var options []cel.EnvOption
+	var key strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		fmt.Fprintf(&key, "%q %s\n", name, vars[name])
+		options = append(options, cel.Variable(name, vars[name]))
+	}
+	if env, done := e.extended[key.String()]; done {
+		return env, nil
+	}
+	env, err := e.base.Extend(options...)
+	if err == nil {
+		e.extended[key.String()] = env
+	}
+	return env, err
+}
+
+// grows reports whether a tree calls what makes much of little more than a few times.
+func grows(tree *ast.AST) bool {
+	calls := ast.MatchDescendants(ast.NavigateAST(tree), func(e ast.NavigableExpr) bool {
+		if e.Kind() != ast.CallKind {
+			return false
+		}
+		name := e.AsCall().FunctionName()
+		_, grows := growers[name]
+		return grows || name == operators.Add
+	})
+	return len(calls) > maxGrowers
 }
 
 // scope gives a program its variables while it is evaluated.

@@ -127,12 +127,12 @@ func concat(op string, a, b ref.Val) ref.Val {
 	s, aText := a.(types.String)
 	t, bText := b.(types.String)
 	if aText && bText {
-		return s + t
+		return joinTexts(s, t)
 	}
 	l, aList := a.(traits.Lister)
 	m, bList := b.(traits.Lister)
 	if aList && bList {
-		return l.Add(m)
+		return joinLists(l, m)
 	}
 	return types.NewErr("no such overload: %s + %s", a.Type().TypeName(), b.Type().TypeName())
 }

@@ -93,6 +93,9 @@ func invalidUTF8(text []byte) (line, column int) {
 // syntaxError finds where a text is no YAML: at a known trap, else where goccy's parser says, whose places are right
 // where those of yaml.v3 are not.
 func (f *File) syntaxError(text []byte, err error) Diagnostics {
+	if deep := f.tooDeep(); deep != nil {
+		return deep
+	}
 	if traps := f.traps(); traps != nil {
 		return traps
 	}

@@ -65,11 +65,15 @@ type reader struct {
 	file             *File
 	at               Position
 	escapes, doubled bool
+	line             []rune // the text of line …
+	number           int    // … number
 }
 
 func (r *reader) rest() []rune {
-	line := []rune(r.file.Line(r.at.Line))
-	return line[min(r.at.Column-1, len(line)):]
+	if r.number != r.at.Line {
+		r.line, r.number = []rune(r.file.Line(r.at.Line)), r.at.Line
+	}
+	return r.line[min(r.at.Column-1, len(r.line)):]
 }
 
 // skip passes white space, line ends, and escapes that stand for white space.

@@ -8,10 +8,11 @@ import (
 // A scanner walks YAML text lexically, to find what cannot be parsed as its author meant it.
 type scanner struct {
 	file     *File
-	depth    int  // of flow collections
-	quote    rune // around here
-	started  bool // a plain scalar has begun
-	question int  // column of a " ? " in this scalar, 0 for none
+	depth    int      // of flow collections
+	quote    rune     // around here
+	started  bool     // a plain scalar has begun
+	question int      // column of a " ? " in this scalar, 0 for none
+	deepest  Position // of the first collection that stands too deep
 	out      Diagnostics
 }
 
@@ -20,8 +21,14 @@ var blockScalar = regexp.MustCompile(`(^|[:\-] )\s*[|>][+-]?\d?\s*(#.*)?$`)
 // traps finds the mistakes that YAML's own rules make easy: an unquoted ${ in a flow mapping, and the ": " of a ?:.
 func (f *File) traps() Diagnostics {
 	s := &scanner{file: f}
+	s.scan()
+	return s.out
+}
+
+// scan goes through the whole file.
+func (s *scanner) scan() {
 	block := -1 // indentation of the block scalar's parent
-	for i, line := range f.lines {
+	for i, line := range s.file.lines {
 		indent := len(line) - len(strings.TrimLeft(line, " "))
 		if block >= 0 && (strings.TrimSpace(line) == "" || indent > block) {
 			continue
@@ -32,7 +39,6 @@ func (f *File) traps() Diagnostics {
 			block = indent
 		}
 	}
-	return s.out
 }
 
 func (s *scanner) line(n int, text []rune) {
@@ -89,7 +95,9 @@ func (s *scanner) plain(n int, text []rune, i int) bool {
 		s.out = append(s.out, s.ternary(n, i+1))
 		return true
 	case strings.ContainsRune("[{", c) && (!s.started || s.depth > 0):
-		s.depth++
+		if s.depth++; s.depth == maxDepth+1 && s.deepest == (Position{}) {
+			s.deepest = Position{n, i + 1}
+		}
 		s.started, s.question = false, 0
 	case strings.ContainsRune("]}", c) && s.depth > 0:
 		s.depth--

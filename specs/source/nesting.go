@@ -1,0 +1,12 @@
+package source
+
+// tooDeep finds where lists and mappings in brackets stand too deep within each other. The parsers take them by
+// recursion, for minutes where there are many.
+func (f *File) tooDeep() Diagnostics {
+	s := &scanner{file: f}
+	s.scan()
+	if s.deepest == (Position{}) {
+		return nil
+	}
+	return Diagnostics{f.errorAt(s.deepest.Line, s.deepest.Column, 1, "nested deeper than %d levels", maxDepth)}
+}
