@@ -7,6 +7,7 @@ package datasets
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,6 +26,9 @@ type Class struct {
 	Folder string
 	Name   string
 }
+
+// ErrWhichSplit says that a dataset has splits, and that the request names none.
+var ErrWhichSplit = errors.New("say which split")
 
 // Sample is one labelled picture.
 type Sample struct {

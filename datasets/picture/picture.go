@@ -56,6 +56,9 @@ var formats = []format{
 
 // Decode decodes a picture file. What the file's name says does not matter: ImageNet has a PNG called .JPEG.
 func Decode(data []byte) (*pil.Image, error) {
+	if len(data) == 0 {
+		return nil, errors.New("the file is empty")
+	}
 	for _, f := range formats {
 		for _, magic := range f.magics {
 			if begins(data, magic) {

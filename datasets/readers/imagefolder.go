@@ -2,7 +2,6 @@ package readers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -95,7 +94,7 @@ func splitFolder(ctx context.Context, t *tree, r datasets.Request) (string, erro
 		return "", err
 	}
 	if r.Classes == nil && len(folders) > 0 && !slices.ContainsFunc(folders, func(f string) bool { return !isSplit(f) }) {
-		return "", errors.New("its folders are splits, not classes: say which with split: " + strings.Join(folders, ", "))
+		return "", fmt.Errorf("its folders are splits, not classes: %w: %s", datasets.ErrWhichSplit, strings.Join(folders, ", "))
 	}
 	return ".", nil
 }

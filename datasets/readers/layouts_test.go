@@ -44,7 +44,7 @@ func TestImageFolderRefuses(t *testing.T) {
 	flat := folder(t, "1.png", "2.png")
 	some := folder(t, "cat/1.png", "dog/notes.txt", "fox/1.png")
 	for want, r := range map[string]datasets.Request{
-		"say which with split: train, val":  {Root: root},
+		"say which split: train, val":       {Root: root},
 		`no folder "test" for the split`:    {Root: root, Split: "test"},
 		"no class folders, and 2 pictures":  {Root: flat},
 		"dog has no pictures":               {Root: some},

@@ -26,7 +26,7 @@ var shardPictures = []string{"webp", "png", "jpg", "jpeg"}
 
 func (webDataset) List(ctx context.Context, r datasets.Request) (*datasets.Listing, error) {
 	if r.Split == "" {
-		return nil, errors.New("say which split: a folder of shards")
+		return nil, fmt.Errorf("%w: a folder of shards", datasets.ErrWhichSplit)
 	}
 	t := &tree{root: r.Root}
 	classes, err := datasets.ReadClasses(t.local(classNamesFile))

@@ -105,7 +105,7 @@ func checkSplit(r datasets.Request, splits ...string) error {
 	case slices.Contains(splits, r.Split):
 		return nil
 	case r.Split == "":
-		return fmt.Errorf("say which split: %s", strings.Join(splits, ", "))
+		return fmt.Errorf("%w: %s", datasets.ErrWhichSplit, strings.Join(splits, ", "))
 	}
 	return fmt.Errorf("there is no split %q: want one of %s", r.Split, strings.Join(splits, ", "))
 }
