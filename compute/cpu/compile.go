@@ -205,7 +205,7 @@ func init() {
 	lowerings = []func(c *compiler, n *node) bool{
 		(*compiler).lowerChain, (*compiler).lowerView, (*compiler).lowerTranspose, (*compiler).lowerReduce,
 		(*compiler).lowerDot, (*compiler).lowerDense, (*compiler).lowerSoftmax, (*compiler).lowerLayerNorm,
-		(*compiler).lowerConcatenate, (*compiler).lowerPad, (*compiler).lowerGather, (*compiler).lowerConv, (*compiler).lowerAttention,
+		(*compiler).lowerWiden, (*compiler).lowerConcatenate, (*compiler).lowerPad, (*compiler).lowerGather, (*compiler).lowerConv, (*compiler).lowerAttention,
 	}
 }
 

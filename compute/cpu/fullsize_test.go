@@ -156,7 +156,7 @@ func BenchmarkSD21UNet(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	benchmarkModel(b, func(p nn.Params, in []*Node) []*Node { return []*Node{c.UNet(p, in[0], in[1], in[2])} },
+	benchmarkModel(b, func(p nn.Params, in []*Node) []*Node { return []*Node{c.UNet(p, in[0], in[1], in[2], nil)} },
 		ramp(2, 32, 32, 4), tensors.FromValue(float32(500)), ramp(2, 77, 1024))
 }
 

@@ -31,7 +31,7 @@ type Params struct {
 // declared is what all Params of one graph share.
 type declared struct {
 	graph  *Graph
-	dtype  dtypes.DType
+	dtype  dtypes.DType // that parameters are kept in
 	have   Shapes // what the checkpoint holds; nil where it is not known
 	shapes Shapes // what was asked for
 	names  []string
@@ -53,11 +53,14 @@ func (p Params) Replacing(f func(name string, value *Node) *Node) Params {
 	return p
 }
 
-// Get declares the parameter name with its dimensions and returns its value, or what Replacing makes of it. Asking twice
-// gives the same node; asking for other dimensions panics.
+// Get declares the parameter name with its dimensions and returns its value in float32, or what Replacing makes of it.
+// Asking twice gives the same value; asking for other dimensions panics.
 func (p Params) Get(name string, dims ...int) *Node {
 	name = p.prefix + name
 	value := p.declare(name, dims)
+	if p.dtype != dtypes.Float32 {
+		value = ConvertDType(value, dtypes.Float32)
+	}
 	if p.replace == nil {
 		return value
 	}
@@ -97,6 +100,3 @@ func (p Params) Shape(name string) []int { return p.have[p.prefix+name] }
 
 // Graph is the graph that is being built.
 func (p Params) Graph() *Graph { return p.graph }
-
-// DType is the element type of the parameters.
-func (p Params) DType() dtypes.DType { return p.dtype }

@@ -33,7 +33,7 @@ func (w Weights) Free() error {
 // A Builder turns model functions into programs.
 type Builder struct {
 	Backend compute.Backend
-	DType   dtypes.DType // of parameters; float32 where not set
+	DType   dtypes.DType // that parameters are kept in, models compute with float32; float32 where not set
 	Have    Shapes       // what the checkpoint holds, for Params.Has; nil where nothing depends on it
 }
 

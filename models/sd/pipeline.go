@@ -7,6 +7,7 @@
 package sd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,7 @@ type Pipeline struct {
 
 // Options say what of a checkpoint is loaded, and how it is changed.
 type Options struct {
+	DType    dtypes.DType  // that weights are kept in: float32 where not set, or a half type; sums are of float32 in any case
 	Pictures bool          // pictures may start from others: Settings.Strength
 	LoRA     []lora.Scaled // what is added to the weights of U-Net and text encoder
 }
@@ -55,7 +57,7 @@ type Tokenizer interface {
 	Encode(text string, length int) []int32
 }
 
-// Open loads the diffusers pipeline in files to a backend, weights as float32. Tensors that are missing, too many
+// Open loads the diffusers pipeline in files to a backend. Tensors that are missing, too many
 // or of the wrong shape are all listed in a *checkpoint.MismatchError.
 func Open(backend compute.Backend, files checkpoint.Files, tokenizer Tokenizer, o Options) (p *Pipeline, err error) {
 	p = &Pipeline{tokenizer: tokenizer}
@@ -69,7 +71,7 @@ func Open(backend compute.Backend, files checkpoint.Files, tokenizer Tokenizer, 
 	}
 	side := max(p.UNet.SampleSize, 1<<len(p.UNet.Channels)) // any size will do to see which tensors there are
 	in := p.inputs(1, side, side, false)
-	l := loader{backend, files, lora.NewMerger(o.LoRA)}
+	l := loader{backend, files, cmp.Or(o.DType, dtypes.Float32), lora.NewMerger(o.LoRA)}
 	if p.encoder, err = l.load("text_encoder", p.encode, nil, in.tokens); err != nil {
 		return p, err
 	}
@@ -217,6 +219,7 @@ type model struct {
 type loader struct {
 	backend compute.Backend
 	files   checkpoint.Files
+	dtype   dtypes.DType
 	added   *lora.Merger
 }
 
@@ -229,7 +232,7 @@ func (l loader) load(folder string, f, whole nn.Func, in ...shapes.Shape) (*mode
 	}
 	defer file.Close()
 	m := &model{name: folder, f: f, programs: map[string]*nn.Program{}}
-	m.builder = nn.Builder{Backend: l.backend, Have: file.Shapes()}
+	m.builder = nn.Builder{Backend: l.backend, DType: l.dtype, Have: file.Shapes()}
 	used, err := m.builder.Trace(f, in...)
 	known := used
 	if err == nil && whole != nil {
@@ -245,7 +248,7 @@ func (l loader) load(folder string, f, whole nn.Func, in ...shapes.Shape) (*mode
 	if err != nil {
 		return nil, err
 	}
-	m.weights, err = file.LoadChanged(l.backend, dtypes.Float32, change, slices.Sorted(maps.Keys(used))...)
+	m.weights, err = file.LoadChanged(l.backend, l.dtype, change, slices.Sorted(maps.Keys(used))...)
 	return m, err
 }
 

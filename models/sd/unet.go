@@ -49,7 +49,7 @@ func (u unet) embedTime(p nn.Params, t, scale *Node) *Node {
 	if dim%2 == 1 {
 		waves = append(waves, ZerosLike(Reshape(t, 1, 1)))
 	}
-	x := ConvertDType(Concatenate(waves, -1), p.DType())
+	x := ConvertDType(Concatenate(waves, -1), dtypes.Float32)
 	if u.GuidanceDim > 0 {
 		x = Add(x, nn.LinearNoBias(p.At("cond_proj"), embedGuidance(scale, u.GuidanceDim), dim))
 	}

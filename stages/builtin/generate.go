@@ -40,20 +40,12 @@ type Generate struct {
 	RNG            string            `yaml:"rng" default:"torch_cpu" enum:"torch_cpu,torch_cuda,philox" doc:"whose noise: torch_cpu, picture i of PyTorch's CPU generator seeded seed + i; philox, of its CUDA generator seeded so (and of webuis' NV); torch_cuda, of one CUDA generator seeded seed that draws rng_batch pictures at a time, as published runs do"`
 	RNGBatch       int               `yaml:"rng_batch" default:"16" min:"1" unit:"pictures" doc:"torch_cuda: drawn at a time"`
 	RNGThreads     int               `yaml:"rng_threads" default:"270336" min:"256" unit:"threads" doc:"torch_cuda: that the GPU runs at once, 2048 for each of its multiprocessors (H100 270336, A100 221184, V100 163840); 1536 on an RTX 30 or 40 (4090 196608)"`
-	DType          string            `yaml:"dtype" default:"float32" enum:"float32,float16,bfloat16" doc:"of weights and activations"`
+	DType          string            `yaml:"dtype" default:"float32" enum:"float32,float16,bfloat16" doc:"that weights are kept in: float16 and bfloat16 take half the memory; activations and sums are of float32 in any case"`
 	Seed           stages.Seed       `yaml:"seed" doc:"of picture 0; the spec's where left out"`
 }
 
 // MetricNames says that the stage counts its pictures.
 func (*Generate) MetricNames() []string { return []string{"images"} }
-
-// NotBuilt names the types of number that plan only.
-func (g *Generate) NotBuilt() string {
-	if g.DType != "float32" {
-		return "dtype: " + g.DType
-	}
-	return ""
-}
 
 // Validate wants one way of saying what to draw, and what belongs together.
 func (g *Generate) Validate() error {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/gomlx/compute/dtypes"
+
 	"regft/compute"
 	"regft/datasets"
 	"regft/datasets/picture"
@@ -173,7 +175,7 @@ func (g *Generate) open(ctx context.Context, env *stages.Env) (*sd.Pipeline, err
 	if err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("diffusion %s %v", a.Digest, g.Init != nil)
+	name := fmt.Sprintf("diffusion %s %s %v", a.Digest, g.DType, g.Init != nil)
 	if g.LoRA != "" {
 		added, err := env.Source("lora")
 		if err != nil {
@@ -199,9 +201,12 @@ func (g *Generate) open(ctx context.Context, env *stages.Env) (*sd.Pipeline, err
 	return v.(*sd.Pipeline), nil
 }
 
+// weightTypes are the values of dtype.
+var weightTypes = map[string]dtypes.DType{"float32": dtypes.Float32, "float16": dtypes.Float16, "bfloat16": dtypes.BFloat16}
+
 // options are what of the checkpoint is loaded, and the LoRA that is added to it.
 func (g *Generate) options(ctx context.Context, env *stages.Env) (sd.Options, error) {
-	o := sd.Options{Pictures: g.Init != nil}
+	o := sd.Options{DType: weightTypes[g.DType], Pictures: g.Init != nil}
 	if g.LoRA == "" {
 		return o, nil
 	}
