@@ -32,8 +32,8 @@ type Params struct {
 type declared struct {
 	graph  *Graph
 	dtype  dtypes.DType // that parameters are kept in
-	have   Shapes // what the checkpoint holds; nil where it is not known
-	shapes Shapes // what was asked for
+	have   Shapes       // what the checkpoint holds; nil where it is not known
+	shapes Shapes       // what was asked for
 	names  []string
 	nodes  map[string]*Node
 
