@@ -32,12 +32,28 @@ func addresses(t *testing.T) map[string]string {
 	credentials(t)
 	server := httptest.NewServer(newFakeS3())
 	t.Cleanup(server.Close)
-	return map[string]string{
+	out := map[string]string{
 		"folder": filepath.Join(t.TempDir(), "shared"),
 		"tar":    filepath.Join(t.TempDir(), "study.tar"),
 		"s3":     "s3://bucket/some/prefix?endpoint=" + server.URL,
 	}
+	if startServer != nil {
+		out["versitygw"] = startServer(t).address()
+	}
+	return out
 }
+
+// startServer starts a real server of S3: with the build tag versitygw.
+var startServer func(t *testing.T) *s3Server
+
+// s3Server is one that runs.
+type s3Server struct {
+	endpoint string
+	stop     func() // as kill -9
+	start    func() // again
+}
+
+func (s *s3Server) address() string { return "s3://bucket/prefix?endpoint=" + s.endpoint }
 
 func open(t *testing.T, address string, o Options) *Remote {
 	t.Helper()
@@ -61,7 +77,7 @@ func TestWriters(t *testing.T) {
 			w := open(t, address, Options{}).backend.(Writer)
 			ctx := t.Context()
 			if b, ok := w.(*bucket); ok {
-				b.partSize = 1 << 20
+				b.partSize = 5 << 20 // the least that servers take
 			}
 			if _, err := w.Size(ctx, "blobs/00/11"); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("Size of nothing: %v", err)
@@ -69,7 +85,7 @@ func TestWriters(t *testing.T) {
 			if _, _, err := w.Open(ctx, "blobs/00/11", 0); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("Open of nothing: %v", err)
 			}
-			for k, size := range []int{0, 1, 511, 512, 513, 100_000, 3<<20 + 7} {
+			for k, size := range []int{0, 1, 511, 512, 513, 100_000, 11<<20 + 7} {
 				object := "blobs/ab/" + strings.Repeat("x", k+1)
 				first, second := storetest.Content(uint64(k), size), storetest.Content(uint64(k)+100, size+1)
 				check(t, w.Create(ctx, object, memory(first)))

@@ -91,7 +91,7 @@ func (b *bucket) Open(ctx context.Context, name string, offset int64) (io.ReadCl
 	}
 	out, err := b.client.GetObject(ctx, in)
 	if err != nil {
-		return nil, 0, b.meaning(err)
+		return nil, 0, meaning(err)
 	}
 	return out.Body, offset + aws.ToInt64(out.ContentLength), nil
 }
@@ -100,7 +100,7 @@ func (b *bucket) Open(ctx context.Context, name string, offset int64) (io.ReadCl
 func (b *bucket) Size(ctx context.Context, name string) (int64, error) {
 	out, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: b.key(name)})
 	if err != nil {
-		return 0, b.meaning(err)
+		return 0, meaning(err)
 	}
 	return aws.ToInt64(out.ContentLength), nil
 }
@@ -115,12 +115,13 @@ func (b *bucket) Replace(ctx context.Context, name string, c Content) error {
 	return b.put(ctx, name, c, nil)
 }
 
-// refused is an answer to a write as a Backend has it: forbidden is not absent.
-func (b *bucket) refused(err error) error {
-	if answer, ok := errors.AsType[*awshttp.ResponseError](err); ok && answer.HTTPStatusCode() == http.StatusForbidden {
-		return permanent(err)
+// notWritten is an error of writing as a Backend has it: nothing is absent then.
+func notWritten(err error) error {
+	status, told := answered(err)
+	if status == http.StatusForbidden || status == http.StatusNotFound {
+		return permanent(told)
 	}
-	return b.meaning(err)
+	return meaning(err)
 }
 
 // put writes an object; ifNoneMatch "*" leaves one that is there.
@@ -135,7 +136,7 @@ func (b *bucket) put(ctx context.Context, name string, c Content, ifNoneMatch *s
 	}
 	_, err = b.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &b.name, Key: b.key(name), Body: content, ContentLength: &c.Size,
 		ChecksumSHA256: checksum(c.Digest), IfNoneMatch: ifNoneMatch})
-	return b.refused(err)
+	return notWritten(err)
 }
 
 // putParts writes a big object in parts, each signed with its SHA-256. The
@@ -144,7 +145,7 @@ func (b *bucket) put(ctx context.Context, name string, c Content, ifNoneMatch *s
 func (b *bucket) putParts(ctx context.Context, name string, size int64, content io.ReaderAt, ifNoneMatch *string) (err error) {
 	begun, err := b.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: b.key(name)})
 	if err != nil {
-		return b.refused(err)
+		return notWritten(err)
 	}
 	defer func() {
 		if err != nil { // what stays of it where this fails too is the server's to collect
@@ -165,7 +166,7 @@ func (b *bucket) putParts(ctx context.Context, name string, size int64, content 
 				if err == nil {
 					parts[k] = types.CompletedPart{ETag: out.ETag, PartNumber: number}
 				}
-				return b.refused(err)
+				return notWritten(err)
 			})
 		})
 	}
@@ -174,7 +175,7 @@ func (b *bucket) putParts(ctx context.Context, name string, size int64, content 
 	}
 	_, err = b.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &b.name, Key: b.key(name), UploadId: begun.UploadId,
 		IfNoneMatch: ifNoneMatch, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})
-	return b.refused(err)
+	return notWritten(err)
 }
 
 // checksum is a digest as S3 has it.
@@ -184,25 +185,40 @@ func checksum(d cache.Digest) *string {
 	return aws.String(base64.StdEncoding.EncodeToString(sum))
 }
 
-// damagedOnTheWay are answers to content that is not what was sent.
-var damagedOnTheWay = []string{"BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "IncompleteBody", "RequestTimeout"}
+// Codes of answers whose status alone does not say what they mean.
+var (
+	damagedOnTheWay = []string{"BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "IncompleteBody", "RequestTimeout"}
+	notLetIn        = []string{"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "RequestTimeTooSkewed", "NoSuchBucket", "AllAccessDisabled"}
+)
 
 // meaning is an error of the client as a Backend has it.
-func (b *bucket) meaning(err error) error {
-	if err == nil {
-		return nil
+func meaning(err error) error {
+	status, told := answered(err)
+	var api smithy.APIError
+	switch {
+	case status == 0:
+		return told
+	case errors.As(err, &api) && slices.Contains(damagedOnTheWay, api.ErrorCode()):
+		return told
+	case errors.As(err, &api) && slices.Contains(notLetIn, api.ErrorCode()):
+		return permanent(told)
 	}
-	if missing := (*types.NoSuchBucket)(nil); errors.As(err, &missing) {
-		return permanent(fmt.Errorf("there is no bucket %s", b.name))
-	}
-	if api := smithy.APIError(nil); errors.As(err, &api) && slices.Contains(damagedOnTheWay, api.ErrorCode()) {
-		return err
-	}
+	return statusError(status, told)
+}
+
+// answered is the status of the answer that err tells of, 0 where there was none,
+// and what it says.
+func answered(err error) (status int, told error) {
 	answer, ok := errors.AsType[*awshttp.ResponseError](err)
-	if !ok {
-		return err
+	if !ok || answer.HTTPStatusCode() == 0 {
+		return 0, err
 	}
-	return statusError(answer.HTTPStatusCode(), err)
+	status = answer.HTTPStatusCode()
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return status, fmt.Errorf("the server answers %d %s", status, http.StatusText(status))
+	}
+	return status, fmt.Errorf("the server answers %d %s: %s", status, api.ErrorCode(), api.ErrorMessage())
 }
 
 // Close implements Backend.
