@@ -81,7 +81,7 @@ func (d *Dir) putSmall(ctx context.Context, content []byte) (Digest, error) {
 	if err := d.keep(ctx, digest); !errors.Is(err, ErrMiss) {
 		return digest, err
 	}
-	return digest, d.writeEntry(d.blobPath(digest), content, durable)
+	return digest, d.writeEntry(d.blobPath(digest), content, grouped)
 }
 
 // putBig hashes content while it writes it to a temporary file.

@@ -17,7 +17,11 @@ type Dir struct {
 	root     string
 	links    linkIndex
 	verified sync.Map // Digest → verification, of blobs that this process checked
-	upstream Upstream // nil: none
+
+	journalMu    sync.Mutex
+	journal      *journal // nil: none is open
+	journalUsers int
+	upstream     Upstream // nil: none
 }
 
 var _ Store = (*Dir)(nil)
@@ -28,6 +32,7 @@ const (
 	resultsFolder    = "results"
 	recipesFolder    = "recipes"
 	tracesFolder     = "traces"
+	journalFolder    = "journal"
 	locksFolder      = "locks"
 	partialFolder    = "partial"
 	tempFolder       = "tmp"
@@ -64,13 +69,16 @@ func OpenDir(path string) (*Dir, error) {
 	if err := os.MkdirAll(root, 0o777); err != nil {
 		return nil, fmt.Errorf("opening the cache: %w", err)
 	}
-	for _, folder := range []string{quarantineFolder, tempFolder, blobsFolder, resultsFolder, recipesFolder, tracesFolder, locksFolder, partialFolder} {
+	for _, folder := range []string{quarantineFolder, tempFolder, blobsFolder, resultsFolder, recipesFolder, tracesFolder, journalFolder, locksFolder, partialFolder} {
 		if err := d.makeFolder(filepath.Join(root, folder)); err != nil {
 			return nil, fmt.Errorf("opening the cache: %w", err)
 		}
 	}
 	if err := d.removeOldTemps(time.Now().Add(-tempLifetime)); err != nil {
 		return nil, fmt.Errorf("opening the cache: %w", err)
+	}
+	if err := d.replayJournals(); err != nil {
+		return nil, fmt.Errorf("opening the cache: after a power cut: %w", err)
 	}
 	return d, nil
 }

@@ -54,7 +54,11 @@ func (d *Dir) PutResult(ctx context.Context, result *Result) error {
 			return fmt.Errorf("storing the result of %s: its log: %w", result.Action, err)
 		}
 	}
-	if err := d.writeEntry(d.entryPath(resultsFolder, result.Action.sum), content, durable); err != nil {
+	err = d.writeEntry(d.entryPath(resultsFolder, result.Action.sum), content, grouped)
+	if err == nil {
+		err = d.settle()
+	}
+	if err != nil {
 		return fmt.Errorf("storing the result of %s: %w", result.Action, err)
 	}
 	return nil

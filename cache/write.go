@@ -33,15 +33,18 @@ func (f *tempFile) discard() {
 }
 
 // durability says how much of a write must survive a power cut.
-type durability bool
+type durability uint8
 
 const (
 	// durable entries are on disk, with their name, when the write returns.
-	durable durability = true
+	durable durability = iota
 	// derived entries can be made again from others: they are whole or absent
 	// after a crash of the process, and anything (found out by their check)
 	// after a crash of the machine.
-	derived durability = false
+	derived
+	// grouped entries are durable when settle returns, or like durable ones where
+	// there is no journal.
+	grouped
 )
 
 // commit makes the file the entry at path, in place of what is there: fsync,
@@ -92,6 +95,9 @@ func (d *Dir) rename(from, path string) error {
 
 // writeEntry stores a small file whole.
 func (d *Dir) writeEntry(path string, content []byte, how durability) error {
+	if how == grouped {
+		return d.writeGrouped(path, content)
+	}
 	f, err := d.createTemp()
 	if err != nil {
 		return err
@@ -101,6 +107,31 @@ func (d *Dir) writeEntry(path string, content []byte, how durability) error {
 		return err
 	}
 	return f.commit(path, how)
+}
+
+// writeGrouped stores an entry by the journal, where there is one and the entry
+// is small.
+func (d *Dir) writeGrouped(path string, content []byte) error {
+	j := d.openJournal()
+	if j == nil || len(content) > maxJournaled {
+		return d.writeEntry(path, content, durable)
+	}
+	name, err := filepath.Rel(d.root, path)
+	if err == nil {
+		err = d.writeEntry(path, content, derived)
+	}
+	if err == nil {
+		j.append(name, content)
+	}
+	return err
+}
+
+// settle returns when all grouped entries written before are durable.
+func (d *Dir) settle() error {
+	if j := d.openJournal(); j != nil {
+		return j.sync()
+	}
+	return nil
 }
 
 // syncFolder makes the names in a folder survive a power cut.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"regft/cache"
@@ -133,7 +134,12 @@ func (g *graph) plan(store *cache.Dir, o Options) *Plan {
 }
 
 // log collects the events of a run.
-type eventLog struct{ events []Event }
+type eventLog struct {
+	events []Event
+
+	mu   sync.Mutex
+	most int // nodes that ran at one time
+}
 
 func (l *eventLog) add(e Event) { l.events = append(l.events, e) }
 
@@ -184,8 +190,28 @@ func runPlan(ctx context.Context, t testing.TB, p *Plan, store *cache.Dir, ro Ru
 	if ro.Machine.Cores == 0 {
 		ro.Machine = stages.Resources{Cores: 4, Memory: 1 << 30}
 	}
-	s, err := Run(ctx, p, x, ro, l.add)
+	s, err := Run(ctx, p, &counting{Executor: x, log: l}, ro, l.add)
 	return s, l, err
+}
+
+// counting notes how many nodes run at one time.
+type counting struct {
+	Executor
+	log *eventLog
+	now int
+}
+
+func (c *counting) Do(ctx context.Context, t Task) (*cache.Result, error) {
+	c.count(1)
+	defer c.count(-1)
+	return c.Executor.Do(ctx, t)
+}
+
+func (c *counting) count(n int) {
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	c.now += n
+	c.log.most = max(c.log.most, c.now)
 }
 
 // states lists the nodes in one state.

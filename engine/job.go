@@ -79,11 +79,12 @@ type message struct {
 type messageKind uint8
 
 const (
-	looked  messageKind = iota // result, or nil: it must run
-	busy                       // another process runs it
-	locked                     // after busy: result, or nil: it did not get there, and the lock is ours
-	ran                        // result or err
-	already                    // result: found once the lock was ours
+	looked   messageKind = iota // result, or nil: it must run
+	busy                        // another process runs it
+	locked                      // after busy: result, or nil: it did not get there, and the lock is ours
+	ran                         // result or err
+	recorded                    // after ran: result or err
+	already                     // result: found once the lock was ours
 )
 
 // lockPatience is how long a job that has resources waits for another process that runs it. Then it gives them back,
@@ -137,6 +138,8 @@ func (s *scheduler) handle(m message) {
 		s.start(func() message { return s.awaitLock(m.job) })
 	case m.result == nil:
 		s.enqueue(m.job)
+	case m.kind == ran:
+		s.start(func() message { return s.recordRan(m) })
 	default:
 		m.job.release()
 		s.succeed(m)
@@ -167,7 +170,7 @@ func (s *scheduler) succeed(m message) {
 	n := m.job.node
 	n.Result = m.result
 	e := Event{Kind: NodeDone, Seconds: m.result.Seconds, Action: n.Action, Outputs: m.result.Outputs, Log: s.logOf(n)}
-	if m.kind == ran {
+	if m.kind == recorded {
 		n.State = Done
 		s.summary.Executed++
 		if differs(m.job.old, m.result) {
@@ -260,23 +263,31 @@ func (s *scheduler) execute(j *job) message {
 			return m
 		}
 	}
-	if m.result, m.err = s.attempts(j); m.err == nil {
-		m.err = s.record(j, m.result)
-	} else if errors.Is(m.err, cache.ErrMiss) && !j.mended {
+	if m.result, m.err = s.attempts(j); errors.Is(m.err, cache.ErrMiss) && !j.mended {
 		m.gone = s.goneProducers(j)
 	}
 	return m
 }
 
+// recordRan records what a job gave, while others have its resources.
+func (s *scheduler) recordRan(m message) message {
+	m.kind = recorded
+	if m.err = s.record(m.job, m.result); m.err != nil {
+		m.result = nil
+	}
+	return m
+}
+
 // record puts a result, and after it the recipe. The first record of a key stays, unless it was forced or its content
-// came out otherwise.
+// came out otherwise. What has finished is not lost where the run is stopped.
 func (s *scheduler) record(j *job, r *cache.Result) error {
+	ctx := context.WithoutCancel(s.ctx)
 	if j.forced || j.old == nil || j.old.Action != r.Action || differs(j.old, r) {
-		if err := s.plan.store.PutResult(s.ctx, r); err != nil {
+		if err := s.plan.store.PutResult(ctx, r); err != nil {
 			return err
 		}
 	}
-	return s.plan.store.PutRecipe(s.ctx, j.node.Recipe, j.node.Action)
+	return s.plan.store.PutRecipe(ctx, j.node.Recipe, j.node.Action)
 }
 
 // attempts runs a job, again where the spec says retry.

@@ -37,6 +37,11 @@ func Run(ctx context.Context, p *Plan, x Executor, o RunOptions, events func(Eve
 	if err := p.Runnable(); err != nil {
 		return nil, err
 	}
+	endJournal, err := p.store.OpenJournal()
+	if err != nil {
+		return nil, err
+	}
+	defer endJournal() // all results in it were waited for
 	s := newScheduler(ctx, p, x, o, events)
 	defer s.cancel()
 	counts := p.Counts()

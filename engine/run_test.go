@@ -28,28 +28,13 @@ func fan(t testing.TB, n int, seconds float64) *graph {
 	return g
 }
 
-// mostRunning is the largest number of nodes that ran at one time.
-func mostRunning(l *eventLog) int {
-	now, most := 0, 0
-	for _, e := range l.events {
-		switch e.Kind {
-		case NodeStarted:
-			now++
-		case NodeDone, NodeFailed:
-			now--
-		}
-		most = max(most, now)
-	}
-	return most
-}
-
 func TestNodesShareTheMachine(t *testing.T) {
 	four := stages.Resources{Cores: 4, Memory: 1 << 30}
 	for _, c := range []struct {
 		jobs, want int
 	}{{0, 4}, {1, 1}, {2, 2}, {9, 4}} {
 		_, _, l := fan(t, 8, 0.05).run(newStore(t), Options{}, RunOptions{Jobs: c.jobs, Machine: four})
-		equal(t, fmt.Sprintf("side by side with -j %d", c.jobs), mostRunning(l), c.want)
+		equal(t, fmt.Sprintf("side by side with -j %d", c.jobs), l.most, c.want)
 	}
 }
 
@@ -57,7 +42,7 @@ func TestResourcesOfTheSpec(t *testing.T) {
 	g := fan(t, 6, 0.05)
 	g.e.Spec.Stages[0].Resources = stages.Resources{Cores: 1, Memory: 400 << 20}
 	_, _, l := g.run(newStore(t), Options{}, RunOptions{Machine: stages.Resources{Cores: 4, Memory: 1 << 30}})
-	equal(t, "side by side in memory for two", mostRunning(l), 2)
+	equal(t, "side by side in memory for two", l.most, 2)
 
 	g = fan(t, 2, 0)
 	g.e.Spec.Stages[0].Resources = stages.Resources{Cores: 64, Memory: 1 << 50}
