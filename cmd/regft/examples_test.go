@@ -58,7 +58,7 @@ func TestExamplesRun(t *testing.T) {
 		{"regft/shots", []string{"sweep.axes.shots=[1, 2]"}, map[string]int{"shots": 12}},
 		{"regft/generators", nil, map[string]int{"generators": 18}},
 		{"regft/filtering", []string{"vars.steps=8", "vars.images_per_class=8", "vars.vc={variance: 0, covariance: 0}"}, map[string]int{"bands": 60, "pictures": 10}},
-		{"wiseft/imagenet", nil, map[string]int{"curve": 18, "chosen": 6, "oracle": 6}},
+		{"wiseft/imagenet", nil, map[string]int{"curve": 18, "chosen": 6, "oracle": 6, "alphas": 6}},
 	} {
 		t.Run(e.spec, func(t *testing.T) {
 			path, err := filepath.Abs(filepath.Join("../../examples", e.spec+".yaml"))
@@ -81,6 +81,47 @@ func TestExamplesRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRealDataPage runs the commands of docs/real-data.md that need no data: those of its sh blocks.
+func TestRealDataPage(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(root, "docs", "real-data.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran, runs := 0, false
+	for line := range strings.Lines(string(page)) {
+		switch line = strings.TrimSpace(line); {
+		case strings.HasPrefix(line, "```"):
+			runs = line == "```sh"
+		case runs:
+			command, ok := strings.CutPrefix(line, "go run ./cmd/regft ")
+			if !ok {
+				t.Errorf("%q: want go run ./cmd/regft …", line)
+			}
+			t.Run(command, func(t *testing.T) { runRegft(t, root, t.TempDir(), words(command)...) })
+			ran++
+		}
+	}
+	if ran < 5 {
+		t.Errorf("%d commands", ran)
+	}
+}
+
+// words splits a command at spaces outside single quotes.
+func words(command string) (out []string) {
+	for i, part := range strings.Split(command, "'") {
+		if i%2 == 1 {
+			out = append(out, part)
+			continue
+		}
+		out = append(out, strings.Fields(part)...)
+	}
+	return out
 }
 
 type planCounts struct {
