@@ -14,12 +14,12 @@ import (
 // lowerWiden makes a step of a conversion from a half type to float32, which is exact. Weights that are kept in half the
 // memory are widened so, one after another, each into memory of the arena that others used before.
 func (c *compiler) lowerWiden(n *node) bool {
-	from, to := n.inputs[0].shape, n.outputs[0].shape
+	to := n.outputs[0].shape
 	if n.op != compute.OpTypeConvertDType || to.DType != dtypes.Float32 || to.Size() == 0 {
 		return false
 	}
 	widen := kernels.Float16ToFloat32
-	switch from.DType {
+	switch n.inputs[0].shape.DType {
 	case dtypes.Float16:
 	case dtypes.BFloat16:
 		widen = kernels.BFloat16ToFloat32
