@@ -9,7 +9,11 @@ import (
 )
 
 // fractions print as percent.
-var fractions = []string{"top1", "top5", "mean_per_class", "ece", "accuracy", "precision", "recall", "f1"}
+var fractions = []string{"top1", "top5", "mean_per_class", "ece", "accuracy", "precision", "recall", "f1",
+	"in_domain_top1", "expected_top1", "effective_robustness", "worst_class"}
+
+// derived are the ends of metrics that have the unit of the metric before them: its interval, and its gain over a baseline.
+var derived = []string{"_low", "_high", "_gain"}
 
 // lowerIsBetter are metrics whose least value is the best; names that end in loss or error count too.
 var lowerIsBetter = []string{"nll", "ece", "frechet_distance"}
@@ -28,7 +32,7 @@ type Column struct {
 
 func newColumn(name, metric string) Column {
 	return Column{
-		Name: name, Metric: metric, Percent: slices.Contains(fractions, metric),
+		Name: name, Metric: metric, Percent: IsFraction(metric),
 		Lower: slices.Contains(lowerIsBetter, metric) || strings.HasSuffix(metric, "loss") || strings.HasSuffix(metric, "error"),
 	}
 }
@@ -42,7 +46,12 @@ func (c Column) Heading() string {
 }
 
 // IsFraction tells whether a metric prints as percent.
-func IsFraction(metric string) bool { return slices.Contains(fractions, metric) }
+func IsFraction(metric string) bool {
+	for _, end := range derived { // top1_gain_low has two of them, the last first
+		metric = strings.TrimSuffix(metric, end)
+	}
+	return slices.Contains(fractions, metric)
+}
 
 // MainMetrics lists the metrics that an outcome is compared by: for each data set the one that people ask for first, or
 // where metrics are flat, all that are numbers. They are paths into metrics.

@@ -8,13 +8,16 @@ import "time"
 
 // A Page is everything that one report shows. Empty parts are left out.
 type Page struct {
-	Title      string
-	Summary    string   // one sentence under the title
-	Remarks    []string // what its stages warned of, and failures
-	Axes       []Axis   // in the order of their declaration; axes that only points name follow
-	Tables     []Table  // those that a spec asks for
-	Groups     []Group
-	Samples    []Sample
+	Title   string
+	Summary string   // one sentence under the title
+	Remarks []string // what its stages warned of, and failures
+	Axes    []Axis   // in the order of their declaration; axes that only points name follow
+	Tables  []Table  // those that a spec asks for
+	Groups  []Group
+	Samples []Sample
+
+	Assessments []Assessment
+
 	Stages     []Stage
 	Provenance []Field
 	Spec       string // the resolved spec, as text

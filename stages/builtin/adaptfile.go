@@ -132,29 +132,29 @@ func secondEncoding(ctx context.Context, env *stages.Env, backend compute.Backen
 	if err != nil {
 		return nil, err
 	}
-	return &encoding{c, preprocessing(c.Pixels), encoder.(*nn.Encoder[float32]), weights, clip.Batch}, nil
+	return &encoding{env, backend, c, preprocessing(c.Pixels), encoder.(*nn.Encoder[float32]), weights, clip.Batch}, nil
 }
 
 // answers are the logits of pictures by a classifier, or by an adapter over it, from the classifier's features:
 // [n, classes].
-func (e *encoding) answers(ctx context.Context, env *stages.Env, backend compute.Backend, a stages.Artifact, p *pictureSet, features []float32) ([]float32, error) {
+func (e *encoding) answers(ctx context.Context, a stages.Artifact, p *pictureSet, features []float32) ([]float32, error) {
 	if a.Kind != stages.Adapter {
-		return e.logits(ctx, backend, features)
+		return e.logits(ctx, features)
 	}
 	over, err := openAdapter(ctx, a, e.classifier)
 	if err != nil {
 		return nil, err
 	}
-	over.Workers = env.Cores
+	over.Workers = e.env.Cores
 	n := len(p.Labels)
 	all := []nn.Array{adapter.Unit(nn.Array{Shape: []int{n, e.classifier.Config.Projection}, Values: features})}
 	if over.Method.Branches() > 1 {
-		second, err := secondEncoding(ctx, env, backend, a, secondShard, e.classifier)
+		second, err := secondEncoding(ctx, e.env, e.backend, a, secondShard, e.classifier)
 		if err != nil {
 			return nil, fmt.Errorf("the second encoder: %w", err)
 		}
 		defer second.close()
-		f, err := second.features(ctx, p, func(done int) { env.Host.Progress(done, n, "pictures") })
+		f, err := second.resumed(ctx, p, "second features")
 		if err != nil {
 			return nil, err
 		}

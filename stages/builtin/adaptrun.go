@@ -107,7 +107,7 @@ func (t *adaptation) open(ctx context.Context) (err error) {
 	if t.backend, err = backendOf(t.env); err != nil {
 		return err
 	}
-	if t.classifier, err = openClassifier(ctx, t.backend, t.Classifier.Artifact()); err != nil {
+	if t.classifier, err = openClassifier(ctx, t.env, t.backend, t.Classifier.Artifact()); err != nil {
 		return err
 	}
 	e, err := newEncoding(ctx, t.env, t.backend, t.classifier, clip.Batch)
@@ -156,11 +156,11 @@ func (t *adaptation) pictures(ctx context.Context, name string, in *stages.Input
 	return p, nil
 }
 
-// view is the transformation of an augmented view of a set's pictures. Views are numbered: first those averaged into
+// view is the transformation, nil without augmentation, of an augmented view of a set's pictures. Views are numbered: first those averaged into
 // each encoder's keys, which differ, then one for each epoch of training, the same for all encoders.
 func (t *adaptation) view(e *encoding, set *shotSet, number int) loader.Transform {
 	if t.Augment == "none" {
-		return e.evaluate
+		return nil
 	}
 	return func(im *pil.Image, i int, out []float32) error {
 		return e.pixels.Train(im, preprocess.TipAdapter, uint64(t.Seed), number, set.first+i, out)
@@ -170,7 +170,7 @@ func (t *adaptation) view(e *encoding, set *shotSet, number int) loader.Transfor
 // features are those of all pictures of a set, [n, dim], as the encoder gives them.
 func (t *adaptation) features(ctx context.Context, e *encoding, p *pictureSet, transform loader.Transform) (nn.Array, error) {
 	n := len(p.Labels)
-	values, err := e.transformed(ctx, p, transform, func(done int) { t.env.Host.Progress(done, n, "pictures") })
+	values, err := e.transformed(ctx, p, p.all(), transform, func(done int) { t.env.Host.Progress(done, n, "pictures") })
 	return nn.Array{Shape: []int{n, len(values) / n}, Values: values}, err
 }
 
@@ -271,7 +271,7 @@ func (t *adaptation) samples(ctx context.Context, name string, in *stages.Input)
 	}
 	s := &adapter.Samples{Labels: p.Labels}
 	for _, e := range t.encodings {
-		f, err := t.features(ctx, e, p, e.evaluate)
+		f, err := t.features(ctx, e, p, nil)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}

@@ -35,25 +35,26 @@ type classifier struct {
 	Parameters nn.Arrays
 }
 
-func openClassifier(ctx context.Context, backend compute.Backend, a stages.Artifact) (*classifier, error) {
+func openClassifier(ctx context.Context, env *stages.Env, backend compute.Backend, a stages.Artifact) (*classifier, error) {
 	classes, err := classesOf(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	parameters, c, err := readClassifier(ctx, backend, a, "")
+	parameters, c, err := readClassifier(ctx, env.Shared, backend, a, "")
 	if err != nil {
 		return nil, err
 	}
 	return &classifier{Config: c.Config, Pixels: c.Pixels, Classes: classes, Parameters: parameters}, nil
 }
 
-// readClassifier reads the classifier whose files lie below prefix of a, merging what is a recipe.
-func readClassifier(ctx context.Context, backend compute.Backend, a stages.Artifact, prefix string) (nn.Arrays, *clip.Checkpoint, error) {
+// readClassifier reads the classifier whose files lie below prefix of a, merging what is a recipe. What it merges stays
+// in shared, if that is not nil, for the next recipe. The weights are not the caller's to change.
+func readClassifier(ctx context.Context, shared *stages.Shared, backend compute.Backend, a stages.Artifact, prefix string) (nn.Arrays, *clip.Checkpoint, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
 	if _, ok := a.Manifest.Lookup(prefix + recipeFile); ok {
-		return mergeRecipe(ctx, backend, a, prefix)
+		return mergeRecipe(ctx, shared, backend, a, prefix)
 	}
 	files := layered{filesOf(ctx, a, prefix), filesOf(ctx, a, "")}
 	c, err := clip.Open(backend, files)
@@ -103,7 +104,7 @@ func publishClassifier(ctx context.Context, a stages.Artifact, dir string) error
 	if err != nil {
 		return err
 	}
-	parameters, _, err := readClassifier(ctx, backend, a, "")
+	parameters, _, err := readClassifier(ctx, nil, backend, a, "")
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // published writes an artifact as `regft get` does.
-func published(t *testing.T, a stages.Artifact) string {
+func published(t testing.TB, a stages.Artifact) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "got")
 	if err := stages.Publish(t.Context(), a, dir); err != nil {

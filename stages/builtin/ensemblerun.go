@@ -10,7 +10,6 @@ import (
 	"regft/models/clip"
 	"regft/models/merge"
 	"regft/models/nn"
-	"regft/models/safetensors"
 	"regft/stages"
 )
 
@@ -145,7 +144,7 @@ func (e *Ensemble) greedy(ctx context.Context, env *stages.Env) ([]int, error) {
 	if t.pictures, err = openPictures(ctx, env, e.Data.Artifact()); err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
-	if t.like, err = openClassifier(ctx, t.backend, e.Models[0].Artifact()); err != nil {
+	if t.like, err = openClassifier(ctx, t.env, t.backend, e.Models[0].Artifact()); err != nil {
 		return nil, err
 	}
 	alone, err := e.alone(ctx, t.pictures.Labels)
@@ -154,7 +153,7 @@ func (e *Ensemble) greedy(ctx context.Context, env *stages.Env) ([]int, error) {
 	}
 	g := merge.Greedy{Correct: t.correct, KeepTies: e.Ties == "keep"}
 	g.Model = func(i int) (nn.Arrays, error) {
-		m, _, err := readClassifier(ctx, t.backend, e.Models[i].Artifact(), "")
+		m, _, err := readClassifier(ctx, t.env.Shared, t.backend, e.Models[i].Artifact(), "")
 		return m, err
 	}
 	g.OnAttempt = func(a merge.Attempt) {
@@ -184,28 +183,11 @@ func (e *Ensemble) alone(ctx context.Context, labels []int) ([]int, error) {
 
 // correctOf counts the right answers among scores, which must be of pictures with those labels.
 func correctOf(ctx context.Context, scores stages.Artifact, labels []int) (int, error) {
-	path, err := scores.Path(ctx, "logits.safetensors")
+	logits, scored, err := readLogits(ctx, scores)
 	if err != nil {
 		return 0, err
 	}
-	f, err := safetensors.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	logits, err := f.Float32s("logits")
-	if err != nil {
-		return 0, err
-	}
-	t, err := f.Tensor("labels")
-	if err != nil {
-		return 0, err
-	}
-	scored, err := t.Int64s()
-	if err != nil {
-		return 0, err
-	}
-	if !slices.EqualFunc(scored, labels, func(a int64, b int) bool { return a == int64(b) }) {
+	if !sameLabels(scored, labels) {
 		return 0, fmt.Errorf("they are not of data: %d labels that are not its %d", len(scored), len(labels))
 	}
 	return rightAnswers(logits, labels), nil
@@ -224,7 +206,7 @@ func (t *tasting) correct(ctx context.Context, parameters nn.Arrays) (int, error
 	if err != nil {
 		return 0, err
 	}
-	logits, err := encoding.logits(ctx, t.backend, features)
+	logits, err := encoding.logits(ctx, features)
 	if err != nil {
 		return 0, err
 	}

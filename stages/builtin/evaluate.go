@@ -2,7 +2,6 @@ package builtin
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 
 	"regft/models/safetensors"
@@ -32,37 +31,27 @@ func (e *Evaluate) Run(ctx context.Context, env *stages.Env) error {
 	if err != nil {
 		return err
 	}
-	backend, err := backendOf(env)
-	if err != nil {
-		return err
-	}
-	c, err := openClassifier(ctx, backend, a)
-	if err != nil {
-		return err
-	}
-	pictures, err := openPictures(ctx, env, data)
-	if err != nil {
-		return fmt.Errorf("data: %w", err)
-	}
-	encoding, err := newEncoding(ctx, env, backend, c, e.BatchSize)
+	encoding, pictures, err := openEncoding(ctx, env, a, data, e.BatchSize)
 	if err != nil {
 		return err
 	}
 	defer encoding.close()
-	n := len(pictures.Labels)
-	features, err := encoding.features(ctx, pictures, func(done int) { env.Host.Progress(done, n, "pictures") })
+	features, err := encoding.resumed(ctx, pictures, "features")
 	if err != nil {
 		return err
 	}
-	logits, err := encoding.answers(ctx, env, backend, a, pictures, features)
+	logits, err := encoding.answers(ctx, a, pictures, features)
 	if err != nil {
 		return err
 	}
 	if projection != nil {
-		logits = project(logits, len(c.Classes), projection)
+		logits = project(logits, len(encoding.classifier.Classes), projection)
 	}
 	return e.record(env, logits, pictures.Labels, len(pictures.Classes))
 }
+
+// logitsFile holds "logits" [n, classes] and "labels" [n].
+const logitsFile = "logits.safetensors"
 
 // record writes scores.json and logits.safetensors.
 func (e *Evaluate) record(env *stages.Env, logits []float32, labels []int, classes int) error {
@@ -78,7 +67,7 @@ func (e *Evaluate) record(env *stages.Env, logits []float32, labels []int, class
 	if err != nil {
 		return err
 	}
-	return writeTensors(filepath.Join(dir, "logits.safetensors"), map[string]safetensors.Source{
+	return writeTensors(filepath.Join(dir, logitsFile), map[string]safetensors.Source{
 		"logits": safetensors.FromFloat32s(logits, len(labels), classes).Source(), "labels": labelTensor(labels).Source(),
 	})
 }

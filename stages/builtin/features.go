@@ -2,7 +2,6 @@ package builtin
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 
 	"regft/models/safetensors"
@@ -23,25 +22,13 @@ type FeaturesOf struct {
 
 // Run encodes every picture.
 func (f *FeaturesOf) Run(ctx context.Context, env *stages.Env) error {
-	backend, err := backendOf(env)
-	if err != nil {
-		return err
-	}
-	c, err := openClassifier(ctx, backend, f.Classifier.Artifact())
-	if err != nil {
-		return err
-	}
-	pictures, err := openPictures(ctx, env, f.Data.Artifact())
-	if err != nil {
-		return fmt.Errorf("data: %w", err)
-	}
-	encoding, err := newEncoding(ctx, env, backend, c, f.BatchSize)
+	encoding, pictures, err := openEncoding(ctx, env, f.Classifier.Artifact(), f.Data.Artifact(), f.BatchSize)
 	if err != nil {
 		return err
 	}
 	defer encoding.close()
 	n := len(pictures.Labels)
-	features, err := encoding.features(ctx, pictures, func(done int) { env.Host.Progress(done, n, "pictures") })
+	features, err := encoding.resumed(ctx, pictures, "features")
 	if err != nil {
 		return err
 	}
@@ -50,6 +37,6 @@ func (f *FeaturesOf) Run(ctx context.Context, env *stages.Env) error {
 		return err
 	}
 	return writeTensors(filepath.Join(dir, "features.safetensors"), map[string]safetensors.Source{
-		"features": safetensors.FromFloat32s(features, n, c.Config.Projection).Source(), "labels": labelTensor(pictures.Labels).Source(),
+		"features": safetensors.FromFloat32s(features, n, encoding.classifier.Config.Projection).Source(), "labels": labelTensor(pictures.Labels).Source(),
 	})
 }

@@ -101,16 +101,12 @@ func (f *Filter) judge(ctx context.Context, env *stages.Env, set *imageSet) ([]j
 		}
 	}
 	return remembered(env, "judgements.json", func() ([]judgement, error) {
-		backend, err := backendOf(env)
-		if err != nil {
-			return nil, err
-		}
 		e, features, err := encodeSet(ctx, env, a, f.Data.Artifact(), set, everyPicture(set))
 		if err != nil {
 			return nil, err
 		}
 		defer e.close()
-		return e.judge(ctx, backend, set, features)
+		return e.judge(ctx, set, features)
 	})
 }
 

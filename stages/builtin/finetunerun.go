@@ -75,7 +75,7 @@ func (f *FineTune) prepare(ctx context.Context, env *stages.Env) (*tuning, error
 	if t.backend, err = backendOf(env); err != nil {
 		return nil, err
 	}
-	if t.start, err = openClassifier(ctx, t.backend, f.Classifier.Artifact()); err != nil {
+	if t.start, err = openClassifier(ctx, t.env, t.backend, f.Classifier.Artifact()); err != nil {
 		return nil, err
 	}
 	t.pixels = preprocessing(t.start.Pixels)
@@ -294,7 +294,7 @@ func (t *tuning) validate(ctx context.Context, epoch int) error {
 	if err != nil {
 		return err
 	}
-	logits, err := e.logits(ctx, t.backend, features)
+	logits, err := e.logits(ctx, features)
 	if err != nil {
 		return err
 	}

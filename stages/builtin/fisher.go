@@ -51,29 +51,17 @@ func (f *Fisher) Run(ctx context.Context, env *stages.Env) error {
 	if err := sameClasses(ctx, "classifier", f.Classifier.Artifact(), "data", f.Data.Artifact()); err != nil {
 		return err
 	}
-	backend, err := backendOf(env)
-	if err != nil {
-		return err
-	}
-	c, err := openClassifier(ctx, backend, f.Classifier.Artifact())
-	if err != nil {
-		return err
-	}
-	pictures, err := openPictures(ctx, env, f.Data.Artifact())
-	if err != nil {
-		return fmt.Errorf("data: %w", err)
-	}
-	encoding, err := newEncoding(ctx, env, backend, c, clip.Batch)
+	encoding, pictures, err := openEncoding(ctx, env, f.Classifier.Artifact(), f.Data.Artifact(), clip.Batch)
 	if err != nil {
 		return err
 	}
 	defer encoding.close()
-	estimate, err := f.estimator(ctx, env, backend, c)
+	estimate, err := f.estimator(ctx, env, encoding.backend, encoding.classifier)
 	if err != nil {
 		return err
 	}
 	defer estimate.Close()
-	images, err := f.add(ctx, env, backend, encoding, pictures, estimate)
+	images, err := f.add(ctx, env, encoding, pictures, estimate)
 	if err != nil {
 		return err
 	}
@@ -81,16 +69,20 @@ func (f *Fisher) Run(ctx context.Context, env *stages.Env) error {
 }
 
 // add counts the first pictures into the estimate, and returns how many.
-func (f *Fisher) add(ctx context.Context, env *stages.Env, backend compute.Backend, e *encoding, p *pictureSet, estimate *train.Fisher) (int, error) {
+func (f *Fisher) add(ctx context.Context, env *stages.Env, e *encoding, p *pictureSet, estimate *train.Fisher) (int, error) {
 	order, values, done := p.all(), e.pixels.Values(), 0
 	if f.Samples != nil {
 		order = order[:min(*f.Samples, len(order))]
 	}
-	for b, err := range p.batches(ctx, order, clip.Batch, values, e.evaluate) {
+	batches, err := p.evaluated(ctx, order, clip.Batch, e.pixels)
+	if err != nil {
+		return 0, err
+	}
+	for b, err := range batches {
 		if err != nil {
 			return 0, err
 		}
-		draws, err := f.draws(ctx, backend, e, p, b.Pictures, b.Values)
+		draws, err := f.draws(ctx, e, p, b.Pictures, b.Values)
 		if err != nil {
 			return 0, err
 		}
@@ -118,7 +110,7 @@ func (f *Fisher) estimator(ctx context.Context, env *stages.Env, backend compute
 }
 
 // draws counts for each of some pictures how often each label comes in all passes.
-func (f *Fisher) draws(ctx context.Context, backend compute.Backend, e *encoding, p *pictureSet, samples []int, pixels []float32) ([][]int, error) {
+func (f *Fisher) draws(ctx context.Context, e *encoding, p *pictureSet, samples []int, pixels []float32) ([][]int, error) {
 	classes := len(e.classifier.Classes)
 	counts := make([][]int, len(samples))
 	for k, i := range samples {
@@ -134,7 +126,7 @@ func (f *Fisher) draws(ctx context.Context, backend compute.Backend, e *encoding
 	if err != nil {
 		return nil, err
 	}
-	logits, err := e.logits(ctx, backend, features)
+	logits, err := e.logits(ctx, features)
 	if err != nil {
 		return nil, err
 	}

@@ -20,10 +20,10 @@ import (
 )
 
 // clips are the goldens' CLIP folders, and diffusions their Stable Diffusion folders.
-func clips(t *testing.T) []string      { return folders(t, "clip-*/config.json") }
-func diffusions(t *testing.T) []string { return folders(t, "sd*/model_index.json") }
+func clips(t testing.TB) []string      { return folders(t, "clip-*/config.json") }
+func diffusions(t testing.TB) []string { return folders(t, "sd*/model_index.json") }
 
-func folders(t *testing.T, pattern string) []string {
+func folders(t testing.TB, pattern string) []string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(abs(t, goldens), pattern))
 	if err != nil || len(found) == 0 {
@@ -36,7 +36,7 @@ func folders(t *testing.T, pattern string) []string {
 }
 
 // write writes a file and makes its folder.
-func write(t *testing.T, content string, path ...string) string {
+func write(t testing.TB, content string, path ...string) string {
 	t.Helper()
 	p := filepath.Join(path...)
 	if err := os.MkdirAll(filepath.Dir(p), 0o777); err != nil {
@@ -49,7 +49,7 @@ func write(t *testing.T, content string, path ...string) string {
 }
 
 // picture is a PNG of noise around a colour that key chooses.
-func picture(t *testing.T, key uint64) string {
+func picture(t testing.TB, key uint64) string {
 	t.Helper()
 	r := rand.New(rand.NewPCG(key, 1))
 	im := image.NewNRGBA(image.Rect(0, 0, 20, 24))
@@ -67,7 +67,7 @@ func picture(t *testing.T, key uint64) string {
 }
 
 // folderOf makes a folder of n pictures for each class.
-func folderOf(t *testing.T, n int, classes ...string) string {
+func folderOf(t testing.TB, n int, classes ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for c, class := range classes {
@@ -106,7 +106,7 @@ func given(pairs ...any) map[string][]stages.Input {
 }
 
 // rows are the lines of metadata.jsonl.
-func rows(t *testing.T, a stages.Artifact) []datasets.Row {
+func rows(t testing.TB, a stages.Artifact) []datasets.Row {
 	t.Helper()
 	r, err := datasets.ReadRows(strings.NewReader(text(t, a, datasets.MetadataFile)))
 	if err != nil {
@@ -115,7 +115,7 @@ func rows(t *testing.T, a stages.Artifact) []datasets.Row {
 	return r
 }
 
-func text(t *testing.T, a stages.Artifact, name string) string {
+func text(t testing.TB, a stages.Artifact, name string) string {
 	t.Helper()
 	b, err := a.ReadFile(t.Context(), name)
 	if err != nil {
@@ -125,7 +125,7 @@ func text(t *testing.T, a stages.Artifact, name string) string {
 }
 
 // tensor reads one tensor of an artifact's safetensors file.
-func tensor(t *testing.T, a stages.Artifact, file, name string) safetensors.Tensor {
+func tensor(t testing.TB, a stages.Artifact, file, name string) safetensors.Tensor {
 	t.Helper()
 	f, err := safetensors.Parse([]byte(text(t, a, file)))
 	if err != nil {
@@ -138,7 +138,7 @@ func tensor(t *testing.T, a stages.Artifact, file, name string) safetensors.Tens
 	return x
 }
 
-func floats(t *testing.T, a stages.Artifact, file, name string) []float32 {
+func floats(t testing.TB, a stages.Artifact, file, name string) []float32 {
 	t.Helper()
 	values, err := tensor(t, a, file, name).Float32s()
 	if err != nil {
@@ -148,7 +148,7 @@ func floats(t *testing.T, a stages.Artifact, file, name string) []float32 {
 }
 
 // digests are those of a set's pictures, in order.
-func digests(t *testing.T, a stages.Artifact) []cache.Digest {
+func digests(t testing.TB, a stages.Artifact) []cache.Digest {
 	t.Helper()
 	var out []cache.Digest
 	for _, r := range rows(t, a) {
@@ -162,7 +162,7 @@ func digests(t *testing.T, a stages.Artifact) []cache.Digest {
 }
 
 // wantError wants an error with all of the parts.
-func wantError(t *testing.T, err error, parts ...string) {
+func wantError(t testing.TB, err error, parts ...string) {
 	t.Helper()
 	if err == nil {
 		t.Fatalf("no error, want one with %q", parts)
@@ -175,7 +175,7 @@ func wantError(t *testing.T, err error, parts ...string) {
 }
 
 // copyFolder copies a folder, whose files a test then changes.
-func copyFolder(t *testing.T, from string) string {
+func copyFolder(t testing.TB, from string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
@@ -184,7 +184,7 @@ func copyFolder(t *testing.T, from string) string {
 	return dir
 }
 
-func number(t *testing.T, o outcome, metric string) float64 {
+func number(t testing.TB, o outcome, metric string) float64 {
 	t.Helper()
 	x, ok := cache.DecodeFloat(o.metrics[metric])
 	if !ok {

@@ -62,7 +62,7 @@ func TestGenerate(t *testing.T) {
 }
 
 // farthest is the largest difference of two pictures' values.
-func farthest(t *testing.T, a, b string) int {
+func farthest(t testing.TB, a, b string) int {
 	t.Helper()
 	values := [2][]byte{decoded(t, a), decoded(t, b)}
 	if len(values[0]) != len(values[1]) {
@@ -76,7 +76,7 @@ func farthest(t *testing.T, a, b string) int {
 }
 
 // decoded are the values of a picture.
-func decoded(t *testing.T, content string) []byte {
+func decoded(t testing.TB, content string) []byte {
 	t.Helper()
 	im, err := pictures.Read(strings.NewReader(content))
 	if err != nil {

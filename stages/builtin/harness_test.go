@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"regft/cache"
@@ -20,10 +21,12 @@ import (
 
 // A lab runs single stages over a store of its own.
 type lab struct {
-	t       *testing.T
+	t       testing.TB
+	mu      *sync.Mutex
 	ctx     context.Context
 	store   *cache.Dir
 	shared  *stages.Shared
+	opened  map[cache.Digest]int                              // how often each blob was opened, where it is not nil
 	seed    stages.Seed                                       // the spec's
 	partial string                                            // the folder of partial work; a new one for each stage if empty
 	stepped func(step int, values map[string]float64)         // called for every step of training
@@ -33,13 +36,13 @@ type lab struct {
 	told    bytes.Buffer                                      // what stages log, in JSON
 }
 
-func newLab(t *testing.T) *lab {
+func newLab(t testing.TB) *lab {
 	t.Helper()
 	store, err := cache.OpenDir(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &lab{t: t, ctx: t.Context(), store: store, shared: stages.NewShared(1 << 30)}
+	return &lab{t: t, mu: new(sync.Mutex), ctx: t.Context(), store: store, shared: stages.NewShared(1 << 30)}
 }
 
 // outcome is what a stage left.
@@ -51,11 +54,28 @@ type outcome struct {
 }
 
 // blobs is the store as artifacts see it.
-type blobs struct{ *cache.Dir }
+type blobs struct {
+	*cache.Dir
+	lab *lab
+}
 
 func (b blobs) Open(ctx context.Context, d cache.Digest) (io.ReadCloser, error) {
+	b.lab.count(d)
 	r, _, err := b.Dir.Open(ctx, d)
 	return r, err
+}
+
+func (b blobs) Path(ctx context.Context, d cache.Digest) (string, error) {
+	b.lab.count(d)
+	return b.Dir.Path(ctx, d)
+}
+
+func (l *lab) count(d cache.Digest) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.opened != nil {
+		l.opened[d]++
+	}
 }
 
 // run runs a stage and fails the test on an error.
@@ -185,7 +205,7 @@ func (l *lab) artifact(k stages.Kind, files []cache.File, metrics map[string]any
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	return stages.NewArtifact(k, m, metrics, blobs{l.store})
+	return stages.NewArtifact(k, m, metrics, blobs{l.store, l})
 }
 
 func (l *lab) collect(env *stages.Env, h *host, o stages.Output) stages.Artifact {

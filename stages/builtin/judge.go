@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"regft/compute"
 	"regft/datasets"
 	"regft/models/clip"
 	"regft/stages"
@@ -25,7 +24,7 @@ func encodeSet(ctx context.Context, env *stages.Env, classifier, a stages.Artifa
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := openClassifier(ctx, backend, classifier)
+	c, err := openClassifier(ctx, env, backend, classifier)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -37,7 +36,7 @@ func encodeSet(ctx context.Context, env *stages.Env, classifier, a stages.Artifa
 	if err != nil {
 		return nil, nil, err
 	}
-	features, err := e.selected(ctx, pictures, order, e.evaluate, func(done int) { env.Host.Progress(done, len(order), "pictures") })
+	features, err := e.selected(ctx, pictures, order, func(done int) { env.Host.Progress(done, len(order), "pictures") })
 	if err != nil {
 		return nil, nil, errors.Join(err, e.close())
 	}
@@ -53,8 +52,8 @@ func everyPicture(set *imageSet) []int {
 }
 
 // judge judges pictures by their features. The class of one without a label is the likeliest.
-func (e *encoding) judge(ctx context.Context, backend compute.Backend, set *imageSet, features []float32) ([]judgement, error) {
-	logits, err := e.logits(ctx, backend, features)
+func (e *encoding) judge(ctx context.Context, set *imageSet, features []float32) ([]judgement, error) {
+	logits, err := e.logits(ctx, features)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata/*.txt")
 
-func mustLookup(t *testing.T, name string) stages.Type {
+func mustLookup(t testing.TB, name string) stages.Type {
 	t.Helper()
 	ty, ok := stages.Lookup(name)
 	if !ok {

@@ -82,7 +82,7 @@ func testMethod(t *testing.T, dir string) {
 	}
 }
 
-func abs(t *testing.T, path string) string {
+func abs(t testing.TB, path string) string {
 	t.Helper()
 	p, err := filepath.Abs(path)
 	if err != nil {

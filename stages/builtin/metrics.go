@@ -12,26 +12,59 @@ const eceBins = 15
 //	nll              mean negative log-likelihood, in nats
 //	ece              expected calibration error, 15 bins of equal width
 func measure(logits []float32, labels []int, classes int) map[string]float64 {
+	return aggregate(verdictsAbout(logits, labels, classes), nil, classes)
+}
+
+// A verdict is what metrics need of one picture.
+type verdict struct {
+	label, predicted int
+	rank             int // of the label
+	confidence       float64
+	likelihood       float64 // of the label, its logarithm
+}
+
+func verdictsAbout(logits []float32, labels []int, classes int) []verdict {
+	out := make([]verdict, len(labels))
+	for i, label := range labels {
+		row := logits[i*classes : (i+1)*classes]
+		v := verdict{label: label, predicted: label}
+		v.rank, v.confidence, v.likelihood = place(row, label)
+		if v.rank > 0 {
+			v.predicted = first(row)
+		}
+		out[i] = v
+	}
+	return out
+}
+
+// aggregate computes the metrics of measure over the pictures of those numbers, nil for all.
+func aggregate(verdicts []verdict, order []int, classes int) map[string]float64 {
+	n := len(verdicts)
+	if order != nil {
+		n = len(order)
+	}
 	var top1, top5, nll float64
 	hits, seen := make([]float64, classes), make([]float64, classes)
 	var bins calibration
-	for i, label := range labels {
-		row := logits[i*classes : (i+1)*classes]
-		rank, confidence, likelihood := place(row, label)
-		seen[label]++
-		if rank == 0 {
-			top1++
-			hits[label]++
+	for i := range n {
+		v := &verdicts[i]
+		if order != nil {
+			v = &verdicts[order[i]]
 		}
-		if rank < 5 {
+		seen[v.label]++
+		if v.rank == 0 {
+			top1++
+			hits[v.label]++
+		}
+		if v.rank < 5 {
 			top5++
 		}
-		nll -= likelihood
-		bins.add(confidence, rank == 0)
+		nll -= v.likelihood
+		bins.add(v.confidence, v.rank == 0)
 	}
-	n := float64(len(labels))
+	count := float64(n)
 	return map[string]float64{
-		"top1": top1 / n, "top5": top5 / n, "mean_per_class": meanOver(hits, seen), "nll": nll / n, "ece": bins.error(),
+		"top1": top1 / count, "top5": top5 / count, "mean_per_class": meanOver(hits, seen), "nll": nll / count, "ece": bins.error(),
 	}
 }
 
@@ -53,6 +86,20 @@ func place(row []float32, label int) (rank int, confidence, likelihood float64) 
 		rank = len(row)
 	}
 	return rank, 1 / sum, float64(row[label]) - top - math.Log(sum)
+}
+
+// first is the class that is ranked first: the first NaN, else the first of the largest.
+func first(row []float32) int {
+	at := 0
+	for k, x := range row {
+		if x != x {
+			return k
+		}
+		if x > row[at] {
+			at = k
+		}
+	}
+	return at
 }
 
 func meanOver(hits, seen []float64) float64 {

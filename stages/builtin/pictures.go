@@ -7,23 +7,27 @@ import (
 	"io"
 	"iter"
 
-	"regft/compute"
 	"regft/datasets"
 	"regft/datasets/loader"
 	"regft/datasets/pil"
 	"regft/datasets/preprocess"
 	"regft/models/clip"
-	"regft/models/nn"
 	"regft/stages"
 )
 
-// decodedLimit bounds the decoded pictures of one set that stay in memory for further passes and stages, in bytes.
-const decodedLimit = 256 << 20
+// What stays of one set's pictures in memory for further passes and stages is bounded, in bytes: decoded ones, for
+// training, and those that are resized for a tower, for all that only looks at them.
+const (
+	decodedLimit = 256 << 20
+	resizedLimit = 512 << 20
+)
 
 // A pictureSet is an images artifact whose pictures can be loaded.
 type pictureSet struct {
 	Classes []datasets.Class
 	Labels  []int
+	env     *stages.Env
+	digest  string
 	loader  *loader.Loader
 	path    func(ctx context.Context, i int) (string, error) // of picture i's file
 }
@@ -47,21 +51,30 @@ func openSet(ctx context.Context, env *stages.Env, a stages.Artifact, set *image
 	if len(set.images) == 0 {
 		return nil, errors.New("there are no pictures")
 	}
-	p := &pictureSet{Classes: set.classes}
+	p := &pictureSet{Classes: set.classes, env: env, digest: a.Digest.String()}
 	names := make([]string, len(set.images))
 	for i, im := range set.images {
 		p.Labels, names[i] = append(p.Labels, im.Label), im.FileName
 	}
-	cache, err := env.Shared.Get(ctx, "decoded "+a.Digest.String(), func(context.Context) (any, int64, error) {
-		return loader.NewCache(decodedLimit), decodedLimit, nil
-	})
+	cache, err := p.cache(ctx, "decoded", decodedLimit)
 	if err != nil {
 		return nil, err
 	}
 	open := func(ctx context.Context, i int) (io.ReadCloser, error) { return a.Open(ctx, names[i]) }
 	p.path = func(ctx context.Context, i int) (string, error) { return a.Path(ctx, names[i]) }
-	p.loader = &loader.Loader{Names: names, Open: open, Workers: env.Cores, Cache: cache.(*loader.Cache)}
+	p.loader = &loader.Loader{Names: names, Open: open, Workers: env.Cores, Cache: cache}
 	return p, nil
+}
+
+// cache keeps the set's pictures in a form, for all stages of the run.
+func (p *pictureSet) cache(ctx context.Context, form string, limit int64) (*loader.Cache, error) {
+	v, err := p.env.Shared.Get(ctx, form+" "+p.digest, func(context.Context) (any, int64, error) {
+		return loader.NewCache(limit), limit, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return v.(*loader.Cache), nil
 }
 
 // all is the order of the set.
@@ -75,16 +88,34 @@ func (p *pictureSet) all() []int {
 
 // batches loads pictures in the order given. An error names the picture's file beside its name in the set.
 func (p *pictureSet) batches(ctx context.Context, order []int, size, values int, transform loader.Transform) iter.Seq2[loader.Batch, error] {
+	return p.located(ctx, p.loader.Batches(ctx, order, size, values, transform))
+}
+
+// evaluated loads pictures in the order given, resized for evaluation. However many classifiers look at them, side by
+// side or one after another, a picture that stays in memory is decoded and resized once.
+func (p *pictureSet) evaluated(ctx context.Context, order []int, size int, pixels preprocess.CLIP) (iter.Seq2[loader.Batch, error], error) {
+	cache, err := p.cache(ctx, fmt.Sprintf("resized %+v", pixels), resizedLimit)
+	if err != nil {
+		return nil, err
+	}
+	resized := *p.loader
+	resized.Prepare, resized.Cache = pixels.Resize, cache
+	normalize := func(im *pil.Image, _ int, out []float32) error { return pixels.Normalize(im, out) }
+	return p.located(ctx, resized.Batches(ctx, order, size, pixels.Values(), normalize)), nil
+}
+
+// located names files in the errors of batches.
+func (p *pictureSet) located(ctx context.Context, batches iter.Seq2[loader.Batch, error]) iter.Seq2[loader.Batch, error] {
 	return func(yield func(loader.Batch, error) bool) {
-		for b, err := range p.loader.Batches(ctx, order, size, values, transform) {
-			if !yield(b, p.located(ctx, err)) {
+		for b, err := range batches {
+			if !yield(b, p.locate(ctx, err)) {
 				return
 			}
 		}
 	}
 }
 
-func (p *pictureSet) located(ctx context.Context, err error) error {
+func (p *pictureSet) locate(ctx context.Context, err error) error {
 	var bad *loader.PictureError
 	if !errors.As(err, &bad) {
 		return err
@@ -100,75 +131,3 @@ func (p *pictureSet) located(ctx context.Context, err error) error {
 func preprocessing(p clip.Preprocessor) preprocess.CLIP {
 	return preprocess.CLIP{Size: p.Resize, Crop: p.Crop, Filter: pil.Filter(p.Resample), Mean: p.Mean, Std: p.Std}
 }
-
-// An encoding turns pictures into features with one classifier.
-type encoding struct {
-	classifier *classifier
-	pixels     preprocess.CLIP
-	encoder    *nn.Encoder[float32]
-	weights    nn.Weights
-	batch      int
-}
-
-// newEncoding compiles the image tower, once in a run for all classifiers of a shape. Pictures are decoded batch at a
-// time, in whole batches of the size that results are made with: no result depends on it.
-func newEncoding(ctx context.Context, env *stages.Env, backend compute.Backend, c *classifier, batch int) (*encoding, error) {
-	v, err := env.Shared.Get(ctx, fmt.Sprintf("image encoder %+v", c.Config), func(context.Context) (any, int64, error) {
-		e, err := c.Config.NewImageEncoder(backend, clip.Batch)
-		return e, 0, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	weights, err := c.Parameters.ToBackend(backend)
-	if err != nil {
-		return nil, err
-	}
-	whole := (batch + clip.Batch - 1) / clip.Batch * clip.Batch
-	return &encoding{c, preprocessing(c.Pixels), v.(*nn.Encoder[float32]), weights, whole}, nil
-}
-
-// features are those of every picture, [n, projection], not normalised.
-func (e *encoding) features(ctx context.Context, p *pictureSet, progress func(done int)) ([]float32, error) {
-	return e.transformed(ctx, p, e.evaluate, progress)
-}
-
-// transformed are the features of every picture after a transformation.
-func (e *encoding) transformed(ctx context.Context, p *pictureSet, transform loader.Transform, progress func(done int)) ([]float32, error) {
-	return e.selected(ctx, p, p.all(), transform, progress)
-}
-
-// selected are the features of the pictures of those numbers after a transformation.
-func (e *encoding) selected(ctx context.Context, p *pictureSet, order []int, transform loader.Transform, progress func(done int)) ([]float32, error) {
-	var out []float32
-	done := 0
-	for b, err := range p.batches(ctx, order, e.batch, e.pixels.Values(), transform) {
-		if err != nil {
-			return nil, err
-		}
-		f, err := e.encoder.Encode(ctx, e.weights, b.Values)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, f...)
-		done += len(b.Pictures)
-		progress(done)
-	}
-	return out, nil
-}
-
-func (e *encoding) evaluate(im *pil.Image, _ int, out []float32) error {
-	return e.pixels.Evaluate(im, out)
-}
-
-// logits are the head's answers to features, [n, classes].
-func (e *encoding) logits(ctx context.Context, backend compute.Backend, features []float32) ([]float32, error) {
-	head, err := e.classifier.Config.NewHead(backend, clip.Batch, len(e.classifier.Classes))
-	if err != nil {
-		return nil, err
-	}
-	defer head.Free()
-	return head.Encode(ctx, e.weights, features)
-}
-
-func (e *encoding) close() error { return e.weights.Free() }

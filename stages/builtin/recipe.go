@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path"
+	"strings"
 
 	"regft/compute"
 	"regft/models/clip"
@@ -50,12 +52,13 @@ func (r recipe) write(env *stages.Env) error {
 type kitchen struct {
 	ctx     context.Context // of the stage that reads
 	backend compute.Backend
+	shared  *stages.Shared // may be nil
 	from    stages.Artifact
 	prefix  string
 	like    *clip.Checkpoint // of what was read last
 }
 
-func mergeRecipe(ctx context.Context, backend compute.Backend, a stages.Artifact, prefix string) (nn.Arrays, *clip.Checkpoint, error) {
+func mergeRecipe(ctx context.Context, shared *stages.Shared, backend compute.Backend, a stages.Artifact, prefix string) (nn.Arrays, *clip.Checkpoint, error) {
 	text, err := a.ReadFile(ctx, prefix+recipeFile)
 	if err != nil {
 		return nil, nil, err
@@ -64,7 +67,7 @@ func mergeRecipe(ctx context.Context, backend compute.Backend, a stages.Artifact
 	if err := json.Unmarshal(text, &r); err != nil {
 		return nil, nil, fmt.Errorf("reading the recipe of an ensemble: %w", err)
 	}
-	k := &kitchen{ctx: ctx, backend: backend, from: a, prefix: prefix}
+	k := &kitchen{ctx: ctx, backend: backend, shared: shared, from: a, prefix: prefix}
 	merged, err := k.merge(r)
 	if err != nil {
 		return nil, nil, err
@@ -106,11 +109,52 @@ func (k *kitchen) merge(r recipe) (nn.Arrays, error) {
 	return nil, fmt.Errorf("the recipe of an ensemble has method %q, which this regft does not know", r.Method)
 }
 
-// model reads the classifier below a prefix of the recipe's.
+// An ingredient is a classifier that recipes merge.
+type ingredient struct {
+	weights nn.Arrays
+	like    *clip.Checkpoint // closed
+}
+
+// model reads the classifier below a prefix of the recipe's. One that is no recipe itself stays in memory: the alphas of
+// a pair read it once.
 func (k *kitchen) model(prefix string) (nn.Arrays, error) {
-	m, c, err := readClassifier(k.ctx, k.backend, k.from, k.prefix+prefix)
-	k.like = c
-	return m, err
+	read := func(ctx context.Context) (ingredient, error) {
+		w, like, err := readClassifier(ctx, k.shared, k.backend, k.from, k.prefix+prefix)
+		return ingredient{w, like}, err
+	}
+	i, err := k.kept(prefix, read)
+	k.like = i.like
+	return i.weights, err
+}
+
+func (k *kitchen) kept(prefix string, read func(context.Context) (ingredient, error)) (ingredient, error) {
+	if _, isRecipe := k.from.Manifest.Lookup(k.prefix + prefix + recipeFile); isRecipe || k.shared == nil {
+		return read(k.ctx)
+	}
+	v, err := k.shared.Get(k.ctx, "classifier "+k.content(prefix), func(ctx context.Context) (any, int64, error) {
+		i, err := read(ctx)
+		size := int64(0)
+		for _, a := range i.weights {
+			size += 4 * int64(len(a.Values))
+		}
+		return i, size, err
+	})
+	if err != nil {
+		return ingredient{}, err
+	}
+	return v.(ingredient), nil
+}
+
+// content names all that the classifier below a prefix is read from: its own files, and those that it shares.
+func (k *kitchen) content(prefix string) string {
+	var b strings.Builder
+	for _, f := range k.from.Manifest.Files {
+		own, isOwn := strings.CutPrefix(f.Name, k.prefix+prefix)
+		if isOwn && !strings.Contains(own, "/") || !strings.Contains(f.Name, "/") && f.Name != recipeFile {
+			fmt.Fprintf(&b, "%s %s\n", path.Base(f.Name), f.Digest)
+		}
+	}
+	return b.String()
 }
 
 // base is what the rest of models starts from: the recipe's base, or the first of them.

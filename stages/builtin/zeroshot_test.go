@@ -16,7 +16,7 @@ import (
 )
 
 // head is a classifier's weight matrix.
-func head(t *testing.T, a stages.Artifact) []float32 {
+func head(t testing.TB, a stages.Artifact) []float32 {
 	return floats(t, a, "head.safetensors", "weight")
 }
 
@@ -182,7 +182,7 @@ func names(all map[string]safetensors.Tensor) []string {
 	return out
 }
 
-func readSafetensors(t *testing.T, path string) map[string]safetensors.Tensor {
+func readSafetensors(t testing.TB, path string) map[string]safetensors.Tensor {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -199,7 +199,7 @@ func readSafetensors(t *testing.T, path string) map[string]safetensors.Tensor {
 	return all
 }
 
-func writeSafetensors(t *testing.T, path string, all map[string]safetensors.Tensor) {
+func writeSafetensors(t testing.TB, path string, all map[string]safetensors.Tensor) {
 	t.Helper()
 	f, err := os.Create(path)
 	if err != nil {

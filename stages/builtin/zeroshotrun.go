@@ -199,7 +199,7 @@ func unit[T float32 | float64](v []T) []float64 {
 
 // rehead puts a new head on a classifier's image tower.
 func (z *ZeroShot) rehead(ctx context.Context, env *stages.Env, backend compute.Backend, a stages.Artifact, classes []datasets.Class, head nn.Arrays) error {
-	parameters, _, err := readClassifier(ctx, backend, a, "")
+	parameters, _, err := readClassifier(ctx, nil, backend, a, "")
 	if err != nil {
 		return err
 	}
