@@ -166,3 +166,14 @@ func BenchmarkBandwidth(b *testing.B) {
 		b.Run(f.name, func(b *testing.B) { reportBandwidth(b, f.bytes, f.run) })
 	}
 }
+
+// BenchmarkPeak is the rate of the register tile alone, which shares of the peak are of.
+func BenchmarkPeak(b *testing.B) {
+	eachPool(b, func(b *testing.B, pool Pool) {
+		rate := 0.0
+		for b.Loop() {
+			rate = max(rate, peak(pool))
+		}
+		b.ReportMetric(rate/1e9, "GFLOP/s")
+	})
+}
