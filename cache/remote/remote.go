@@ -99,7 +99,7 @@ func Open(ctx context.Context, address string, o Options) (*Remote, error) {
 	}
 	backend, err := schemes[u.Scheme](ctx, u)
 	if err != nil {
-		return nil, fmt.Errorf("%w: opening %s: %w", ErrUnavailable, u.Redacted(), err)
+		return nil, fmt.Errorf("%w: opening %s: %w", ErrUnavailable, display(u), err)
 	}
 	r := newRemote(display(u), backend, o.Retry)
 	if _, ok := backend.(Writer); !ok || o.ReadOnly {

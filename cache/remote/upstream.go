@@ -177,7 +177,7 @@ func (r *Remote) fetch(ctx context.Context, d *cache.Dir, digest cache.Digest) e
 			return err
 		}
 	}
-	return fmt.Errorf("fetching %s from %s, %d times: %w", blobName(digest), r.url, fetchTries, err)
+	return fmt.Errorf("%w, %d times", err, fetchTries)
 }
 
 // sizes gives the sizes of contents, -1 for those that are not there.

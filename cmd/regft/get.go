@@ -9,6 +9,7 @@ import (
 
 func (a *app) getCommand() *cobra.Command {
 	var dir, output string
+	var from remoteFlags
 	c := &cobra.Command{
 		Use: "get RUN STAGE[axis=key,…] -o DIR", Short: "Write what a stage made into a folder",
 		Long: `Write what an instance of a run made into a folder, in the layout that other programs read: pictures in one folder a
@@ -18,7 +19,7 @@ that the stage does not need to be told apart by may be left out.`,
   regft get latest 'pictures[style=sketch]' -o sketches`,
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: completeInstance,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if dir == "" {
 				return usageError(cmd, errors.New("say where to write it: -o DIR"))
 			}
@@ -29,17 +30,20 @@ that the stage does not need to be told apart by may be left out.`,
 			if _, err := past.FindOne(args[1]); err != nil {
 				return exitError{exitUsage, err}
 			}
-			store, err := openStore()
+			from.readUnlessTold()
+			store, err := a.openShared(cmd, from)
 			if err != nil {
 				return err
 			}
-			if err := past.Get(cmd.Context(), store, args[1], output, dir); err != nil {
+			defer func() { err = errors.Join(err, store.Close()) }()
+			if err := past.Get(cmd.Context(), store.Dir, args[1], output, dir); err != nil {
 				return exitError{exitFailed, err}
 			}
 			fmt.Fprintf(a.out, "wrote %s of %s/%s to %s\n", args[1], past.Name, past.ID, dir)
 			return nil
 		},
 	}
+	from.add(c)
 	c.Flags().StringVarP(&dir, "output-dir", "o", "", "the folder to write; it is made with its parents")
 	c.Flags().StringVar(&output, "output", "", "which output, where the stage has several")
 	return c

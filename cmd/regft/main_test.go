@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,7 +52,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("SHAPES", shapes)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"within": within, "exits": exits, "interrupt": interrupt},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"within": within, "exits": exits, "interrupt": interrupt, "serve": serve},
 	})
 }
 
@@ -82,6 +84,13 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d: want %d", got, want)
 	}
+}
+
+// serve lets a web server give a folder's files, and puts its address into a variable: serve FOLDER URL.
+func serve(ts *testscript.TestScript, _ bool, args []string) {
+	server := httptest.NewServer(http.FileServer(http.Dir(ts.MkAbs(args[0]))))
+	ts.Defer(server.Close)
+	ts.Setenv(args[1], server.URL)
 }
 
 // interrupt runs regft until a file holds a text, sends it a signal, and fails the script where it does not end within

@@ -66,9 +66,7 @@ func (a *app) plan(cmd *cobra.Command, path string, o planOptions, draw func(io.
 	if err != nil {
 		return err
 	}
-	if o.mode == "" {
-		o.mode = modeRead
-	}
+	o.readUnlessTold()
 	store, err := a.openShared(cmd, o.remoteFlags)
 	if err != nil {
 		return err
@@ -78,7 +76,7 @@ func (a *app) plan(cmd *cobra.Command, path string, o planOptions, draw func(io.
 	if err != nil {
 		return err
 	}
-	return a.showPlan(p, draw, o.check)
+	return a.showPlan(p, draw, o)
 }
 
 // drawing is how the flags want the plan to be shown.
@@ -109,20 +107,24 @@ func planTable(w io.Writer, p *engine.Plan) error {
 	return p.WriteTable(w)
 }
 
-// maxWarnings is how many missing files a plan names.
+// maxWarnings is how many missing files a plan names for people.
 const maxWarnings = 15
 
-func (a *app) showPlan(p *engine.Plan, draw func(io.Writer, *engine.Plan) error, check bool) error {
-	for _, w := range p.Warnings[:min(len(p.Warnings), maxWarnings)] {
+func (a *app) showPlan(p *engine.Plan, draw func(io.Writer, *engine.Plan) error, o planOptions) error {
+	shown := p.Warnings
+	if !o.asJSON {
+		shown = shown[:min(len(shown), maxWarnings)]
+	}
+	for _, w := range shown {
 		a.warn("warning: %s", w)
 	}
-	if more := len(p.Warnings) - maxWarnings; more > 0 {
-		a.warn("warning: and %s more", plural(more, "file"))
+	if more := len(p.Warnings) - len(shown); more > 0 {
+		a.warn("warning: and %s more: plan --json names them all", plural(more, "file"))
 	}
 	if err := draw(a.out, p); err != nil {
 		return err
 	}
-	if check && p.Counts().Pending() {
+	if o.check && p.Counts().Pending() {
 		return exitError{exitPending, errors.New("there is work to do")}
 	}
 	return nil

@@ -26,6 +26,9 @@ func (f *remoteFlags) add(c *cobra.Command) {
 	completeFlag(c, "remote-mode", cobra.FixedCompletions([]string{modeReadWrite, modeRead}, cobra.ShellCompDirectiveNoFileComp))
 }
 
+// readUnlessTold is for commands that give nothing.
+func (f *remoteFlags) readUnlessTold() { f.mode = cmp.Or(f.mode, modeRead) }
+
 // The modes of a remote.
 const (
 	modeReadWrite = "readwrite"
