@@ -79,7 +79,7 @@ func TestDecodeErrorsSayWhatIsWrong(t *testing.T) {
 		data []byte
 		want string
 	}{
-		"empty": {nil, "the file is empty"},
+		"empty":       {nil, "the file is empty"},
 		"text":        {[]byte("hello, world"), "not a PNG"},
 		"AppleDouble": {[]byte("\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "), "not a PNG"},
 		"bomb":        {bomb, "50000 x 50000 pixels are more"},
