@@ -30,6 +30,9 @@ type Class struct {
 // ErrWhichSplit says that a dataset has splits, and that the request names none.
 var ErrWhichSplit = errors.New("say which split")
 
+// ErrNoSplit says that a dataset lacks the split that is asked for, which others of its layout have.
+var ErrNoSplit = errors.New("there is no such split")
+
 // Sample is one labelled picture.
 type Sample struct {
 	Name  string // path below the dataset's root, with slashes; in a shard, SHARD/KEY.EXTENSION

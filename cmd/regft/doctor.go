@@ -24,12 +24,13 @@ import (
 )
 
 func (a *app) doctorCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "doctor [FOLDER...]", Short: "Show what regft finds on this machine, and check folders",
 		Long: `Show the cache, the machine and the backend as regft sees them. A FOLDER is checked by the code that a run would
 use: a CLIP or Stable Diffusion checkpoint, or pictures in one folder a class.`,
 		Example: `  regft doctor
-  regft doctor checkpoints/clip-vit-base-patch16 data/test`,
+  regft doctor checkpoints/clip-vit-base-patch16 data/test
+  regft doctor data data/oxford_pets`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := a.machine(); err != nil {
 				return err
@@ -37,6 +38,8 @@ use: a CLIP or Stable Diffusion checkpoint, or pictures in one folder a class.`,
 			return a.checkFolders(cmd.Context(), args)
 		},
 	}
+	cmd.AddCommand(a.doctorDataCommand())
+	return cmd
 }
 
 func (a *app) machine() error {

@@ -87,7 +87,7 @@ func splitFolder(ctx context.Context, t *tree, r datasets.Request) (string, erro
 		if _, ok := t.firstFolder(r.Split); ok {
 			return r.Split, nil
 		}
-		return "", fmt.Errorf("%s has no folder %q for the split; leave split out if the class folders are in %s itself", t.root, r.Split, t.root)
+		return "", fmt.Errorf("%w: %s has no folder %q; leave split out if the class folders are in %s itself", datasets.ErrNoSplit, t.root, r.Split, t.root)
 	}
 	folders, _, err := (&tree{root: r.Root}).split(ctx, ".")
 	if err != nil {

@@ -45,7 +45,7 @@ func TestImageFolderRefuses(t *testing.T) {
 	some := folder(t, "cat/1.png", "dog/notes.txt", "fox/1.png")
 	for want, r := range map[string]datasets.Request{
 		"say which split: train, val":       {Root: root},
-		`no folder "test" for the split`:    {Root: root, Split: "test"},
+		`there is no such split`:            {Root: root, Split: "test"},
 		"no class folders, and 2 pictures":  {Root: flat},
 		"dog has no pictures":               {Root: some},
 		`no class folder for "Cat", "cat "`: {Root: some, Classes: []datasets.Class{{Folder: "Cat", Name: "Cat"}, {Folder: "cat ", Name: "x"}, {Folder: "fox", Name: "fox"}}},

@@ -3,8 +3,12 @@ package builtin
 import (
 	"context"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"regft/cache"
 	"regft/datasets"
@@ -49,7 +53,7 @@ func (d *Dataset) KeyLines() []string {
 
 // NotBuilt names the formats that plan only.
 func (d *Dataset) NotBuilt() string {
-	if !slices.Contains(datasets.Formats(), d.Format) || d.Format == "webdataset" {
+	if !slices.Contains(datasets.Formats(), d.Format) {
 		return "format: " + d.Format
 	}
 	return ""
@@ -80,12 +84,13 @@ func (d *Dataset) Sources(ctx context.Context) ([]stages.Source, error) {
 		return nil, err
 	}
 	var labels []any
-	files := make([]string, len(l.Samples))
-	for i, s := range l.Samples {
-		files[i] = s.Name
+	var files []string
+	for _, s := range l.Samples {
+		files = append(files, fileOf(s))
 		labels = append(labels, s.Name, s.Label)
 	}
 	slices.Sort(files)
+	files = slices.Compact(files)
 	listing := stages.CanonicalJSON(map[string]any{"classes": classPairs(l.Classes), "labels": labels})
 	return []stages.Source{
 		{Param: "path", Root: l.Root, Files: files},
@@ -93,7 +98,15 @@ func (d *Dataset) Sources(ctx context.Context) ([]stages.Source, error) {
 	}, nil
 }
 
-// Run lists the pictures as an artifact; they stay where they are.
+// fileOf is the file that a sample is, or is a part of.
+func fileOf(s datasets.Sample) string {
+	if s.Part != nil {
+		return s.Part.File
+	}
+	return s.Name
+}
+
+// Run lists the pictures as an artifact; they stay where they are, but those in shards, which are no files, are copied to the store.
 func (d *Dataset) Run(ctx context.Context, env *stages.Env) error {
 	l, err := d.list(ctx)
 	if err != nil {
@@ -107,10 +120,16 @@ func (d *Dataset) Run(ctx context.Context, env *stages.Env) error {
 		return err
 	}
 	set := &imageSet{classes: l.Classes}
-	for _, s := range l.Samples {
-		f, ok := found.Manifest.Lookup(s.Name)
+	for i, s := range l.Samples {
+		f, ok := found.Manifest.Lookup(fileOf(s))
 		if !ok {
 			return fmt.Errorf("%s: %s came after the plan was made: run again", l.Root, s.Name)
+		}
+		if s.Part != nil {
+			if f, err = extract(ctx, env, l, s); err != nil {
+				return fmt.Errorf("copying %s of %s: %w", s.Name, l.Root, err)
+			}
+			env.Host.Progress(i+1, len(l.Samples), "pictures")
 		}
 		set.images = append(set.images, image{datasets.Row{Label: s.Label, Class: s.Class, Origin: "dataset"}, f})
 	}
@@ -120,4 +139,28 @@ func (d *Dataset) Run(ctx context.Context, env *stages.Env) error {
 		seed = uint64(d.Seed)
 	}
 	return set.write(env, "", seed)
+}
+
+// extract copies a part of a shard to the store.
+func extract(ctx context.Context, env *stages.Env, l *datasets.Listing, s datasets.Sample) (cache.File, error) {
+	if err := ctx.Err(); err != nil {
+		return cache.File{}, err
+	}
+	from, err := l.Open(s)
+	if err != nil {
+		return cache.File{}, err
+	}
+	defer from.Close()
+	content, err := io.ReadAll(from)
+	if err != nil {
+		return cache.File{}, err
+	}
+	if int64(len(content)) != s.Part.Size {
+		return cache.File{}, fmt.Errorf("the shard ends after %d of its %d bytes", len(content), s.Part.Size)
+	}
+	path := filepath.Join(env.Dir, "member"+strings.ToLower(filepath.Ext(s.Name)))
+	if err := os.WriteFile(path, content, 0o666); err != nil {
+		return cache.File{}, err
+	}
+	return env.Host.Put(ctx, path)
 }

@@ -2,12 +2,14 @@ package builtin_test
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"regft/datasets"
 	"regft/stages"
 )
 
@@ -150,4 +152,38 @@ func TestBrokenPicture(t *testing.T) {
 // newLabOver is another run over the same store.
 func newLabOver(l *lab) *lab {
 	return &lab{t: l.t, ctx: l.ctx, store: l.store, shared: stages.NewShared(1 << 30)}
+}
+
+// TestDatasetOfShards: pictures in shards become those of an artifact, with the labels beside them.
+func TestDatasetOfShards(t *testing.T) {
+	root := filepath.Join(abs(t, goldens), "datasets", "webdataset", "shards")
+	l := newLab(t)
+	a := only(l.run("dataset", fmt.Sprintf("{format: webdataset, path: %q, split: train}", root), nil))
+	listing, err := datasets.List(t.Context(), datasets.Request{Format: "webdataset", Root: root, Split: "train"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := rows(t, a)
+	if len(got) != len(listing.Samples) || len(got) == 0 {
+		t.Fatalf("%d pictures, want %d", len(got), len(listing.Samples))
+	}
+	for i, s := range listing.Samples {
+		f, err := listing.Open(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := io.ReadAll(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		if got[i].Label != s.Label || got[i].Class != s.Class || text(t, a, got[i].FileName) != string(want) || filepath.Ext(got[i].FileName) != filepath.Ext(s.Name) {
+			t.Errorf("picture %d is %+v, want %+v", i, got[i], s)
+		}
+	}
+	moved := copyFolder(t, root)
+	params := func(dir string) string { return fmt.Sprintf("{format: webdataset, path: %q, split: train}", dir) }
+	if key(t, "dataset", params(moved), false) != key(t, "dataset", params(root), false) {
+		t.Error("moved shards have another key")
+	}
 }
