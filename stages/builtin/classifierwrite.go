@@ -22,6 +22,10 @@ func writeOwn(dir string, tower map[string]safetensors.Source, parameters nn.Arr
 	if err := writeTensors(filepath.Join(dir, imageShard), tower); err != nil {
 		return err
 	}
+	return writeHead(dir, parameters)
+}
+
+func writeHead(dir string, parameters nn.Arrays) error {
 	return writeTensors(filepath.Join(dir, clip.HeadFile), map[string]safetensors.Source{
 		"weight": source(parameters[clip.HeadWeight]), "bias": source(parameters[clip.HeadBias]),
 	})
