@@ -34,7 +34,7 @@ type RunOptions struct {
 // error, like everything else, is an event and counted in the summary. Run's own error says why nothing ran, or that
 // ctx ended: what had finished by then stays.
 func Run(ctx context.Context, p *Plan, x Executor, o RunOptions, events func(Event)) (*Summary, error) {
-	if err := p.Runnable(); err != nil {
+	if err := told(p.unrunnable()); err != nil {
 		return nil, err
 	}
 	endJournal, err := p.store.OpenJournal()
@@ -56,14 +56,31 @@ func Run(ctx context.Context, p *Plan, x Executor, o RunOptions, events func(Eve
 	return &summary, ctx.Err()
 }
 
-// Runnable says what of p cannot run at all: files that are missing for what the run is for, and what is not built yet.
+// Runnable says what of p cannot run at all on this machine: files that are missing for what the run is for, what is
+// not built yet, and GPUs that are not there.
 func (p *Plan) Runnable() error {
+	problems := p.unrunnable()
+	for _, n := range p.Nodes {
+		if want, has := n.Stage().Resources.GPUs, ThisMachine().GPUs; want > has && n.willRun() {
+			problems = append(problems, fmt.Sprintf("%s: stage %s asks for GPUs (resources.gpus: %d), and stages run here on %d: leave gpus out to run it on processor cores", n.Stage().Place, n.Stage().Name, want, has))
+		}
+	}
+	return told(problems)
+}
+
+// unrunnable is what of p can run on no machine.
+func (p *Plan) unrunnable() []string {
 	problems := p.missingFiles()
 	for _, n := range p.Nodes {
 		if pending, ok := n.runner.(stages.Pending); ok && n.willRun() && pending.NotBuilt() != "" {
 			problems = append(problems, fmt.Sprintf("%s: %s: %s is not built yet", n.Stage().Place, n.Name(), pending.NotBuilt()))
 		}
 	}
+	return problems
+}
+
+// told is problems as one error, each once; nil where there are none.
+func told(problems []string) error {
 	if len(problems) == 0 {
 		return nil
 	}
@@ -80,7 +97,7 @@ func (p *Plan) missingFiles() []string {
 			continue
 		}
 		if n.State == Unknown {
-			missing = append(missing, n.sources.problem())
+			missing = append(missing, n.sources.problems()...)
 		}
 		for _, producer := range n.producers {
 			reached[producer.Index] = true

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -25,7 +26,8 @@ import (
 type sources struct {
 	artifacts map[string]stages.Artifact // by Source.Param
 	lines     []string                   // of the key
-	missing   string                     // the file that is not there; "" where all are
+	missing   string                     // what is not there; "" where all is
+	absent    []stages.ParamPath         // parameters that name what is not there, as far as they tell
 	stage     *specs.Stage               // the first that reads it
 }
 
@@ -86,6 +88,7 @@ func sourceKey(i *specs.Instance) string {
 
 // find fills s. A missing file leaves the node unknown, which is no error.
 func (f *finder) find(ctx context.Context, sourcer stages.Sourcer, s *sources) error {
+	s.absent = absentPaths(s.stage.Type, sourcer.(stages.Runner))
 	list, err := sourcer.Sources(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
 		s.missing = err.Error()
@@ -177,17 +180,37 @@ func (f *finder) link(ctx context.Context, paths []string) ([]cache.Linked, erro
 }
 
 // problem says what is missing, and which stage of the spec wants it.
-func (s *sources) problem() string {
-	place := s.stage.Place
-	return fmt.Sprintf("%s:%d:%d: %s: %s", place.File, place.Line, place.Column, s.stage.Name, s.missing)
+func (s *sources) problem() string { return strings.Join(s.problems(), "; ") }
+
+// problems are what is missing, each at the parameter that names it.
+func (s *sources) problems() []string {
+	if s.missing == "" {
+		return nil
+	}
+	var out []string
+	for _, a := range s.absent {
+		out = append(out, fmt.Sprintf("%s: %s: %s %s does not exist", s.stage.ParamPlace(a.Param), s.stage.Name, a.Param, a.Path))
+	}
+	if out == nil {
+		out = append(out, fmt.Sprintf("%s: %s: %s", s.stage.Place, s.stage.Name, s.missing))
+	}
+	return out
+}
+
+// absentPaths are the parameters of r whose paths lead nowhere.
+func absentPaths(t stages.Type, r stages.Runner) []stages.ParamPath {
+	return slices.DeleteFunc(t.ParamPaths(r), func(p stages.ParamPath) bool {
+		_, err := os.Stat(p.Path)
+		return !errors.Is(err, fs.ErrNotExist)
+	})
 }
 
 // missingSources lists what is not there, each once.
 func missingSources(of map[*specs.Instance]*sources) []string {
 	texts := map[string]bool{}
 	for _, s := range of {
-		if s.missing != "" {
-			texts[s.problem()] = true
+		for _, text := range s.problems() {
+			texts[text] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(texts))

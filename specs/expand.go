@@ -188,12 +188,25 @@ func (m *maker) instance(v *variant) *Instance {
 			return nil
 		}
 	}
-	if !m.name(i) || !m.goals(i, v) {
+	if !m.inputRules(i) || !m.name(i) || !m.goals(i, v) {
 		s.bad = true
 		return nil
 	}
 	i.When, i.Assert = m.when(), m.assert(i)
 	return i
+}
+
+// inputRules checks rules over what i takes.
+func (m *maker) inputRules(i *Instance) bool {
+	v, ok := i.Runner.(stages.InputValidator)
+	if !ok {
+		return true
+	}
+	broken := stages.Broken(v.ValidateInputs())
+	for _, err := range broken {
+		m.some(mostAtOnePlace, m.stage.blamed(err.Error()), 0, func() { m.errorAt(m.stage.blamed(err.Error()), "%s", err) })
+	}
+	return len(broken) == 0
 }
 
 // fill resolves a parameter that takes artifacts.

@@ -235,16 +235,30 @@ func (r *resolver) noAxis(at expr.Span, name string) *expr.Problem {
 // listNames is "one of a, b, c", shortened.
 func listNames(names []string) string {
 	const most = 20
+	names = distinct(names)
 	switch len(names) {
 	case 0:
 		return ""
 	case 1:
 		return names[0]
 	}
+	more := ""
 	if len(names) > most {
-		names = append(slices.Clone(names[:most]), "…")
+		more = fmt.Sprintf(", … and %d more", len(names)-most)
+		names = names[:most]
 	}
-	return "one of " + strings.Join(names, ", ")
+	return "one of " + strings.Join(names, ", ") + more
+}
+
+// distinct is names, each once, in their order.
+func distinct(names []string) []string {
+	var out []string
+	for _, n := range names {
+		if !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 // named is the steps of ref from the n-th on, as far as they are names.

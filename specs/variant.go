@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"regft/specs/expr"
 	"regft/stages"
@@ -90,11 +91,12 @@ func (b *builder) decode(s *Stage, n *yaml.Node) {
 			meant = append(meant, expr.Nearest(problem.Got, problem.Names))
 		}
 	}
+	incomplete := v.bad
 	for _, problem := range problems {
 		if problem.Node == n && slices.Contains(meant, problem.Param) {
 			continue
 		}
-		if b.skipped[problem.Param] || v.bad && problem.Node == n && problem.Param == "" {
+		if b.skipped[problem.Param] || incomplete && problem.Node == n && problem.Param == "" {
 			continue // follows from what was reported
 		}
 		b.parameter(s, problem)
@@ -114,6 +116,9 @@ func (b *builder) decode(s *Stage, n *yaml.Node) {
 // parameter reports a problem of decoding at the place that the parameter has in the spec.
 func (b *builder) parameter(s *Stage, problem stages.Problem) {
 	at := problem.Node
+	if at == b.mapped && problem.Param == "" {
+		at = s.blamed(problem.Text)
+	}
 	if from := cmp.Or(b.origin[at], b.origins[at]); from != nil {
 		at = from
 	}
@@ -137,6 +142,33 @@ func (b *builder) parameter(s *Stage, problem stages.Problem) {
 	if !b.said[d] { // at each point it may read differently
 		b.some(mostAtOnePlace, at, 0, func() { b.report(d) })
 	}
+}
+
+// blamed is where a broken rule is shown: at the parameter that its text begins with, else at the stage.
+func (s *Stage) blamed(text string) *yaml.Node {
+	name := text[:len(text)-len(strings.TrimLeft(text, "abcdefghijklmnopqrstuvwxyz0123456789_"))]
+	if pr := s.param(name); pr != nil {
+		return pr.node
+	}
+	return s.key
+}
+
+// param is the parameter that s gives under that name, nil where it gives none.
+func (s *Stage) param(name string) *param {
+	for _, pr := range s.params {
+		if pr.key.Value == name {
+			return pr
+		}
+	}
+	return nil
+}
+
+// ParamPlace is where s gives a parameter: its own place where it gives none of that name.
+func (s *Stage) ParamPlace(name string) Place {
+	if pr := s.param(name); pr != nil {
+		return s.expansion.tree.Place(pr.node)
+	}
+	return s.Place
 }
 
 // mostAtOnePlace is how many different mistakes are told of one parameter.

@@ -128,8 +128,12 @@ type Source struct {
 
 // Optional behaviour of a struct of parameters.
 type (
-	// A Validator checks rules between parameters.
+	// A Validator checks rules between parameters. Several broken ones are joined (Rule). The text of each begins with
+	// the parameter at fault, at whose place it is shown.
 	Validator interface{ Validate() error }
+	// An InputValidator checks rules over what a stage takes, when that is known but not yet there. Its error is as
+	// that of a Validator.
+	InputValidator interface{ ValidateInputs() error }
 	// A Sourcer lists what is read outside the store. An error that is fs.ErrNotExist leaves the node unknown in a plan.
 	Sourcer interface {
 		Sources(ctx context.Context) ([]Source, error)

@@ -50,7 +50,7 @@ func (t Type) Decode(n *yaml.Node, c Context) (Runner, []Problem) {
 		s.SetSpecSeed(c.Seed)
 	}
 	if v, ok := r.(Validator); ok && len(d.problems) == 0 {
-		if err := v.Validate(); err != nil {
+		for _, err := range Broken(v.Validate()) {
 			d.problems = append(d.problems, Problem{Node: n, Text: err.Error()})
 		}
 	}

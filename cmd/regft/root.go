@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"regft/cache"
+	"regft/specs/expr"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -84,7 +85,7 @@ What a spec asks for and the cache already holds is not done again: running a sp
   regft show                                  # the results of the latest run`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          noCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetOut(a.out)
@@ -101,6 +102,24 @@ What a spec asks for and the cache already holds is not done again: running a sp
 		root.AddCommand(c)
 	}
 	return root
+}
+
+// noCommand refuses what is no command, and names the one that it comes nearest to.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	hint := ""
+	if near := expr.Nearest(args[0], names); near != "" {
+		hint = fmt.Sprintf(": did you mean %q?", near)
+	}
+	return usageError(cmd, fmt.Errorf("there is no command %q%s", args[0], hint))
 }
 
 func (a *app) checkLogLevel(cmd *cobra.Command) error {

@@ -43,25 +43,17 @@ type Adapt struct {
 func (a *Adapt) Validate() error {
 	method := adapter.Method(a.Method)
 	searches := a.Beta.Steps+a.Alpha.Steps+a.Gamma.Steps > 0
-	switch {
-	case a.Data == nil && a.Generated == nil:
-		return errors.New("adapt needs shots: data (real), generated, or both")
-	case method == adapter.CaFo && a.SecondEncoder == "":
-		return errors.New("method: cafo needs second_encoder, a DINO ResNet-50 checkpoint")
-	case method != adapter.CaFo && a.SecondEncoder != "":
-		return errors.New("second_encoder is for method: cafo")
-	case searches && a.Validation == nil:
-		return errors.New("a search of beta, alpha or gamma needs pictures: give them as validate")
-	case method != adapter.TipX && a.Gamma != (Search{}):
-		return errors.New("gamma is for method: tip_x")
-	case method != adapter.TipX && method != adapter.CaFo && a.Temperature != nil:
-		return errors.New("temperature is for method: tip_x and cafo")
-	case a.Temperature != nil && *a.Temperature == 0:
-		return errors.New("temperature is 0, want a number above it")
-	case a.Test != nil && a.Compat != "published":
-		return errors.New("test is for compat: published, which chooses the epoch by it; validate chooses otherwise")
-	}
-	return nil
+	tempered := method == adapter.TipX || method == adapter.CaFo
+	return errors.Join(
+		stages.Rule(a.Data == nil && a.Generated == nil, "adapt needs shots: data (real), generated, or both"),
+		stages.Rule(method == adapter.CaFo && a.SecondEncoder == "", "method: cafo needs second_encoder, a DINO ResNet-50 checkpoint"),
+		stages.Rule(method != adapter.CaFo && a.SecondEncoder != "", "second_encoder is for method: cafo"),
+		stages.Rule(searches && a.Validation == nil, "a search of beta, alpha or gamma needs pictures: give them as validate"),
+		stages.Rule(method != adapter.TipX && a.Gamma != (Search{}), "gamma is for method: tip_x"),
+		stages.Rule(!tempered && a.Temperature != nil, "temperature is for method: tip_x and cafo"),
+		stages.Rule(a.Temperature != nil && *a.Temperature == 0, "temperature is 0, want a number above it"),
+		stages.Rule(a.Test != nil && a.Compat != "published", "test is for compat: published, which chooses the epoch by it; validate chooses otherwise"),
+	)
 }
 
 // Draws says when the seed matters.

@@ -1,6 +1,7 @@
 package builtin
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -66,26 +67,23 @@ func (e *Ensemble) presences() []presence {
 // Validate wants what the method takes, and nothing that it does not.
 func (e *Ensemble) Validate() error {
 	takes := ensembleTakes[e.Method]
-	var missing, extra []string
+	var missing []string
+	var rules []error
 	for _, p := range e.presences() {
 		switch needed := slices.Contains(takes.needs, p.name); {
 		case needed && !p.given:
 			missing = append(missing, p.name)
 		case p.given && !needed && !slices.Contains(takes.may, p.name):
-			extra = append(extra, p.name)
+			rules = append(rules, fmt.Errorf("%s does not go with method: %s", p.name, e.Method))
 		}
 	}
-	switch {
-	case missing != nil:
-		return fmt.Errorf("method: %s needs %s: %s missing", e.Method, listed(takes.needs), areOrIs(missing))
-	case extra != nil:
-		return fmt.Errorf("method: %s does not take %s", e.Method, listed(extra))
-	case (e.FisherFrom == nil) != (e.FisherTo == nil):
-		return fmt.Errorf("fisher_from and fisher_to go together: one of them is missing")
-	case e.Method == "lines" && (e.ToScale == nil) == (e.Beta == nil):
-		return fmt.Errorf("method: lines needs one of to_scale and beta")
+	if missing != nil {
+		rules = append(rules, fmt.Errorf("method: %s needs %s: %s missing", e.Method, listed(takes.needs), areOrIs(missing)))
 	}
-	return nil
+	return errors.Join(append(rules,
+		stages.Rule((e.FisherFrom == nil) != (e.FisherTo == nil), "fisher_from and fisher_to go together: one of them is missing"),
+		stages.Rule(e.Method == "lines" && (e.ToScale == nil) == (e.Beta == nil), "method: lines needs one of to_scale and beta"),
+	)...)
 }
 
 // listed is a, b and c.

@@ -86,16 +86,12 @@ func (e *Exec) MetricNames() []string {
 
 // Validate wants a command, and outputs inside the folder.
 func (e *Exec) Validate() error {
-	if len(e.Command) == 0 {
-		return errors.New("command: want a program and its arguments, got an empty list")
-	}
+	rules := []error{stages.Rule(len(e.Command) == 0, "command: want a program and its arguments, got an empty list")}
 	for _, name := range sortedKeys(e.Writes) {
 		if p := e.Writes[name].Path; !filepath.IsLocal(p) || path.Clean(p) == "." || p == "inputs" || strings.HasPrefix(p, "inputs/") {
-			return fmt.Errorf("outputs.%s: %q must be a path inside the program's folder and outside inputs/", name, p)
+			rules = append(rules, fmt.Errorf("outputs.%s: %q must be a path inside the program's folder and outside inputs/", name, p))
 		}
 	}
-	if e.Metrics != "" && !filepath.IsLocal(e.Metrics) {
-		return fmt.Errorf("metrics: %q must be a path inside the program's folder", e.Metrics)
-	}
-	return nil
+	rules = append(rules, stages.Rule(e.Metrics != "" && !filepath.IsLocal(e.Metrics), "metrics: %q must be a path inside the program's folder", e.Metrics))
+	return errors.Join(rules...)
 }

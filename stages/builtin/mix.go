@@ -27,22 +27,20 @@ func (*Mix) MetricNames() []string { return []string{"images"} }
 
 // Validate wants a weight for each set.
 func (m *Mix) Validate() error {
-	if m.Weights != nil && m.PerClass == nil {
-		return errors.New("weights share out per_class: give per_class too")
-	}
+	rules := []error{stages.Rule(m.Weights != nil && m.PerClass == nil, "weights share out per_class: give per_class too")}
 	for _, w := range m.Weights {
-		if w < 0 || math.IsNaN(w) || math.IsInf(w, 0) {
-			return fmt.Errorf("weights: %v is no weight: want 0 or more", w)
-		}
+		rules = append(rules, stages.Rule(w < 0 || math.IsNaN(w) || math.IsInf(w, 0), "weights: %v is no weight: want 0 or more", w))
 	}
-	return nil
+	return errors.Join(rules...)
+}
+
+// ValidateInputs wants as many weights as there are sets.
+func (m *Mix) ValidateInputs() error {
+	return stages.Rule(m.Weights != nil && len(m.Weights) != len(m.Data), "weights: there are %d, for %d sets of data", len(m.Weights), len(m.Data))
 }
 
 // Run joins the sets.
 func (m *Mix) Run(ctx context.Context, env *stages.Env) error {
-	if m.Weights != nil && len(m.Weights) != len(m.Data) {
-		return fmt.Errorf("there are %d weights for %d sets of data", len(m.Weights), len(m.Data))
-	}
 	var parts [][]image
 	mixed := &imageSet{}
 	for i, in := range m.Data {

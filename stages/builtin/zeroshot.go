@@ -27,17 +27,14 @@ type ZeroShot struct {
 
 // Validate wants classes and one way of describing them.
 func (z *ZeroShot) Validate() error {
-	switch {
-	case z.Classes.IsZero() == (z.Styles == ""):
-		return errors.New("say what the classes are in one way: classes, or styles with dataset")
-	case (z.Styles != "") != (z.Dataset != ""):
-		return errors.New("styles and dataset belong together: dataset names the entry of the file")
-	case z.Templates != nil && z.Prompts != "":
-		return errors.New("give templates or prompts, not both")
-	case z.Templates == nil && z.Prompts == "" && z.Styles == "":
-		return errors.New("describe the classes: give templates or prompts")
-	}
-	return z.Templates.check()
+	return errors.Join(
+		stages.Rule(z.Classes.IsZero() == (z.Styles == ""), "say what the classes are in one way: classes, or styles with dataset"),
+		stages.Rule(z.Styles != "" && z.Dataset == "", "styles and dataset belong together: dataset names the entry of the file"),
+		stages.Rule(z.Styles == "" && z.Dataset != "", "dataset and styles belong together: dataset names the entry of the file"),
+		stages.Rule(z.Templates != nil && z.Prompts != "", "templates and prompts both describe the classes: give one of them"),
+		stages.Rule(z.Templates == nil && z.Prompts == "" && z.Styles == "", "describe the classes: give templates or prompts"),
+		z.Templates.check(),
+	)
 }
 
 // Templates is a list of templates, or one name of a set of them.
