@@ -228,7 +228,9 @@ func TestAgree(t *testing.T) {
 func TestRegisterPanics(t *testing.T) {
 	for name, register := range map[string]func(){
 		"no doc of a parameter": func() { Register[noDoc](Type{Name: "test-no-doc", Doc: "x", Version: 1, Out: Files}).Fields() },
-		"a bad default":         func() { Register[badDefault](Type{Name: "test-bad-default", Doc: "x", Version: 1, Out: Files}).Fields() },
+		"a bad default": func() {
+			Register[badDefault](Type{Name: "test-bad-default", Doc: "x", Version: 1, Out: Files}).Fields()
+		},
 		"a kind of no artifact": func() { Register[badKind](Type{Name: "test-bad-kind", Doc: "x", Version: 1, Out: Files}).Fields() },
 		"twice":                 func() { Register[everything](Type{Name: "test-everything", Doc: "x", Version: 1, Out: Files}) },
 		"no version":            func() { Register[everything](Type{Name: "test-no-version", Doc: "x", Out: Files}) },
