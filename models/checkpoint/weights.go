@@ -218,13 +218,19 @@ func (w *Weights) Load(backend compute.Backend, dtype dtypes.DType, names ...str
 // LoadChanged is Load of what change makes of each tensor's elements, in place.
 func (w *Weights) LoadChanged(backend compute.Backend, dtype dtypes.DType, change func(name string, values []float32), names ...string) (nn.Weights, error) {
 	loaded := nn.Weights{}
+	var wide []float32 // a tensor on its way to a half type
 	for _, name := range names {
-		values, err := w.Float32s(name)
-		if err != nil {
-			return nil, err
+		read := func(values []float32) error {
+			if err := w.tensors[name].CopyFloat32s(values); err != nil {
+				return err
+			}
+			change(name, values)
+			return nil
 		}
-		change(name, values)
-		t, err := toBackend(backend, dtype, values, w.tensors[name].Shape)
+		if _, ok := w.tensors[name]; !ok {
+			return nil, fmt.Errorf("%s holds no tensor %q", w.source, name)
+		}
+		t, err := toBackend(backend, dtype, w.tensors[name].Shape, &wide, read)
 		if err != nil {
 			return nil, fmt.Errorf("loading %s, tensor %q: %w", w.source, name, err)
 		}
@@ -233,20 +239,34 @@ func (w *Weights) LoadChanged(backend compute.Backend, dtype dtypes.DType, chang
 	return loaded, nil
 }
 
-func toBackend(backend compute.Backend, dtype dtypes.DType, values []float32, dims []int) (*tensors.Tensor, error) {
+// toBackend makes a tensor of what read gives: of float32 without a copy in between, so that large weights leave no garbage.
+func toBackend(backend compute.Backend, dtype dtypes.DType, dims []int, wide *[]float32, read func([]float32) error) (*tensors.Tensor, error) {
 	t, err := tensors.FromShapeForBackend(backend, 0, shapes.Make(dtype, dims...))
 	if err != nil {
 		return nil, err
 	}
+	if dtype == dtypes.Float32 {
+		var reading error
+		err := tensors.MutableFlatData(t, func(flat []float32) { reading = read(flat) })
+		return t, errors.Join(reading, err)
+	}
+	*wide = slices.Grow((*wide)[:0], t.Shape().Size())[:t.Shape().Size()]
+	if err := read(*wide); err != nil {
+		return nil, err
+	}
 	switch dtype {
-	case dtypes.Float32:
-		err = tensors.MutableFlatData(t, func(flat []float32) { copy(flat, values) })
 	case dtypes.Float16:
-		err = tensors.MutableFlatData(t, func(flat []float16.Float16) { copy(flat, float16.FromFloat32s(values...)) })
+		err = tensors.MutableFlatData(t, func(flat []float16.Float16) { narrow(flat, *wide, float16.FromFloat32) })
 	case dtypes.BFloat16:
-		err = tensors.MutableFlatData(t, func(flat []bfloat16.BFloat16) { copy(flat, bfloat16.FromFloat32s(values...)) })
+		err = tensors.MutableFlatData(t, func(flat []bfloat16.BFloat16) { narrow(flat, *wide, bfloat16.FromFloat32) })
 	default:
 		err = fmt.Errorf("weights cannot be held as %s", dtype)
 	}
 	return t, err
+}
+
+func narrow[T any](dst []T, values []float32, round func(float32) T) {
+	for i, x := range values {
+		dst[i] = round(x)
+	}
 }

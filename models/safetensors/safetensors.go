@@ -66,9 +66,16 @@ func (t Tensor) Len() int {
 // Float32s returns the elements as float32, in new memory. Integers and float64 are rounded to nearest.
 func (t Tensor) Float32s() ([]float32, error) {
 	out := make([]float32, t.Len())
+	return out, t.CopyFloat32s(out)
+}
+
+// CopyFloat32s is Float32s into memory of as many elements.
+func (t Tensor) CopyFloat32s(out []float32) error {
 	switch t.DType {
-	case F32:
-		each32(t.Data, out, math.Float32frombits)
+	case F32: // most weights: without a call for each
+		for i := range out {
+			out[i] = math.Float32frombits(binary.LittleEndian.Uint32(t.Data[4*i:]))
+		}
 	case F16:
 		each16(t.Data, out, func(bits uint16) float32 { return float16.FromBits(bits).Float32() })
 	case BF16:
@@ -84,9 +91,9 @@ func (t Tensor) Float32s() ([]float32, error) {
 			out[i] = float32(t.Data[i])
 		}
 	default:
-		return nil, fmt.Errorf("%s elements cannot be read as float32", t.DType)
+		return fmt.Errorf("%s elements cannot be read as float32", t.DType)
 	}
-	return out, nil
+	return nil
 }
 
 // Int64s returns the elements of an integer tensor, in new memory.
