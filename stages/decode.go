@@ -147,6 +147,11 @@ func (d *decoder) value(v reflect.Value, f Field, n *yaml.Node, prefix string) {
 		return
 	}
 	if err := whole(f.Type, n).Decode(v.Addr().Interface()); err != nil {
+		if own, knows := errors.AsType[Problem](err); knows { // where, and what would be right
+			own.Param, own.Text = name, name+": "+own.Text
+			d.problems = append(d.problems, own)
+			return
+		}
 		d.bad(n, name, "%s: %s", name, reason(err, f, n))
 		return
 	}

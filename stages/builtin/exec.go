@@ -58,10 +58,25 @@ func (f *ExecFile) UnmarshalYAML(n *yaml.Node) error {
 		return err
 	}
 	if !slices.Contains(execKinds, m.Kind) {
-		return fmt.Errorf("unknown kind %q: want one of %v", m.Kind, execKinds)
+		return unknownKind(n, m.Kind)
 	}
 	f.Path, f.Kind = m.Path, m.Kind
 	return nil
+}
+
+// unknownKind is the mistake of a kind in n that no output has.
+func unknownKind(n *yaml.Node, kind stages.Kind) error {
+	at := n
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == "kind" {
+			at = n.Content[i+1]
+		}
+	}
+	var names []string
+	for _, k := range execKinds {
+		names = append(names, string(k))
+	}
+	return stages.Problem{Node: at, Text: fmt.Sprintf("%q is no kind of an output", kind), Want: "one of " + strings.Join(names, ", "), Got: string(kind), Names: names}
 }
 
 // Outputs are those declared, by name.
