@@ -255,7 +255,7 @@ func TestExecRefuses(t *testing.T) {
 		`{command: [x], outputs: {a: /b}}`:                        "outputs.a",
 		`{command: [x], outputs: {a: .}}`:                         "outputs.a",
 		`{command: [x], outputs: {a: inputs/b}}`:                  "outputs.a",
-		`{command: [x], outputs: {a: {path: b, kind: adapters}}}`: `unknown kind "adapters"`,
+		`{command: [x], outputs: {a: {path: b, kind: adapters}}}`: `"adapters" is no kind`,
 		`{command: [x], outputs: {a: {file: b}}}`:                 `unknown key "file"`,
 		`{command: [x], metrics: ../m}`:                           "metrics",
 	} {
