@@ -161,10 +161,17 @@ func writeList(b *strings.Builder, v reflect.Value) {
 	b.WriteByte(']')
 }
 
+// escaped says that JSON may not hold r as it is.
+func escaped(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }
+
 // lineSeparators undoes the escapes of encoding/json that RFC 8785 does not have; escaped backslashes stay.
 var lineSeparators = strings.NewReplacer(`\\`, `\\`, `\u2028`, "\u2028", `\u2029`, "\u2029")
 
 func writeScalar(b *strings.Builder, v reflect.Value) {
+	if v.Kind() == reflect.String && !strings.ContainsFunc(v.String(), escaped) {
+		b.WriteString(`"` + v.String() + `"`)
+		return
+	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
