@@ -25,7 +25,7 @@ func (p *Past) Get(ctx context.Context, store *cache.Dir, address, output, dir s
 	}
 	artifacts, err := p.Artifact(ctx, store, i, output)
 	if err == nil {
-		err = deliver(ctx, artifacts, dir)
+		err = Deliver(dir, func(draft string) error { return publish(ctx, artifacts, draft) })
 	}
 	if errors.Is(err, cache.ErrMiss) || isLinkError(err) {
 		return fmt.Errorf("getting %s: %w\nTo make it again: regft run %s --only '%s'", address, err, p.Provenance.Spec, i.Address)
@@ -36,8 +36,19 @@ func (p *Past) Get(ctx context.Context, store *cache.Dir, address, output, dir s
 	return nil
 }
 
-// deliver publishes artifacts beside dir first, so that what cannot be had leaves dir as it was.
-func deliver(ctx context.Context, artifacts map[string]stages.Artifact, dir string) error {
+// publish writes each artifact into its folder below draft.
+func publish(ctx context.Context, artifacts map[string]stages.Artifact, draft string) error {
+	for _, folder := range slices.Sorted(maps.Keys(artifacts)) {
+		if err := stages.Publish(ctx, artifacts[folder], filepath.Join(draft, folder)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Deliver moves what write makes in a folder beside into dir, which is made. What cannot be had leaves dir as it was,
+// and a file that is there with other content is an error.
+func Deliver(dir string, write func(draft string) error) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
@@ -46,10 +57,8 @@ func deliver(ctx context.Context, artifacts map[string]stages.Artifact, dir stri
 		return err
 	}
 	defer os.RemoveAll(draft)
-	for _, folder := range slices.Sorted(maps.Keys(artifacts)) {
-		if err := stages.Publish(ctx, artifacts[folder], filepath.Join(draft, folder)); err != nil {
-			return err
-		}
+	if err := write(draft); err != nil {
+		return err
 	}
 	if err := eachFile(draft, func(name string) error { return refuseOther(filepath.Join(draft, name), filepath.Join(dir, name)) }); err != nil {
 		return err

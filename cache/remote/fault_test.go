@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -318,6 +319,26 @@ func FuzzRemoteRecord(f *testing.F) {
 		}
 		if _, err := up.Recipe(t.Context(), recipe); err != nil && !errors.Is(err, cache.ErrMiss) {
 			t.Errorf("recipe: %v", err)
+		}
+	})
+}
+
+// FuzzStudy decodes anything as a study: an error, or one whose files stay where
+// they are unpacked.
+func FuzzStudy(f *testing.F) {
+	f.Add([]byte(`{"name":"s","id":"1","files":[{"name":"runs/s/1/plan.json","digest":"sha256:` + strings.Repeat("0", 64) + `","size":1}]}`))
+	f.Add([]byte(`{"name":"s","id":"1","files":[{"name":"../x"}]}`))
+	f.Add([]byte(`{"name":"s","id":"1","files":[{"name":".git/hooks/x"}]}`))
+	f.Add([]byte(`[]`))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		s, err := decodeStudy(content, cache.SumBytes(content))
+		if err != nil {
+			return
+		}
+		for _, file := range s.Files {
+			if !filepath.IsLocal(filepath.FromSlash(file.Name)) || strings.HasPrefix(file.Name, ".") || strings.Contains(file.Name, "/.") {
+				t.Errorf("file %q was accepted", file.Name)
+			}
 		}
 	})
 }

@@ -109,7 +109,7 @@ func fill(ctx context.Context, f *os.File, c Content) error {
 	}
 	defer content.Close()
 	hasher := cache.NewHasher()
-	if _, err := io.Copy(io.MultiWriter(f, hasher), contextReader{ctx, content}); err != nil {
+	if _, err := copyTo(ctx, hasher, content, f); err != nil {
 		return err
 	}
 	if got := hasher.Sum(); got != c.Digest {
@@ -137,6 +137,11 @@ func lasting(err error) error {
 
 // Close implements Backend.
 func (folder) Close() error { return nil }
+
+// copyTo writes content to hasher and others, until ctx ends.
+func copyTo(ctx context.Context, hasher *cache.Hasher, content io.Reader, others ...io.Writer) (int64, error) {
+	return io.Copy(io.MultiWriter(append(others, hasher)...), contextReader{ctx, content})
+}
 
 // contextReader stops reading when ctx ends.
 type contextReader struct {

@@ -17,8 +17,8 @@ import (
 
 // An Item is a result to share, and a recipe that stands for it.
 type Item struct {
-	Action cache.ActionID
-	Recipe cache.RecipeID // zero: none
+	Action cache.ActionID `json:"action"`
+	Recipe cache.RecipeID `json:"recipe,omitzero"` // zero: none
 }
 
 // Pushed says what a push did.

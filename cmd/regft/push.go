@@ -7,6 +7,7 @@ import (
 
 	"regft/cache"
 	"regft/cache/remote"
+	"regft/engine"
 
 	"github.com/spf13/cobra"
 )
@@ -24,33 +25,45 @@ func (f *shareFlags) add(c *cobra.Command) {
 
 func (a *app) pushCommand() *cobra.Command {
 	var f shareFlags
+	var study studyFlags
 	c := &cobra.Command{
 		Use: "push [RUN|SPEC]", Short: "Share results with others",
 		Long: `Write the results of a run (the latest where none is named), or those that the cache has for a spec, to a remote, with
 all content that they name: blobs first, records last. What is there already is left out, so that the same command goes on
 after an interruption, and several may push at once. Pictures of datasets are content too: they are copied.
 
-A result that the remote has already stays as it is there; push says where yours has other bytes.`,
+A result that the remote has already stays as it is there; push says where yours has other bytes.
+
+With --study, hand over a run: its record, the spec with the files that expressions read, and the results that no other
+node takes. 'regft cache pull --study' unpacks that, and 'regft report' draws its tables there. With --data, also all that
+stages read and all results: then everything is a hit there. FILE.tar as the remote makes it one file.`,
 		Example: `  regft cache push --remote s3://lab/regft
-  regft cache push spec.yaml --remote /mnt/lab/regft`,
+  regft cache push spec.yaml --remote /mnt/lab/regft
+  regft cache push --study shapes --remote shapes.tar`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeRun,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.push(cmd, args, f) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if study.data && !study.on {
+				return usageError(cmd, errors.New("--data goes with --study"))
+			}
+			if study.on {
+				return a.pushStudy(cmd, args, f.remoteFlags, study)
+			}
+			return a.push(cmd, args, f)
+		},
 	}
 	f.add(c)
+	c.Flags().BoolVar(&study.on, "study", false, "hand over a run with its record and its spec")
+	c.Flags().BoolVar(&study.data, "data", false, "with --study: also all data and all results")
 	return c
 }
 
 func (a *app) push(cmd *cobra.Command, args []string, f shareFlags) (err error) {
-	store, err := a.openNamedRemote(cmd, f.remoteFlags)
+	store, err := a.openWritable(cmd, f.remoteFlags)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	if !store.writable() {
-		return exitError{exitUsage, fmt.Errorf("%s is only read from", store.remote.Name())}
-	}
-	store.SetUpstream(nil) // what is pushed is what is here
 	items, err := a.itemsOf(cmd, store.Dir, args, f.specFlags)
 	if err != nil {
 		return err
@@ -71,6 +84,19 @@ func (a *app) openNamedRemote(cmd *cobra.Command, f remoteFlags) (*sharedStore, 
 	return store, err
 }
 
+// openWritable opens a remote to push to. What is pushed is what is here: the cache does not ask it.
+func (a *app) openWritable(cmd *cobra.Command, f remoteFlags) (*sharedStore, error) {
+	store, err := a.openNamedRemote(cmd, f)
+	if err != nil {
+		return nil, err
+	}
+	if !store.writable() {
+		return nil, errors.Join(exitError{exitUsage, fmt.Errorf("%s is only read from", store.remote.Name())}, store.Close())
+	}
+	store.SetUpstream(nil)
+	return store, nil
+}
+
 // itemsOf are the results of what the argument names: a spec's file, or a run.
 func (a *app) itemsOf(cmd *cobra.Command, store *cache.Dir, args []string, f specFlags) ([]remote.Item, error) {
 	if len(args) > 0 {
@@ -89,6 +115,10 @@ func (a *app) itemsOf(cmd *cobra.Command, store *cache.Dir, args []string, f spe
 	if err != nil {
 		return nil, exitError{exitFailed, err}
 	}
+	return itemsOfNodes(past, nodes)
+}
+
+func itemsOfNodes(past *engine.Past, nodes []engine.NodeRecord) ([]remote.Item, error) {
 	items := make([]remote.Item, len(nodes))
 	for k, n := range nodes {
 		items[k].Action = n.Action
