@@ -104,7 +104,7 @@ func TestFilterByCLIP(t *testing.T) {
 	features := floats(t, only(l.run("features", "", given("classifier", classifier, "data", data))), "features.safetensors", "features")
 	logits, weight := floats(t, scores, "logits.safetensors", "logits"), floats(t, classifier, "head.safetensors", "weight")
 	dim := len(weight) / 3
-	for _, by := range []string{"clip_score", "clip_confidence"} {
+	for _, by := range []string{"clip_score", "clip_confidence", "clip_margin"} {
 		o, err := l.keepIf("{by: "+by+"}", given("data", data, "classifier", classifier), always)
 		if err != nil {
 			t.Fatal(err)
@@ -118,7 +118,7 @@ func TestFilterByCLIP(t *testing.T) {
 			p, predicted := softmax(logits[3*i : 3*i+3])
 			other := max(p[(label+1)%3], p[(label+2)%3])
 			cos := 1 - cosineDistance(features[i*dim:(i+1)*dim], weight[label*dim:(label+1)*dim])
-			want := map[string]float64{"clip_score": cos, "clip_confidence": p[predicted]}[by]
+			want := map[string]float64{"clip_score": cos, "clip_confidence": p[predicted], "clip_margin": p[label] - other}[by]
 			if math.Abs(r.ClipScore-cos) > 1e-6 || math.Abs(r.Confidence-p[predicted]) > 1e-6 || math.Abs(r.Margin-(p[label]-other)) > 1e-6 || math.Abs(r.Score-want) > 1e-6 {
 				t.Errorf("%s of picture %d: %+v, want cosine %v, probabilities %v", by, i, r, cos, p)
 			}
@@ -189,6 +189,22 @@ func TestFilterBands(t *testing.T) {
 		t.Errorf("the four bands have %d pictures of 20", total)
 	}
 	once := asked
+	sure, err := l.keepIf("{by: clip_margin}", inputs, func(vars map[string]any) (any, error) {
+		margin, err := attribute(vars, "margin")
+		if err != nil {
+			return nil, err
+		}
+		score, err := attribute(vars, "score")
+		return margin == score && margin.(float64) > 0, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range ratings(t, only(sure)) {
+		if !*r.Correct || r.Margin <= 0 {
+			t.Errorf("%s has a margin of %v", r.FileName, r.Margin)
+		}
+	}
 	o, err := l.keepIf("{by: clip_score}", inputs, func(vars map[string]any) (any, error) { return attribute(vars, "correct") })
 	if err != nil {
 		t.Fatal(err)

@@ -85,6 +85,8 @@ func (f *Filter) rate(ctx context.Context, env *stages.Env, set *imageSet, ratin
 			ratings[i].Score = &judgements[i].ClipScore
 		case "clip_confidence":
 			ratings[i].Score = &judgements[i].Confidence
+		case "clip_margin":
+			ratings[i].Score = &judgements[i].Margin
 		case "duplicate":
 			ratings[i].Score = &distances[i]
 		}
@@ -193,6 +195,9 @@ func (f *Filter) meets(im image, r rating) (bool, error) {
 	attributes := map[string]any{"rank": r.Rank, "class": im.Class}
 	if r.Score != nil {
 		attributes["score"] = *r.Score
+	}
+	if r.judgement != nil {
+		attributes["clip_score"], attributes["confidence"], attributes["margin"] = r.ClipScore, r.Confidence, r.Margin
 	}
 	if r.Correct != nil {
 		attributes["correct"] = *r.Correct
