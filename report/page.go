@@ -41,7 +41,8 @@ type section struct {
 	More   []Table
 	Charts []drawing
 	Legend []path
-	Rest   int // lines beyond the palette
+	Rest   int  // lines beyond the palette
+	Told   bool // a table of the spec says what Table does
 }
 
 // WriteHTML draws p as one file that loads nothing else.
@@ -52,8 +53,13 @@ func (p Page) WriteHTML(w io.Writer) error {
 	}
 	view := pageView{Page: p, Gallery: g}
 	for _, group := range p.Groups {
-		if len(group.Entries) > 0 {
-			view.Sections = append(view.Sections, newSection(group, p.Axes))
+		if len(group.Entries) == 0 {
+			continue
+		}
+		s := newSection(group, p.Axes)
+		s.Told = slices.ContainsFunc(p.Tables, func(t Table) bool { return t.Tells(s.Table) })
+		if !s.Told || len(s.Charts)+len(s.More) > 0 {
+			view.Sections = append(view.Sections, s)
 		}
 	}
 	if err := pageTemplate().Execute(w, view); err != nil {
@@ -62,14 +68,14 @@ func (p Page) WriteHTML(w io.Writer) error {
 	return nil
 }
 
-// Folded tells whether s starts out folded away: a minor group without a chart.
-func (s section) Folded() bool { return s.Minor && len(s.Charts) == 0 }
+// Folded tells whether s starts out folded away: a minor group without a chart, or what a table of the spec leaves over.
+func (s section) Folded() bool { return (s.Minor || s.Told) && len(s.Charts) == 0 }
 
 // TableFolded tells whether the charts stand for the table, which is then folded away.
-func (s section) TableFolded() bool { return s.Minor && len(s.Charts) > 0 }
+func (s section) TableFolded() bool { return s.Minor && !s.Told && len(s.Charts) > 0 }
 
-// Told tells whether there are lines to tell apart.
-func (s section) Told() bool { return len(s.Legend) > 1 || s.Rest > 0 }
+// Distinct tells whether there are lines to tell apart.
+func (s section) Distinct() bool { return len(s.Legend) > 1 || s.Rest > 0 }
 
 // Heading is the section's title.
 func (s section) Heading() string {
@@ -77,7 +83,7 @@ func (s section) Heading() string {
 	if title == "" {
 		title = "Results"
 	}
-	if s.TableFolded() {
+	if (s.Minor || s.Told) && len(s.Charts) > 0 {
 		title += " over " + s.Charts[0].XLabel
 	}
 	return title

@@ -45,6 +45,7 @@ type Entry struct {
 	Metrics map[string]any    // numbers, or a mapping of such per dataset
 	Chosen  map[string]string // what a select before it chose, by axis
 	Oracle  bool              // its choice was made on the very data that it reports
+	Failed  bool              // it has no result
 }
 
 // A Sample is one picture of a stage.

@@ -64,7 +64,47 @@ func NewTable(g Group, axes []Axis, metric string) Table {
 	for i := range t.Columns {
 		t.finishColumn(i)
 	}
+	if n := failures(g.Entries); n > 0 {
+		t.Remarks = append(t.Remarks, fmt.Sprintf("%d of %d results are missing: their stages, or what those take, failed", n, len(g.Entries)))
+	}
 	return t
+}
+
+func failures(entries []Entry) int {
+	n := 0
+	for _, e := range entries {
+		if e.Failed {
+			n++
+		}
+	}
+	return n
+}
+
+// Tells tells whether t says all that o does: the same rows, and every column of o with the same texts.
+func (t Table) Tells(o Table) bool {
+	same := slices.EqualFunc(t.Rows, o.Rows, func(a, b Row) bool {
+		return slices.Equal(a.Heads, b.Heads) && slices.Equal(a.Chosen, b.Chosen)
+	})
+	if !same || !slices.Equal(t.Chosen, o.Chosen) {
+		return false
+	}
+	for j := range o.Columns {
+		if !slices.ContainsFunc(t.texts(), func(column []string) bool { return slices.Equal(column, o.texts()[j]) }) {
+			return false
+		}
+	}
+	return len(o.Rows) > 0
+}
+
+// texts are the cells of each column.
+func (t Table) texts() [][]string {
+	out := make([][]string, len(t.Columns))
+	for j := range t.Columns {
+		for _, r := range t.Rows {
+			out[j] = append(out[j], r.Cells[j].Text)
+		}
+	}
+	return out
 }
 
 // headsOf lists what tells rows apart: labels and axes with more than one value, replicates apart.
@@ -163,12 +203,16 @@ func (t Table) row(entries []Entry, metric string) Row {
 	}
 	distinct := distinctResults(entries)
 	for i, c := range t.Columns {
-		r.Cells = append(r.Cells, newCell(distinct, func(e Entry) (float64, bool) {
+		cell := newCell(distinct, func(e Entry) (float64, bool) {
 			if c.Average {
 				return average(e, t.Columns[:i])
 			}
 			return value(e, c.Name, metric)
-		}))
+		})
+		if len(cell.Values) == 0 && i == 0 && slices.ContainsFunc(entries, func(e Entry) bool { return e.Failed }) {
+			cell.Words = []string{"failed"}
+		}
+		r.Cells = append(r.Cells, cell)
 	}
 	for _, axis := range t.Chosen {
 		r.Chosen = append(r.Chosen, choices(entries, axis))
@@ -249,9 +293,10 @@ func (t Table) markFew(folded [][]Entry, axes []Axis) {
 		}
 	}
 	for i, r := range t.Rows {
+		whole := len(folded[i]) == mostEntries && failures(folded[i]) == 0
 		for j, c := range r.Cells {
 			n := len(c.Values)
-			shared := n == 1 && len(folded[i]) == mostEntries
+			shared := n == 1 && whole
 			r.Cells[j].Few = n > 0 && n < most && !shared && replicated(folded[i][0], axes)
 		}
 	}

@@ -77,6 +77,7 @@ func writeReport(ctx context.Context, store *cache.Dir, past *engine.Past, built
 	if page.Samples, err = r.samples(ctx, store); err != nil {
 		return err
 	}
+	page.Assessments = r.assessments(ctx, store)
 	var b bytes.Buffer
 	if err := page.WriteHTML(&b); err != nil {
 		return err
@@ -145,6 +146,9 @@ func (r *pastRun) groups() []report.Group {
 			out = append(out, report.Group{Title: l.Stage, Minor: !answers[l.Stage], Columns: r.datasets()})
 		}
 		out[k].Entries = append(out[k].Entries, r.entry(l))
+	}
+	for k, g := range out {
+		out[k].Entries = append(g.Entries, r.failed(g.Title)...)
 	}
 	slices.SortStableFunc(out, func(a, b report.Group) int { return order(a.Minor) - order(b.Minor) })
 	return out
@@ -235,6 +239,26 @@ func (r *pastRun) entry(l engine.Line) report.Entry {
 		e.Chosen = r.chosenFor(i)
 	}
 	return e
+}
+
+// failed are the instances of a stage that have no result because they failed, or what they take.
+func (r *pastRun) failed(stage string) []report.Entry {
+	var out []report.Entry
+	for _, i := range r.plan.Instances {
+		broken := func(k int) bool {
+			state := r.plan.Nodes[k].State
+			return state == engine.Failed || state == engine.Blocked
+		}
+		if i.Stage != stage || !i.Needed || !slices.ContainsFunc(i.Nodes, broken) {
+			continue
+		}
+		e := report.Entry{ID: r.identity(i), Point: map[string]string{}, Failed: true}
+		for _, c := range i.Coords {
+			e.Point[c.Axis] = c.Key
+		}
+		out = append(out, e)
+	}
+	return out
 }
 
 // identity is equal for instances that share their nodes.
@@ -392,6 +416,33 @@ func (r *pastRun) samples(ctx context.Context, store *cache.Dir) ([]report.Sampl
 		}
 	}
 	return out, nil
+}
+
+// assessments are those that stages of the run made, as far as the store still has them.
+func (r *pastRun) assessments(ctx context.Context, store *cache.Dir) []report.Assessment {
+	var out []report.Assessment
+	for _, n := range r.plan.Nodes {
+		if n.Uses != "assess" || n.State != engine.Done && n.State != engine.Hit {
+			continue
+		}
+		result, err := store.Result(ctx, n.Action)
+		if err != nil {
+			continue
+		}
+		files, err := store.Manifest(ctx, result.Outputs[""])
+		if err != nil {
+			continue
+		}
+		content, err := readFile(ctx, store, files, report.AssessmentFile)
+		if err != nil {
+			continue
+		}
+		if a, err := report.DecodeAssessment(content); err == nil {
+			a.Title = n.Name
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 // telling are the axes that tell instances apart: those with several values, replicates left out.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +12,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"regft/cache"
@@ -25,7 +28,8 @@ func (a *app) showCommand() *cobra.Command {
 	var format string
 	c := &cobra.Command{
 		Use: "show [RUN [STAGE[axis=key,…]]]", Short: "Show the results of a run, or of one instance",
-		Long: `Show the tables of a run, the latest where none is named. RUN is latest, NAME, NAME/RUN_ID or the path of its folder.
+		Long: `Show the tables that the spec of a run asks for, or where it asks for none, one for each stage that answers its
+question: of the latest run where none is named. RUN is latest, NAME, NAME/RUN_ID or the path of its folder.
 With an instance, show its metrics, what its key holds, and what computed it.`,
 		Example: `  regft show
   regft show shapes --format=markdown
@@ -48,7 +52,7 @@ With an instance, show its metrics, what its key holds, and what computed it.`,
 			if format == "jsonl" {
 				return a.copyResults(past)
 			}
-			return a.drawTables(past, draw)
+			return a.showRun(cmd, past, draw)
 		},
 	}
 	c.Flags().StringVar(&format, "format", "text", "text, markdown, csv, or jsonl (the lines of results.jsonl)")
@@ -72,6 +76,34 @@ func (a *app) copyResults(past *engine.Past) error {
 	defer f.Close()
 	_, err = io.Copy(a.out, f)
 	return err
+}
+
+// showRun prints the tables that the spec of a run asks for; without any, and where they cannot be built any more, those
+// that answer its question.
+func (a *app) showRun(cmd *cobra.Command, past *engine.Past, draw func(*app, report.Table) string) error {
+	built, err := a.tablesOf(cmd, past)
+	if err != nil || len(built) == 0 {
+		return a.drawTables(past, draw)
+	}
+	for _, t := range built {
+		if _, err := fmt.Fprintf(a.out, "%s\n%s\n", heading(t), draw(a, t)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tablesOf builds the tables that the spec of a run asks for, none where it asks for none.
+func (a *app) tablesOf(cmd *cobra.Command, past *engine.Past) ([]report.Table, error) {
+	spec, found := past.Spec()
+	if found.HasErrors() || len(spec.Tables)+len(spec.Studies) == 0 {
+		return nil, nil
+	}
+	e, found := spec.Expand(cmd.Context())
+	if found.HasErrors() {
+		return nil, nil
+	}
+	return a.tabulate(cmd, e, past)
 }
 
 // showTables prints the tables that answer the run's question.
@@ -122,7 +154,7 @@ func (a *app) showInstances(ctx context.Context, past *engine.Past, address stri
 		for _, k := range i.Nodes {
 			if !told[k] {
 				told[k] = true
-				a.showNode(ctx, past, store, plan.Nodes[k], i.Address)
+				a.showNode(ctx, past, store, plan.Nodes[k], i)
 			}
 		}
 	}
@@ -146,10 +178,10 @@ func stateOf(n engine.NodeRecord) string {
 	return string(n.State) + " (" + n.Reason + ")"
 }
 
-func (a *app) showNode(ctx context.Context, past *engine.Past, store *cache.Dir, n engine.NodeRecord, address string) {
+func (a *app) showNode(ctx context.Context, past *engine.Past, store *cache.Dir, n engine.NodeRecord, i engine.InstanceRecord) {
 	fmt.Fprintf(a.out, "%s\n", n.Name)
-	if address != n.Name {
-		fmt.Fprintf(a.out, "  asked as  %s\n", address)
+	if i.Address != n.Name {
+		fmt.Fprintf(a.out, "  asked as  %s\n", i.Address)
 	}
 	fmt.Fprintf(a.out, "  state     %s\n", stateOf(n))
 	if n.Error != "" {
@@ -167,14 +199,63 @@ func (a *app) showNode(ctx context.Context, past *engine.Past, store *cache.Dir,
 			fmt.Fprintf(a.out, "  metrics   %s\n", text)
 		}
 	}
+	if chosen := choiceOf(past, i); chosen != "" {
+		fmt.Fprintf(a.out, "  chosen    %s\n", chosen)
+	}
 	for name, d := range r.Outputs {
 		fmt.Fprintf(a.out, "  output    %s\n", strings.TrimSpace(name+" "+r.Kinds[name]+" "+d.String()))
 	}
 	fmt.Fprintf(a.out, "  action    %s\n  key\n", r.Action)
-	for line := range splitLines([]byte(r.Key)) {
+	lines := slices.Collect(splitLines([]byte(r.Key)))
+	naturally(lines)
+	for _, line := range lines {
 		fmt.Fprintf(a.out, "    %s\n", line)
 	}
 	fmt.Fprintln(a.out)
+}
+
+// choiceOf is what a selecting instance chose, by the axes that it gathers; "" where it chose nothing.
+func choiceOf(past *engine.Past, i engine.InstanceRecord) string {
+	lines, err := past.Results()
+	if err != nil {
+		return ""
+	}
+	for _, l := range lines {
+		if l.Chosen == nil || engine.PointKey(l.Stage, l.Point) != engine.PointKey(i.Stage, i.Point) {
+			continue
+		}
+		var parts []string
+		for _, axis := range slices.Sorted(maps.Keys(l.Chosen)) {
+			parts = append(parts, axis+"="+keyText(l.Chosen[axis]))
+		}
+		return strings.Join(parts, ", ")
+	}
+	return ""
+}
+
+// numbered is a line of a key about one of several inputs.
+var numbered = regexp.MustCompile(`^(input [^\[]*\[)(\d+)\]`)
+
+// naturally puts the inputs of a list, which stand together in a key, in the order of their numbers: 2 before 10.
+func naturally(lines []string) {
+	for begin := 0; begin < len(lines); {
+		end := begin + 1
+		if m := numbered.FindStringSubmatch(lines[begin]); m != nil {
+			for end < len(lines) && strings.HasPrefix(lines[end], m[1]) {
+				end++
+			}
+			slices.SortStableFunc(lines[begin:end], func(a, b string) int { return cmp.Compare(numberOf(a), numberOf(b)) })
+		}
+		begin = end
+	}
+}
+
+func numberOf(line string) int {
+	n := 0
+	if m := numbered.FindStringSubmatch(line); m != nil {
+		n, _ = strconv.Atoi(m[2])
+	}
+	return n
 }
 
 // readFile is the content of one file of a manifest.
