@@ -124,6 +124,11 @@ func (l *lab) decode(name, params string, inputs map[string][]stages.Input) (sta
 		f, _ := ty.Field(param)
 		ty.SetInputs(r, f, in)
 	}
+	if v, ok := r.(stages.InputValidator); ok {
+		if err := v.ValidateInputs(); err != nil {
+			return ty, r, err
+		}
+	}
 	for param, eval := range l.expr {
 		f, _ := ty.Field(param)
 		ty.SetExpr(r, f, stages.Expr{Text: param, Eval: eval})

@@ -49,7 +49,7 @@ func TestMix(t *testing.T) {
 		}
 	}
 	for params, want := range map[string]string{
-		"{per_class: 8}": "data 2: class cat has 2 pictures", "{per_class: 2, weights: [1]}": "1 weights for 2 sets",
+		"{per_class: 8}": "data 2: class cat has 2 pictures", "{per_class: 2, weights: [1]}": "there are 1, for 2 sets",
 		"{weights: [1, 2]}": "give per_class", "{per_class: 1, weights: [-1, 2]}": "-1 is no weight",
 	} {
 		_, err := l.try("mix", params, map[string][]stages.Input{"data": append(one(a), one(b)...)})
