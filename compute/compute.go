@@ -23,9 +23,11 @@ package compute
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 
 	gomlx "github.com/gomlx/compute"
@@ -46,8 +48,32 @@ const (
 	CPU = cpu.Name
 )
 
-// New returns a new backend by name: "go", "cpu", or "" for the one that $REGFT_BACKEND names, "cpu" by
-// default.
+// A link is a backend that only builds with its tag have.
+type link struct {
+	open     func() (Backend, error)
+	numerics func() string
+	report   func() []string // what it found on this machine
+}
+
+// linked are those of this build, by name.
+var linked = map[string]link{}
+
+// Accelerators says which backends beside the processor's this build has, and what they found on this machine.
+func Accelerators() []string {
+	if len(linked) == 0 {
+		return []string{"none: this build is for the processor alone (go build -tags xla, with cgo, adds XLA for CUDA)"}
+	}
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(linked)) {
+		for _, line := range linked[name].report() {
+			lines = append(lines, name+": "+line)
+		}
+	}
+	return lines
+}
+
+// New returns a new backend by name: "go", "cpu", one that the build has by its tag, or "" for the one that $REGFT_BACKEND
+// names, "cpu" by default.
 func New(name string) (Backend, error) {
 	switch name = resolve(name); name {
 	case Go:
@@ -62,9 +88,17 @@ func New(name string) (Backend, error) {
 			return nil, fmt.Errorf("starting backend %q: %w", name, err)
 		}
 		return b, nil
-	default:
-		return nil, fmt.Errorf("no backend %q: this build has %q and %q (the name comes from $%s)", name, Go, CPU, Env)
 	}
+	l, ok := linked[name]
+	if !ok {
+		have := append([]string{Go, CPU}, slices.Sorted(maps.Keys(linked))...)
+		return nil, fmt.Errorf("no backend %q: this build has %q (the name comes from $%s)", name, have, Env)
+	}
+	b, err := l.open()
+	if err != nil {
+		return nil, fmt.Errorf("starting backend %q: %w", name, err)
+	}
+	return b, nil
 }
 
 // Numerics names the class of machines that compute the same bits with that backend, for records: "gomlx-go/amd64".
@@ -73,6 +107,9 @@ func New(name string) (Backend, error) {
 func Numerics(name string) string {
 	if name = resolve(name); name == CPU {
 		return cpu.Numerics()
+	}
+	if l, ok := linked[name]; ok {
+		return l.numerics()
 	}
 	class := "gomlx-" + name + "/" + runtime.GOARCH
 	if strings.Contains(runtime.Version(), "simd") { // "go1.26.1 X:simd"

@@ -49,6 +49,9 @@ func (a *app) machine() error {
 	fmt.Fprintf(tw, "machine\t%s/%s, %d cores, %s memory\n", runtime.GOOS, runtime.GOARCH, machine.Cores, humanize.IBytes(uint64(machine.Memory)))
 	fmt.Fprintf(tw, "processor\t%s\n", strings.Join(features(), " "))
 	fmt.Fprintf(tw, "backend\t%s (REGFT_BACKEND chooses)\n", compute.Numerics(""))
+	for _, line := range compute.Accelerators() {
+		fmt.Fprintf(tw, "accelerators\t%s\n", line)
+	}
 	fmt.Fprintf(tw, "cache\t%s (REGFT_CACHE chooses)\n", cacheState())
 	return tw.Flush()
 }
