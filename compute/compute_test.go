@@ -147,10 +147,10 @@ func TestSideBySide(t *testing.T) {
 
 // TestAcceleratorsAreTold: a build for the processor alone says so, and names what it has where another is asked for.
 func TestAcceleratorsAreTold(t *testing.T) {
-	if lines := compute.Accelerators(); len(lines) == 0 || !strings.Contains(strings.Join(lines, "\n"), "xla") {
+	if lines := Accelerators(); len(lines) == 0 || !strings.Contains(strings.Join(lines, "\n"), "xla") {
 		t.Errorf("doctor would say %q of accelerators", lines)
 	}
-	if _, err := compute.New("tpu"); err == nil || !strings.Contains(err.Error(), `"cpu"`) || !strings.Contains(err.Error(), compute.Env) {
+	if _, err := New("tpu"); err == nil || !strings.Contains(err.Error(), `"cpu"`) || !strings.Contains(err.Error(), Env) {
 		t.Errorf("error %v does not name the backends and where the name comes from", err)
 	}
 }
