@@ -17,7 +17,8 @@ func (e *Env) Canonical(text string, r Resolver) (string, error) {
 		return "", fmt.Errorf("parsing %q: %w", text, issues.Err())
 	}
 	native := tree.NativeRep()
-	res := &resolution{tree: native, text: []rune(text), fac: ast.NewExprFactory(), resolver: r, vars: map[string]*cel.Type{}, nextID: ast.MaxID(native), fold: true}
+	res := e.resolution(native, text, r)
+	res.fold = true
 	res.walk(native.Expr())
 	for _, call := range native.SourceInfo().MacroCalls() { // which is what is written for a macro
 		res.macro(call)

@@ -128,9 +128,14 @@ func (e *Env) Compile(text string, r Resolver) (*Program, []*Problem) {
 
 func (e *Env) resolve(tree *cel.Ast, text string, r Resolver) (*resolution, []*Problem) {
 	native := tree.NativeRep()
-	res := &resolution{tree: native, text: []rune(text), fac: ast.NewExprFactory(), resolver: r, vars: map[string]*cel.Type{}, nextID: ast.MaxID(native)}
+	res := e.resolution(native, text, r)
 	res.walk(native.Expr())
 	return res, res.problems
+}
+
+func (e *Env) resolution(tree *ast.AST, text string, r Resolver) *resolution {
+	return &resolution{tree: tree, text: []rune(text), fac: ast.NewExprFactory(), resolver: r, functions: e.base.HasFunction,
+		vars: map[string]*cel.Type{}, nextID: ast.MaxID(tree)}
 }
 
 // finish checks a resolved tree and plans its evaluation.

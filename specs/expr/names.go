@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/google/cel-go/cel"
@@ -104,16 +105,17 @@ type Constant struct {
 
 // resolution rewrites a tree so that every reference becomes a variable.
 type resolution struct {
-	tree     *ast.AST
-	text     []rune
-	fac      ast.ExprFactory
-	resolver Resolver
-	bound    []string // variables of the macros around
-	vars     map[string]*cel.Type
-	problems []*Problem
-	nextID   int64
-	pairs    [][2]ast.Expr // operands that are compared
-	fold     bool          // for the canonical form: nothing but names changes
+	tree      *ast.AST
+	text      []rune
+	fac       ast.ExprFactory
+	resolver  Resolver
+	bound     []string // variables of the macros around
+	vars      map[string]*cel.Type
+	problems  []*Problem
+	nextID    int64
+	functions func(name string) bool // which functions CEL has
+	pairs     [][2]ast.Expr          // operands that are compared
+	fold      bool                   // for the canonical form: nothing but names changes
 }
 
 func (r *resolution) id() int64 { r.nextID++; return r.nextID }
@@ -149,7 +151,7 @@ func (r *resolution) walk(e ast.Expr) {
 
 func (r *resolution) call(e ast.Expr) {
 	c := e.AsCall()
-	if c.IsMemberFunction() {
+	if c.IsMemberFunction() && !r.namespaced(c) {
 		r.walk(c.Target())
 	}
 	r.comparison(e)
@@ -169,6 +171,13 @@ func (r *resolution) call(e ast.Expr) {
 		r.anyType(c.Args()[1])
 		r.anyType(c.Args()[2])
 	}
+}
+
+// namespaced tells whether c calls a function whose name has a dot, such as math.ceil.
+func (r *resolution) namespaced(c ast.CallExpr) bool {
+	space := c.Target()
+	return space.Kind() == ast.IdentKind && !slices.Contains(r.bound, space.AsIdent()) &&
+		r.functions(space.AsIdent()+"."+c.FunctionName())
 }
 
 // anyType wraps e in dyn(), in place, and gives the operand inside.
