@@ -1,68 +1,147 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"regft/cache"
+
+	"github.com/dustin/go-humanize"
 )
 
-// A Cost is what a plan's work is expected to take, by what equal stages took before: of each stage the mean of its
-// nodes that are there, else of its type, else of its stage in the last run.
+// A Cost is what a plan's work is expected to take, by what equal stages took and made before: of each stage the mean
+// of its nodes that are there, else of its type, else of its stage in the last run.
 type Cost struct {
 	Run        time.Duration // of nodes that run, one after the other
+	RunBytes   int64         // of their results
 	Maybe      time.Duration // of those that may be spared
-	Unmeasured int           // nodes that nothing is known for
+	MaybeBytes int64
+	Unmeasured int // nodes that nothing is known for
 }
 
 // Cost estimates p's work.
-func (p *Plan) Cost() Cost {
-	byStage, byType := means{}, means{}
-	for _, n := range p.Nodes {
-		if n.Result != nil {
-			byStage.add(n.Stage().Name, n.Result.Seconds)
-			byType.add(n.Type.Name, n.Result.Seconds)
-		}
-	}
-	var last means
+func (p *Plan) Cost(ctx context.Context) (Cost, error) {
 	var c Cost
+	if !slices.ContainsFunc(p.Nodes, (*Node).willRun) {
+		return c, nil
+	}
+	durations := estimates{p.durations(), p.options.Last.durations()}
+	sizes, err := p.sizes(ctx)
+	if err != nil {
+		return c, err
+	}
 	for _, n := range p.Nodes {
-		if !n.willRun() {
-			continue
-		}
-		if last == nil {
-			last = p.options.Last.durations()
-		}
-		d, known := firstKnown(n, byStage, byType, last)
-		switch {
-		case !known:
-			c.Unmeasured++
-		case n.State == Work:
-			c.Run += d
-		default:
-			c.Maybe += d
+		if n.willRun() {
+			c.add(n, durations, sizes)
 		}
 	}
-	return c
+	return c, nil
 }
 
-func firstKnown(n *Node, byStage, byType, last means) (time.Duration, bool) {
+func (c *Cost) add(n *Node, durations, sizes estimates) {
+	s, known := durations.of(n)
 	if n.Result != nil {
-		return seconds(n.Result.Seconds), true
+		s, known = n.Result.Seconds, true
 	}
-	for _, try := range []struct {
-		of   means
-		name string
-	}{{byStage, n.Stage().Name}, {byType, n.Type.Name}, {last, n.Stage().Name}} {
-		if m, ok := try.of[try.name]; ok {
-			return seconds(m.sum / float64(m.n)), true
+	if !known {
+		c.Unmeasured++
+		return
+	}
+	took, made := &c.Run, &c.RunBytes
+	if n.State != Work {
+		took, made = &c.Maybe, &c.MaybeBytes
+	}
+	bytes, _ := sizes.of(n)
+	*took += time.Duration(s * float64(time.Second))
+	*made += int64(bytes)
+}
+
+// estimates are means by the names of stages and of stage types, the better first.
+type estimates []means
+
+// of is the mean of n's stage, else of its type.
+func (e estimates) of(n *Node) (float64, bool) {
+	for _, m := range e {
+		for _, name := range []string{stageName(n.Stage().Name), typeName(n.Type.Name)} {
+			if x, ok := m[name]; ok {
+				return x.sum / float64(x.n), true
+			}
 		}
 	}
 	return 0, false
 }
 
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+// The keys of means: stages and types may have one name.
+func stageName(name string) string { return "stage " + name }
+func typeName(name string) string  { return "type " + name }
 
-// means are the sums and counts of durations by name.
+// durations are what p's results took.
+func (p *Plan) durations() means {
+	out := means{}
+	for _, n := range p.Nodes {
+		if n.Result != nil {
+			out.add(stageName(n.Stage().Name), n.Result.Seconds)
+			out.add(typeName(n.Type.Name), n.Result.Seconds)
+		}
+	}
+	return out
+}
+
+// maxMeasured is how many results of a stage are looked at for their sizes.
+const maxMeasured = 8
+
+// sizes are those of some of p's results, and of the last run's.
+func (p *Plan) sizes(ctx context.Context) (estimates, error) {
+	now, before := means{}, means{}
+	for _, n := range p.Nodes {
+		if n.Result == nil || now[stageName(n.Stage().Name)].n >= maxMeasured {
+			continue
+		}
+		if err := p.addSize(ctx, now, n.Stage().Name, n.Type.Name, n.Result.Outputs); err != nil {
+			return nil, err
+		}
+	}
+	if p.options.Last == nil {
+		return estimates{now}, nil
+	}
+	last, err := p.options.Last.Plan()
+	if err != nil {
+		return estimates{now}, nil // an estimate is less exact without
+	}
+	for _, n := range last.Nodes {
+		if len(n.Outputs) == 0 || before[stageName(n.Stage)].n >= maxMeasured {
+			continue
+		}
+		if err := p.addSize(ctx, before, n.Stage, n.Uses, n.Outputs); err != nil {
+			return nil, err
+		}
+	}
+	return estimates{now, before}, nil
+}
+
+// addSize adds the size of one result, if its manifests are there.
+func (p *Plan) addSize(ctx context.Context, to means, stage, uses string, outputs map[string]cache.Digest) error {
+	var total int64
+	for _, digest := range outputs {
+		m, err := p.store.Manifest(ctx, digest)
+		if errors.Is(err, cache.ErrMiss) || isLinkError(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("measuring a result of %s: %w", stage, err)
+		}
+		total += m.Size()
+	}
+	to.add(stageName(stage), float64(total))
+	to.add(typeName(uses), float64(total))
+	return nil
+}
+
+// means are sums and counts by name.
 type means map[string]mean
 
 type mean struct {
@@ -70,9 +149,9 @@ type mean struct {
 	n   int
 }
 
-func (m means) add(name string, seconds float64) {
+func (m means) add(name string, value float64) {
 	x := m[name]
-	m[name] = mean{x.sum + seconds, x.n + 1}
+	m[name] = mean{x.sum + value, x.n + 1}
 }
 
 // durations are what the nodes of a past run took, by stage.
@@ -87,7 +166,7 @@ func (p *Past) durations() means {
 	}
 	for _, n := range plan.Nodes {
 		if n.State == Done || n.State == Hit {
-			out.add(n.Stage, n.Seconds)
+			out.add(stageName(n.Stage), n.Seconds)
 		}
 	}
 	return out
@@ -97,15 +176,23 @@ func (p *Past) durations() means {
 func (c Cost) String() string {
 	var parts []string
 	if c.Run > 0 {
-		parts = append(parts, "about "+round(c.Run).String()+" of work")
+		parts = append(parts, "about "+round(c.Run).String()+" of work"+making(c.RunBytes))
 	}
 	if c.Maybe > 0 {
-		parts = append(parts, "about "+round(c.Maybe).String()+" that may be spared")
+		parts = append(parts, "about "+round(c.Maybe).String()+" that may be spared"+making(c.MaybeBytes))
 	}
 	if c.Unmeasured > 0 {
 		parts = append(parts, fmt.Sprintf("nodes never measured: %d", c.Unmeasured))
 	}
 	return strings.Join(parts, "; ")
+}
+
+// making says how much is made.
+func making(bytes int64) string {
+	if bytes == 0 {
+		return ""
+	}
+	return ", making " + humanize.IBytes(uint64(bytes))
 }
 
 // round keeps two figures or so.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -9,7 +10,7 @@ import (
 func TestCost(t *testing.T) {
 	store, runs := newStore(t), t.TempDir()
 	recordRun(t, fan(t, 2, 0.1), store, runs)
-	c := fan(t, 4, 0.1).plan(store, Options{}).Cost()
+	c := costOf(t, fan(t, 4, 0.1).plan(store, Options{}))
 	if c.Run < 200*time.Millisecond || c.Run > 2*time.Second {
 		t.Errorf("two leaves more of 0.1 s: %+v", c)
 	}
@@ -18,8 +19,20 @@ func TestCost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "never measured, with the last run", fan(t, 4, 0.1).plan(store, Options{Last: last}).Cost().Unmeasured, 0)
-	equal(t, "nothing to do", fan(t, 2, 0.1).plan(store, Options{}).Cost().String(), "")
+	c = costOf(t, fan(t, 4, 0.1).plan(store, Options{Last: last}))
+	equal(t, "never measured, with the last run", c.Unmeasured, 0)
+	equal(t, "bytes of two leaves", c.RunBytes, 2*2) // "0\n" each
+	equal(t, "bytes of a total that may be spared", c.MaybeBytes, 2)
+	equal(t, "nothing to do", costOf(t, fan(t, 2, 0.1).plan(store, Options{})), Cost{})
+}
+
+func costOf(t *testing.T, p *Plan) Cost {
+	t.Helper()
+	c, err := p.Cost(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func TestPlanTable(t *testing.T) {
@@ -28,11 +41,11 @@ func TestPlanTable(t *testing.T) {
 	g := conditional(t, "20", gate3)
 	g.e.Spec.Stages[2].Over = []string{"alpha", "a second axis with a long name", "and a third one"}
 	var b strings.Builder
-	if err := g.plan(store, Options{}).WriteTable(&b); err != nil {
+	if err := g.plan(store, Options{}).WriteTable(t.Context(), &b); err != nil {
 		t.Fatal(err)
 	}
 	table, cost, _ := strings.Cut(b.String(), "about ")
-	if !strings.Contains(cost, " of work; about ") || !strings.HasSuffix(cost, " that may be spared; nodes never measured: 1\n") {
+	if !regexp.MustCompile(`^\S+ of work, making \d+ B; about \S+ that may be spared, making \d+ B; nodes never measured: 1\n$`).MatchString(cost) {
 		t.Errorf("cost: %q", cost)
 	}
 	const want = `stage   nodes  hit  run  maybe  why

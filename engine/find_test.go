@@ -69,7 +69,7 @@ func TestNodesThatCannotRun(t *testing.T) {
 	equal(t, "counted", total.Hit+total.Run+total.Maybe+total.Blocked+total.Unknown+total.Skipped+total.Idle, total.Nodes)
 	equal(t, "idle", total.Idle, 1)
 	var table strings.Builder
-	if err := p.WriteTable(&table); err != nil || !strings.Contains(table.String(), "idle") {
+	if err := p.WriteTable(t.Context(), &table); err != nil || !strings.Contains(table.String(), "idle") {
 		t.Errorf("%v, table:\n%s", err, &table)
 	}
 	for address, want := range map[string]string{"spare": "nothing that can run needs it", "both": "file: ", "file": path} {

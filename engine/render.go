@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -13,8 +14,8 @@ import (
 // tableWidth is the width that a plan's table keeps to where names allow.
 const tableWidth = 80
 
-// WriteTable writes the counts of each stage for people, in the order of the spec.
-func (p *Plan) WriteTable(w io.Writer) error {
+// WriteTable writes the counts of each stage for people, in the order of the spec, and what the work is expected to take.
+func (p *Plan) WriteTable(ctx context.Context, w io.Writer) error {
 	c := p.Counts()
 	reasons := p.reasons()
 	columns := []struct {
@@ -57,10 +58,14 @@ func (p *Plan) WriteTable(w io.Writer) error {
 	}
 	add("total", total, "", "")
 	text := layOut(rows) + p.tableCells()
-	if cost := p.Cost().String(); cost != "" {
-		text += "\n" + cost + "\n"
+	cost, err := p.Cost(ctx)
+	if err != nil {
+		return err
 	}
-	_, err := io.WriteString(w, text)
+	if cost != (Cost{}) {
+		text += "\n" + cost.String() + "\n"
+	}
+	_, err = io.WriteString(w, text)
 	return err
 }
 

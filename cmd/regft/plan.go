@@ -93,18 +93,16 @@ func (o planOptions) drawing(cmd *cobra.Command) (func(io.Writer, *engine.Plan) 
 	case o.graph != "":
 		return nil, usageError(cmd, fmt.Errorf("--graph=%s: want mermaid or dot", o.graph))
 	}
-	return planTable, nil
+	return func(w io.Writer, p *engine.Plan) error {
+		fmt.Fprintf(w, "%s: %s\n\n", p.Expansion.Spec.Name, plural(len(p.Expansion.Points), "point"))
+		return p.WriteTable(cmd.Context(), w)
+	}, nil
 }
 
 func planJSON(w io.Writer, p *engine.Plan) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(p.Counts())
-}
-
-func planTable(w io.Writer, p *engine.Plan) error {
-	fmt.Fprintf(w, "%s: %s\n\n", p.Expansion.Spec.Name, plural(len(p.Expansion.Points), "point"))
-	return p.WriteTable(w)
 }
 
 // maxWarnings is how many missing files a plan names for people.
