@@ -63,31 +63,38 @@ func (im *Image) rows(w weights) *Image {
 		return im.Crop(Rect{w.first[0], 0, len(w.first), im.Height})
 	}
 	out := New(len(w.first), im.Height)
-	words := make([]uint64, im.Width*Channels)
+	left, right := w.inputs()
+	w = w.after(left)
+	words := make([]uint64, (right-left)*Channels)
 	for y := 0; y < im.Height; y += 2 {
 		below := min(y+1, im.Height-1)
-		pack(words, im.Row(y), im.Row(below))
+		pack(words, im.Row(y)[left*Channels:], im.Row(below)[left*Channels:])
 		w.row(out.Row(y), out.Row(below), words)
 	}
 	return out
 }
 
-// columns resizes in height; the left and the right half of a row share words.
+// columns resizes in height; the left and the right half of a row share words. Only as many rows are packed at a time as an output
+// row needs: they stay in the processor's first cache.
 func (im *Image) columns(w weights) *Image {
 	if w.copies {
 		return im.band(w.first[0], w.first[0]+len(w.first))
 	}
 	values := im.Width * Channels
 	half := (values + 1) / 2
-	words := make([]uint64, half*im.Height)
-	for y := range im.Height {
-		row := im.Row(y)
-		pack(words[y*half:][:half], row[:half], row[values-half:])
+	ring := make([][]uint64, w.longest()) // of packed rows: row y is at y mod its length
+	for i := range ring {
+		ring[i] = make([]uint64, half)
 	}
 	out := New(im.Width, len(w.first))
 	sums := make([]uint64, half)
+	packed := w.first[0]
 	for y := range out.Height {
-		w.column(sums, words, y)
+		for ; packed < w.first[y]+len(w.of(y)); packed++ {
+			row := im.Row(packed)
+			pack(ring[packed%len(ring)], row[:half], row[values-half:])
+		}
+		w.column(sums, ring, y)
 		row := out.Row(y)
 		left, right := row[:half], row[values-half:]
 		for x, sum := range sums {
@@ -136,13 +143,22 @@ func (w *weights) row(low, high []uint8, words []uint64) {
 }
 
 // column convolves down the columns for output row y.
-func (w *weights) column(sums, words []uint64, y int) {
+func (w *weights) column(sums []uint64, ring [][]uint64, y int) {
 	for x := range sums {
 		sums[x] = rounding
 	}
-	for j, k := range w.of(y) {
-		source := words[(w.first[y]+j)*len(sums):][:len(sums)]
-		for x, v := range source {
+	kernel, first := w.of(y), w.first[y]
+	row := func(j int) []uint64 { return ring[(first+j)%len(ring)][:len(sums)] }
+	j := 0
+	for ; j+1 < len(kernel); j += 2 { // two rows at a time load and store the sums half as often
+		k, l, one, other := kernel[j], kernel[j+1], row(j), row(j+1)
+		for x := range sums {
+			sums[x] += k*one[x] + l*other[x]
+		}
+	}
+	if j < len(kernel) {
+		k := kernel[j]
+		for x, v := range row(j) {
 			sums[x] += k * v
 		}
 	}

@@ -18,6 +18,15 @@ func (w *weights) of(i int) []uint64 {
 	return w.kernel[w.ends[i-1]:w.ends[i]]
 }
 
+// longest is the length of the longest kernel.
+func (w *weights) longest() int {
+	most := 0
+	for i := range w.first {
+		most = max(most, len(w.of(i)))
+	}
+	return most
+}
+
 // inputs returns the first input position that has any weight, and the one after the last.
 func (w *weights) inputs() (first, end int) {
 	last := len(w.first) - 1
