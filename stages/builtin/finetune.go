@@ -40,7 +40,7 @@ type FineTune struct {
 	MicroBatch      *int          `yaml:"micro_batch" min:"1" unit:"pictures" doc:"go through the image tower at once; gradients are accumulated to those of the whole batch, vc_reg included, for one forward pass more (arXiv 2101.06983)"`
 	CheckpointEvery int           `yaml:"checkpoint_every" default:"100" min:"1" unit:"steps" key:"-" doc:"a killed stage goes on from the last one, bit for bit"`
 	Validation      *stages.Input `yaml:"validate" in:"images" doc:"accuracy on these after every epoch"`
-	Seed            stages.Seed   `yaml:"seed" doc:"of shuffling and augmentation; the spec's where left out"`
+	Seed            stages.Seed   `yaml:"seed" doc:"of shuffling, augmentation and where train: lora starts; the spec's where left out"`
 }
 
 // VCReg weighs the two parts of the regulariser.

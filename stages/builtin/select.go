@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"regft/cache"
 	"regft/stages"
@@ -59,7 +60,7 @@ func (s *Select) Run(ctx context.Context, env *stages.Env) error {
 	for i := range s.From {
 		x, err := s.goal(pairs[i])
 		if err != nil {
-			return fmt.Errorf("candidate %d: %w", i+1, err)
+			return fmt.Errorf("candidate %s: %w", s.name(i), err)
 		}
 		if x > best || at < 0 && !math.IsNaN(x) {
 			best, at = x, i
@@ -74,6 +75,18 @@ func (s *Select) Run(ctx context.Context, env *stages.Env) error {
 		env.Host.Output("", f)
 	}
 	return nil
+}
+
+// name is candidate i for people: its number, and its values on the gathered axes.
+func (s *Select) name(i int) string {
+	var values []string
+	for _, c := range s.From[i].Coords {
+		values = append(values, c.Axis+"="+c.Key)
+	}
+	if values == nil {
+		return fmt.Sprint(i + 1)
+	}
+	return fmt.Sprintf("%d (%s)", i+1, strings.Join(values, ", "))
 }
 
 // goal is what is maximized, as the mean over the scores of one candidate.

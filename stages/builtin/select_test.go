@@ -142,10 +142,10 @@ func TestSelectRefuses(t *testing.T) {
 		expr   map[string]func(map[string]any) (any, error)
 		scores []stages.Input
 	}{
-		"candidate 2: it has no scores":                     {goal, []stages.Input{zero}},
+		"candidate 2 (alpha=1): it has no scores":           {goal, []stages.Input{zero}},
 		"none of 2 candidates has a score that is a number": {goal, []stages.Input{scored(l, []any{math.NaN()}, alpha("0")), nan}},
 		"one goal: maximize or minimize":                    {map[string]func(map[string]any) (any, error){"maximize": top1, "minimize": top1}, []stages.Input{zero, nan}},
-		"candidate 1: maximize gives high, want a number":   {goal, []stages.Input{scored(l, []any{"high"}, alpha("0")), nan}},
+		"candidate 1 (alpha=0): maximize gives high, want":  {goal, []stages.Input{scored(l, []any{"high"}, alpha("0")), nan}},
 	} {
 		l.expr = c.expr
 		_, err := l.try("select", "", map[string][]stages.Input{"from": from, "scores": c.scores})
