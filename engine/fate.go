@@ -40,6 +40,10 @@ func (p *Plan) judge(i *instance) {
 
 // judgePart says whether a part's node may run, from the fates of what it needs.
 func (p *Plan) judgePart(i *instance, pt *part) {
+	if i.When != nil && len(i.When.Refs) == 0 && p.judgeConditions(i) == skipped {
+		pt.fate = skipped // whatever it would have read
+		return
+	}
 	switch n := pt.node; {
 	case i.copyOf == nil && n.sources != nil && n.sources.missing != "":
 		pt.fate = unknown

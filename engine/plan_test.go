@@ -331,6 +331,15 @@ func TestUnknownNodesAreToldApartByPath(t *testing.T) {
 	equal(t, "unknown", p.Counts().Stages["r"].Unknown, 2)
 }
 
+func TestFalseConditionSparesAMissingFile(t *testing.T) {
+	g := newGraph(t)
+	r := g.add(g.stage("r", "reader"), "", "path: /nowhere/a")
+	r.When = &specs.Condition{Text: "false", Eval: func(func(*specs.Instance) specs.Outcome) (bool, error) { return false, nil }}
+	p, s, _ := g.run(newStore(t), Options{}, RunOptions{})
+	equal(t, "skipped", states(p, Skipped), "r")
+	equal(t, "failed", s.Failed, 0)
+}
+
 func TestChangedFileIsAnErrorWithItsName(t *testing.T) {
 	store, path := newStore(t), filepath.Join(t.TempDir(), "f.txt")
 	if err := os.WriteFile(path, []byte("one"), 0o666); err != nil {
