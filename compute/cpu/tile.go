@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"slices"
 	"sync"
 )
 
@@ -42,18 +43,30 @@ type chain struct {
 type tile struct {
 	registers [][]float32
 	own       []float32 // memory of those that are not a part of an input
+	rows      []row     // by source
 	args      [][]float32
 	reader    reader
 	bools     []bool
 }
 
+// A row is what a source repeats, as often as a tile needs that begins anywhere in it: a tile's register is a part of it,
+// wherever the tile begins.
+type row struct {
+	repeated []float32
+	period   int // 0 before it is read
+}
+
+// tile is a tile that no task uses, or a new one.
 func (c *chain) tile() *tile {
 	if t, ok := c.tiles.Get().(*tile); ok {
+		for i := range t.rows {
+			t.rows[i].period = 0 // inputs may have changed
+		}
 		return t
 	}
 	return &tile{
 		registers: make([][]float32, c.registers), own: make([]float32, c.registers*tileSize), args: make([][]float32, 3),
-		bools: make([]bool, tileSize),
+		rows: make([]row, len(c.sources)), bools: make([]bool, tileSize),
 	}
 }
 
@@ -91,6 +104,10 @@ func (s source) load(t *tile, i int, in any, from, n int) {
 			t.registers[i] = flat[s.offset+from:][:n]
 			return
 		}
+		if period := s.rowLength(); period > 0 {
+			t.registers[i] = t.rows[i].of(flat[s.offset:][:period], from, n)
+			return
+		}
 		read(&t.reader, t.registers[i], flat, s.view, from)
 	case []bool:
 		read(&t.reader, t.bools[:n], flat, s.view, from)
@@ -98,6 +115,26 @@ func (s source) load(t *tile, i int, in any, from, n int) {
 			t.registers[i][k] = truth(b)
 		}
 	}
+}
+
+// rowLength is the length of the row that the view, merged, repeats, 0 where it does not or where that is longer than a tile.
+func (v view) rowLength() int {
+	if len(v.dims) == 2 && v.strides[0] == 0 && v.strides[1] == 1 && v.dims[1] <= tileSize {
+		return v.dims[1]
+	}
+	return 0
+}
+
+// of gives n elements from element from on of values repeated.
+func (r *row) of(values []float32, from, n int) []float32 {
+	if r.period == 0 {
+		r.period = len(values)
+		r.repeated = slices.Grow(r.repeated[:0], tileSize+2*r.period)
+		for len(r.repeated) < tileSize+r.period {
+			r.repeated = append(r.repeated, values...)
+		}
+	}
+	return r.repeated[from%r.period:][:n]
 }
 
 func truth(b bool) float32 {

@@ -167,8 +167,9 @@ func packA(dst, a []float32, rowStride, colStride, rows, kc int) {
 	}
 	for p := range kc {
 		column := a[p*colStride:]
-		for i := 0; i < whole; i += mr {
-			*(*[mr]float32)(dst[i*kc+p*mr:]) = *(*[mr]float32)(column[i:])
+		for i := 0; i < whole; i += mr { // one by one: the compiler makes a call of a copy
+			d, s := (*[mr]float32)(dst[i*kc+p*mr:]), (*[mr]float32)(column[i:])
+			d[0], d[1], d[2], d[3], d[4], d[5] = s[0], s[1], s[2], s[3], s[4], s[5]
 		}
 		for i := whole; i < rows; i++ {
 			dst[i/mr*mr*kc+p*mr+i%mr] = column[i*rowStride]
