@@ -103,7 +103,10 @@ func outcome(e engine.Event) string {
 }
 
 func firstLine(s string) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	line, _, more := strings.Cut(strings.TrimSpace(s), "\n")
+	if more {
+		line = strings.TrimSuffix(line, "; its last lines:")
+	}
 	return line
 }
 

@@ -248,7 +248,7 @@ func (a *app) showFailures(past *engine.Past, failures []engine.Event) {
 	for _, e := range shown {
 		fmt.Fprintf(a.err, "\n%s failed: %s\n", e.Name, e.Error)
 		for _, line := range tail(filepath.Join(past.Dir, e.Log), tailLines) {
-			if !strings.Contains(line, e.Error) { // it is told already
+			if !strings.Contains(line, e.Error) && !strings.Contains(e.Error, lastWords(line)) { // told already
 				fmt.Fprintf(a.err, "  | %s\n", line)
 			}
 		}
@@ -257,6 +257,9 @@ func (a *app) showFailures(past *engine.Past, failures []engine.Event) {
 		fmt.Fprintf(a.err, "\nand %d more: regft status %s\n", n, past.Name)
 	}
 }
+
+// lastWords is a line of a log as an error may quote it.
+func lastWords(line string) string { return strings.TrimSpace(strings.TrimPrefix(line, "failed: ")) }
 
 // tail is the last lines of a file, none where it cannot be read.
 func tail(path string, n int) []string {

@@ -29,8 +29,8 @@ type Exec struct {
 
 // ExecFile is one output of a program.
 type ExecFile struct {
-	Path string
-	Kind stages.Kind
+	Path string      `json:"path"`
+	Kind stages.Kind `json:"kind"`
 }
 
 // TypeName is what errors call it.
