@@ -79,6 +79,7 @@ func TestDecodeErrorsSayWhatIsWrong(t *testing.T) {
 		data []byte
 		want string
 	}{
+		"restarts":    {read(t, "progressive_restarts.jpg"), "progressive with restart markers, which is not supported: save it anew"},
 		"empty":       {nil, "the file is empty"},
 		"text":        {[]byte("hello, world"), "not a PNG"},
 		"AppleDouble": {[]byte("\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "), "not a PNG"},

@@ -39,13 +39,19 @@ func decodeJPEG(data []byte) (*pil.Image, error) {
 
 // jpegImage has a file decoded by whoever does it right.
 func jpegImage(data []byte, fourComponents bool) (image.Image, error) {
-	complete, progressive := markers(data)
+	found := markers(data)
 	switch {
+	case found.progressive && found.restarts:
+		im, err := jpeg.Decode(bytes.NewReader(data))
+		if err != nil { // it takes them where every scan has all components
+			err = fmt.Errorf("progressive with restart markers, which is not supported: save it anew without them (%w)", err)
+		}
+		return im, err
 	case fourComponents:
 		return jpeg.Decode(bytes.NewReader(withAdobe(data)))
-	case progressive: // neither decoder takes a progressive file with restart markers; hardly anyone has written one
+	case found.progressive:
 		return jpeg.Decode(bytes.NewReader(data))
-	case complete:
+	case found.complete:
 		return jpegn.Decode(bytes.NewReader(data))
 	}
 	// jpegn would leave what is missing grey; image/jpeg is strict, and decides whether it is more than the end marker.
@@ -65,25 +71,35 @@ func withAdobe(data []byte) []byte {
 	return slices.Concat(data[:2], marker, data[2:])
 }
 
-// markers walks the file's markers and reports whether its end marker is there, and whether it is progressive.
-func markers(data []byte) (complete, progressive bool) {
+// marked is what the markers of a file say.
+type marked struct {
+	complete    bool // the end marker is there
+	progressive bool
+	restarts    bool // an interval of restart markers is set
+}
+
+// markers walks the file's markers.
+func markers(data []byte) (found marked) {
 	at := 2
 	for {
 		next := bytes.IndexByte(data[min(at, len(data)):], 0xff)
 		if next < 0 || at+next+1 >= len(data) {
-			return false, progressive
+			return found
 		}
 		at += next + 1
 		switch marker := data[at]; {
 		case marker == 0xd9:
-			return true, progressive
+			found.complete = true
+			return found
 		case marker == 0xff || marker == 0 || marker >= 0xd0 && marker <= 0xd8: // fill byte, stuffed byte, restart: no length follows
 			continue
 		case marker == 0xc2:
-			progressive = true
+			found.progressive = true
+		case marker == 0xdd && at+4 < len(data):
+			found.restarts = data[at+3]|data[at+4] != 0
 		}
 		if at+2 >= len(data) {
-			return false, progressive
+			return found
 		}
 		at += 1 + int(data[at+1])<<8 + int(data[at+2])
 	}

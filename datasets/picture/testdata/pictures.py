@@ -156,4 +156,6 @@ save("rgba.tif", rgba)
 save("grey.tif", grey)
 save("palette.tif", palette)
 save("grey_16.tif", Image.fromarray(rng.integers(0, 600, (h, w)).astype(np.uint16)))
+# What regft refuses, so that it is not expected: 64 x 48 pixels, with a restart marker after every row.
+rgb.resize((64, 48)).save(out / "progressive_restarts.jpg", quality=90, progressive=True, restart_marker_rows=1)
 (out / "expected.json").write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in expected.items()) + "\n}\n")
