@@ -16,25 +16,32 @@ import (
 // A Cost is what a plan's work is expected to take, by what equal stages took and made before: of each stage the mean
 // of its nodes that are there, else of its type, else of its stage in the last run.
 type Cost struct {
-	Run        time.Duration // of nodes that run, one after the other
-	RunBytes   int64         // of their results
-	Maybe      time.Duration // of those that may be spared
-	MaybeBytes int64
-	Unmeasured int // nodes that nothing is known for
+	Run        time.Duration `json:"run_ns"`    // of nodes that run, one after the other
+	RunBytes   int64         `json:"run_bytes"` // of their results
+	Maybe      time.Duration `json:"maybe_ns"`  // of those that may be spared
+	MaybeBytes int64         `json:"maybe_bytes"`
+	Unmeasured int           `json:"unmeasured"` // nodes that nothing is known for
 }
 
 // Cost estimates p's work.
-func (p *Plan) Cost(ctx context.Context) (Cost, error) {
+func (p *Plan) Cost(ctx context.Context) (Cost, error) { return p.costOf(ctx, p.Nodes, p) }
+
+// costOf estimates the work of some of p's nodes, by the results that plans found.
+func (p *Plan) costOf(ctx context.Context, nodes []*Node, plans ...*Plan) (Cost, error) {
 	var c Cost
-	if !slices.ContainsFunc(p.Nodes, (*Node).willRun) {
+	if !slices.ContainsFunc(nodes, (*Node).willRun) {
 		return c, nil
 	}
-	durations := estimates{p.durations(), p.options.Last.durations()}
-	sizes, err := p.sizes(ctx)
-	if err != nil {
-		return c, err
+	var durations, sizes estimates
+	for _, q := range plans {
+		durations = append(durations, q.durations(), q.options.Last.durations())
+		more, err := q.sizes(ctx)
+		if err != nil {
+			return c, err
+		}
+		sizes = append(sizes, more...)
 	}
-	for _, n := range p.Nodes {
+	for _, n := range nodes {
 		if n.willRun() {
 			c.add(n, durations, sizes)
 		}

@@ -14,13 +14,14 @@ import (
 func (a *app) diffCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "diff A B", Short: "Compare two runs, two instances, or two specs",
+		Use: "diff A B", Short: "Compare two runs, two instances, two specs or revisions",
 		Long: `Say which parameters, inputs and metrics differ between A and B. Each is a run (latest, NAME, NAME/RUN_ID or the path of
-its folder), instances of the latest run (STAGE[axis=key,…]), or a spec file, compared by what its plan would do.
+its folder), instances of the latest run (STAGE[axis=key,…]), or a spec file, compared by what its plan would do; SPEC@REV is the file in a revision of its git repository.
 Instances are compared by their addresses; two of them, whatever theirs are.`,
 		Example: `  regft diff shapes/20260104T091500.000Z-1a2b latest
   regft diff 'tuned[draw=0]' 'tuned[draw=1]'
-  regft diff old.yaml spec.yaml`,
+  regft diff old.yaml spec.yaml
+  regft diff spec.yaml@HEAD~1 spec.yaml`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var sides [2]*engine.Snapshot
@@ -45,12 +46,8 @@ Instances are compared by their addresses; two of them, whatever theirs are.`,
 
 // snapshot is what arg names: a spec, a run, or instances of the latest run.
 func (a *app) snapshot(cmd *cobra.Command, arg string) (*engine.Snapshot, error) {
-	if info, err := os.Stat(arg); err == nil && info.Mode().IsRegular() {
-		p, _, err := a.newPlan(cmd, arg, specFlags{}, nil, "")
-		if err != nil {
-			return nil, err
-		}
-		return p.Snapshot(), nil
+	if isSpecAt(arg) {
+		return a.specSnapshot(cmd, arg)
 	}
 	past, address, err := runAndAddress([]string{arg})
 	if err != nil {
@@ -65,6 +62,23 @@ func (a *app) snapshot(cmd *cobra.Command, arg string) (*engine.Snapshot, error)
 		return nil, exitError{exitUsage, err}
 	}
 	return s, nil
+}
+
+func (a *app) specSnapshot(cmd *cobra.Command, arg string) (*engine.Snapshot, error) {
+	store, err := openStore()
+	if err != nil {
+		return nil, err
+	}
+	scratch, err := os.MkdirTemp("", "regft-")
+	if err != nil {
+		return nil, exitError{exitFailed, fmt.Errorf("making a folder for revisions: %w", err)}
+	}
+	defer os.RemoveAll(scratch)
+	p, err := a.planAt(cmd, store, arg, scratch, specFlags{})
+	if err != nil {
+		return nil, err
+	}
+	return p.Snapshot(), nil
 }
 
 func (a *app) showDifferences(found []engine.Difference, args []string) {

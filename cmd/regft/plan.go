@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"regft/engine"
 
@@ -22,7 +23,7 @@ type planOptions struct {
 func (a *app) planCommand() *cobra.Command {
 	var o planOptions
 	c := &cobra.Command{
-		Use: "plan SPEC", Short: "Show what a run would do, without doing it",
+		Use: "plan SPEC|A..B", Short: "Show what a run would do, without doing it",
 		Long: `Show, for each stage of a spec, how many distinct nodes it has, what would become of them and why, and over which
 axes it runs:
 
@@ -32,18 +33,26 @@ axes it runs:
   blocked   something that it needs cannot be had
   unknown   a file that it reads is not on this machine
   skipped   a condition says so
-  idle      nothing that can run needs it`,
+  idle      nothing that can run needs it
+
+A..B prices a change: which nodes B asks for that A does not, how many of them are there already, and what the rest takes.
+A and B are spec files, or SPEC@REV, the file in a revision of its git repository; B may be the revision alone.`,
 		Example: `  regft plan spec.yaml
   regft plan spec.yaml --set vars.epochs=20
   regft plan spec.yaml --points | head
   regft plan spec.yaml --graph=dot | dot -Tsvg > plan.svg
-  regft plan spec.yaml --check || echo "there is work to do"`,
+  regft plan spec.yaml --check || echo "there is work to do"
+  regft plan spec.yaml@HEAD..spec.yaml
+  regft plan spec.yaml@v1..v2`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeSpec,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			draw, err := o.drawing(cmd)
 			if err != nil {
 				return err
+			}
+			if from, to, ok := cutRange(args[0]); ok {
+				return a.planChange(cmd, from, to, o)
 			}
 			return a.plan(cmd, args[0], o, draw)
 		},
@@ -77,6 +86,45 @@ func (a *app) plan(cmd *cobra.Command, path string, o planOptions, draw func(io.
 		return err
 	}
 	return a.showPlan(p, draw, o)
+}
+
+// planChange shows what a change from one spec to another asks for, and what it takes.
+func (a *app) planChange(cmd *cobra.Command, from, to string, o planOptions) (err error) {
+	if o.points || o.graph != "" {
+		return usageError(cmd, errors.New("--points and --graph are of one spec, not of a change"))
+	}
+	o.readUnlessTold()
+	store, err := a.openShared(cmd, o.remoteFlags)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	scratch, err := os.MkdirTemp("", "regft-")
+	if err != nil {
+		return exitError{exitFailed, fmt.Errorf("making a folder for revisions: %w", err)}
+	}
+	defer os.RemoveAll(scratch)
+	before, err := a.planAt(cmd, store.Dir, from, scratch, o.specFlags)
+	if err != nil {
+		return err
+	}
+	p, err := a.planAt(cmd, store.Dir, to, scratch, o.specFlags)
+	if err != nil {
+		return err
+	}
+	d, err := p.Since(cmd.Context(), before)
+	if err != nil {
+		return exitError{exitFailed, err}
+	}
+	if o.asJSON {
+		err = json.NewEncoder(a.out).Encode(d)
+	} else {
+		err = d.WriteTable(a.out)
+	}
+	if err == nil && o.check && d.Pending() {
+		return exitError{exitPending, errors.New("the change asks for work")}
+	}
+	return err
 }
 
 // drawing is how the flags want the plan to be shown.
