@@ -108,14 +108,6 @@ func refuse(w http.ResponseWriter, status int, code string) {
 	fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s</Message></Error>", code, code)
 }
 
-// object gives what the server holds.
-func (f *fakeS3) object(key string) ([]byte, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	content, ok := f.objects[key]
-	return content, ok
-}
-
 // credentials lets the client of S3 sign.
 func credentials(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "test")

@@ -38,22 +38,14 @@ func addresses(t *testing.T) map[string]string {
 		"s3":     "s3://bucket/some/prefix?endpoint=" + server.URL,
 	}
 	if startServer != nil {
-		out["versitygw"] = startServer(t).address()
+		out["versitygw"] = startServer(t)
 	}
 	return out
 }
 
-// startServer starts a real server of S3: with the build tag versitygw.
-var startServer func(t *testing.T) *s3Server
-
-// s3Server is one that runs.
-type s3Server struct {
-	endpoint string
-	stop     func() // as kill -9
-	start    func() // again
-}
-
-func (s *s3Server) address() string { return "s3://bucket/prefix?endpoint=" + s.endpoint }
+// startServer starts a real server of S3, and gives its address: with the build
+// tag versitygw.
+var startServer func(t *testing.T) string
 
 func open(t *testing.T, address string, o Options) *Remote {
 	t.Helper()

@@ -51,7 +51,7 @@ func (r *Remote) PushStudy(ctx context.Context, store *cache.Dir, s Study, root 
 	if s.Files, err = digestFiles(ctx, root, names); err != nil {
 		return pushed, fmt.Errorf("packing study %s: %w", s.Name, err)
 	}
-	if _, err := checkFiles(s.Files); err != nil {
+	if err := checkFiles(s.Files); err != nil {
 		return pushed, fmt.Errorf("packing study %s: %w", s.Name, err)
 	}
 	err = forEach(ctx, s.Files, func(ctx context.Context, f cache.File) error {
@@ -113,15 +113,16 @@ func digestFile(ctx context.Context, root, name string) (cache.File, error) {
 }
 
 // checkFiles refuses names that could do harm where they are unpacked.
-func checkFiles(files []cache.File) (cache.Manifest, error) {
+func checkFiles(files []cache.File) error {
 	for _, f := range files {
 		for part := range strings.SplitSeq(f.Name, "/") {
 			if strings.HasPrefix(part, ".") {
-				return cache.Manifest{}, fmt.Errorf("the name of file %q is hidden, or not clean", f.Name)
+				return fmt.Errorf("the name of file %q is hidden, or not clean", f.Name)
 			}
 		}
 	}
-	return cache.NewManifest(files)
+	_, err := cache.NewManifest(files)
+	return err
 }
 
 // Study gives the study of a name and run; "" for the latest.
@@ -157,8 +158,7 @@ func decodeStudy(content []byte, digest cache.Digest) (Study, error) {
 	if s.Name == "" || s.ID == "" {
 		return Study{}, errors.New("not a study: it has no name or no run")
 	}
-	_, err := checkFiles(s.Files)
-	return s, err
+	return s, checkFiles(s.Files)
 }
 
 // Unpack writes the files of a study below folder dir.

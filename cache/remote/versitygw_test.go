@@ -20,7 +20,16 @@ import (
 	"regft/cache/storetest"
 )
 
-func init() { startServer = startVersity }
+func init() { startServer = func(t *testing.T) string { return startVersity(t).address() } }
+
+// s3Server is a server that runs.
+type s3Server struct {
+	endpoint string
+	stop     func() // as kill -9
+	start    func() // again
+}
+
+func (s *s3Server) address() string { return "s3://bucket/prefix?endpoint=" + s.endpoint }
 
 // versityBinary builds the server, which Go keeps in its build cache, and gives
 // its path.
@@ -80,7 +89,7 @@ func await(t *testing.T, url string) {
 // TestServerRestarts kills the server while it is pushed to, and starts it again:
 // the push goes on.
 func TestServerRestarts(t *testing.T) {
-	server := startServer(t)
+	server := startVersity(t)
 	s := newSample(t, 0)
 	for k := range 40 {
 		s.add(t, "stage toy v1\nparam k "+string(rune('A'+k))+"\n", storetest.Content(uint64(k), 300_000))
@@ -107,7 +116,7 @@ func TestServerRestarts(t *testing.T) {
 
 // TestWrongCredentials checks that they are told from a remote that is not there.
 func TestWrongCredentials(t *testing.T) {
-	server := startServer(t)
+	server := startVersity(t)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
 	_, err := Open(t.Context(), server.address(), Options{Retry: quick})
 	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "SignatureDoesNotMatch") {
