@@ -161,6 +161,15 @@ func display(u *url.URL) string {
 	return shown.String()
 }
 
+// Display is an address for people, without secrets.
+func Display(address string) string {
+	u, err := parse(address)
+	if err != nil {
+		return address
+	}
+	return display(u)
+}
+
 // Name is the remote's address, without secrets.
 func (r *Remote) Name() string { return r.url }
 

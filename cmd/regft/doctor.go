@@ -53,6 +53,7 @@ func (a *app) machine() error {
 		fmt.Fprintf(tw, "accelerators\t%s\n", line)
 	}
 	fmt.Fprintf(tw, "cache\t%s (REGFT_CACHE chooses)\n", cacheState())
+	fmt.Fprintf(tw, "remote\t%s (REGFT_REMOTE or %s chooses)\n", remoteState(), settingsFile)
 	return tw.Flush()
 }
 

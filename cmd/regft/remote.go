@@ -68,18 +68,36 @@ func readSettings() (settings, error) {
 	return s, err
 }
 
-// chosen are the remote's address, "" for none, and its mode: of the flags, else
-// the environment, else the settings.
-func (f remoteFlags) chosen(cmd *cobra.Command) (url, mode string, err error) {
+// configured are the remote's address, "" for none, and its mode, of the
+// environment, else of the settings.
+func configured() (url, mode string, err error) {
 	s, err := readSettings()
+	return cmp.Or(os.Getenv("REGFT_REMOTE"), s.Remote.URL), cmp.Or(os.Getenv("REGFT_REMOTE_MODE"), s.Remote.Mode, modeReadWrite), err
+}
+
+// remoteState says which remote there is, for doctor.
+func remoteState() string {
+	url, mode, err := configured()
+	switch {
+	case err != nil:
+		return err.Error()
+	case url == "":
+		return "none"
+	}
+	return remote.Display(url) + ", " + mode
+}
+
+// chosen are the remote's address, "" for none, and its mode: of the flags, else
+// as configured.
+func (f remoteFlags) chosen(cmd *cobra.Command) (url, mode string, err error) {
+	url, mode, err = configured()
 	if err != nil {
 		return "", "", exitError{exitUsage, err}
 	}
-	url = cmp.Or(os.Getenv("REGFT_REMOTE"), s.Remote.URL)
 	if cmd.Flags().Changed("remote") {
 		url = f.url
 	}
-	mode = cmp.Or(f.mode, os.Getenv("REGFT_REMOTE_MODE"), s.Remote.Mode, modeReadWrite)
+	mode = cmp.Or(f.mode, mode)
 	if mode != modeRead && mode != modeReadWrite {
 		return "", "", usageError(cmd, fmt.Errorf("the mode of the remote is %q: want %s or %s", mode, modeReadWrite, modeRead))
 	}
