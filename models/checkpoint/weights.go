@@ -24,6 +24,7 @@ type Weights struct {
 	source  string // for errors: the file, or the index
 	tensors map[string]safetensors.Tensor
 	close   []func() error
+	forget  []func() error // gives back the memory of what was read of the files
 }
 
 // Open opens the weights of the component in folder ("" for a CLIP folder, "unet", …). Buffers called
@@ -79,7 +80,7 @@ func (w *Weights) add(files Files, name string) error {
 		if err != nil {
 			return err
 		}
-		w.close = append(w.close, f.Close)
+		w.close, w.forget = append(w.close, f.Close), append(w.forget, f.Forget)
 		for _, tensor := range f.Names() {
 			found[tensor], _ = f.Lookup(tensor)
 		}
@@ -235,6 +236,11 @@ func (w *Weights) LoadChanged(backend compute.Backend, dtype dtypes.DType, chang
 			return nil, fmt.Errorf("loading %s, tensor %q: %w", w.source, name, err)
 		}
 		loaded[name] = t
+		for _, forget := range w.forget {
+			if err := forget(); err != nil {
+				return nil, fmt.Errorf("loading %s: %w", w.source, err)
+			}
+		}
 	}
 	return loaded, nil
 }

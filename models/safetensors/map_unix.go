@@ -26,5 +26,6 @@ func mapFile(path string) (mapping, error) {
 	if err != nil {
 		return mapping{}, fmt.Errorf("mapping %s: %w", path, err)
 	}
-	return mapping{data, unix.Munmap}, nil
+	forget := func(data []byte) error { return unix.Madvise(data, unix.MADV_DONTNEED) }
+	return mapping{data, unix.Munmap, forget}, nil
 }

@@ -47,6 +47,15 @@ func Parse(data []byte) (*File, error) {
 	return &File{path: "safetensors", tensors: tensors, metadata: metadata}, nil
 }
 
+// Forget lets the system take back the memory of all that was read, which counts as the process's until then. Data stays
+// valid: it is read again where it is touched.
+func (f *File) Forget() error {
+	if f.mapped.forget == nil {
+		return nil
+	}
+	return f.mapped.forget(f.mapped.data)
+}
+
 // Close unmaps the file. Data of its tensors must not be touched afterwards.
 func (f *File) Close() error { return f.mapped.close() }
 
@@ -229,8 +238,9 @@ func checkTiling(entries map[string]entry, length int) error {
 
 // mapping is a file's bytes and how to let go of them.
 type mapping struct {
-	data  []byte
-	unmap func([]byte) error // nil: nothing to do
+	data   []byte
+	unmap  func([]byte) error // nil: nothing to do
+	forget func([]byte) error // gives pages back that can be read again; nil: there are none
 }
 
 func (m mapping) close() error {
