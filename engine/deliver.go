@@ -10,16 +10,19 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"regft/cache"
+	"regft/specs"
 	"regft/stages"
 )
 
 // Get writes what an instance of the run gave into folder dir, which is made, in the layout that other programs read.
 // Its parts, and several outputs, have folders of their own there. A file that is there with other content is an
-// error, and nothing is written then.
+// error, and nothing is written then. output is the one to write where there are several, "" for all; an address may end
+// in it too, as in STAGE.OUTPUT.
 func (p *Past) Get(ctx context.Context, store *cache.Dir, address, output, dir string) error {
-	i, err := p.FindOne(address)
+	i, output, err := p.FindOutput(address, output)
 	if err != nil {
 		return err
 	}
@@ -34,6 +37,21 @@ func (p *Past) Get(ctx context.Context, store *cache.Dir, address, output, dir s
 		return fmt.Errorf("getting %s: %w", address, err)
 	}
 	return nil
+}
+
+// FindOutput finds the one instance that an address names, and which of its outputs: what stands after the dot is that
+// where it is no part. "" is all of them.
+func (p *Past) FindOutput(address, output string) (InstanceRecord, string, error) {
+	i, err := p.FindOne(address)
+	named, malformed := specs.ParseAddress(address)
+	if err == nil || malformed != nil || named.Part == "" || output != "" {
+		return i, output, err
+	}
+	whole, wholeErr := p.FindOne(strings.TrimSuffix(address, "."+named.Part))
+	if wholeErr != nil || len(whole.Nodes) > 1 {
+		return i, output, err
+	}
+	return whole, named.Part, nil
 }
 
 // publish writes each artifact into its folder below draft.

@@ -9,7 +9,6 @@ import (
 
 	"regft/cache"
 	"regft/specs"
-	"regft/stages"
 )
 
 // An Explanation says why a node is what the plan says.
@@ -32,18 +31,18 @@ type Change struct {
 
 // Explain explains the nodes of the instances that an address names.
 func (p *Plan) Explain(ctx context.Context, address string) ([]Explanation, error) {
-	stage, coords, err := specs.ParseAddress(address)
+	named, err := specs.ParseAddress(address)
 	if err != nil {
 		return nil, err
 	}
 	var out []Explanation
 	seen := map[*Node]bool{}
 	for _, i := range p.order {
-		if i.Stage.Name != stage || !covers(i.Coords, coords) {
+		if !named.Covers(i.Stage.Name, i.Coords) {
 			continue
 		}
-		for _, pt := range i.parts {
-			if seen[pt.node] {
+		for k, pt := range i.parts {
+			if seen[pt.node] || named.Part != "" && named.Part != i.label(k) {
 				continue
 			}
 			seen[pt.node] = true
@@ -58,13 +57,6 @@ func (p *Plan) Explain(ctx context.Context, address string) ([]Explanation, erro
 		return nil, fmt.Errorf("the spec has no %s", address)
 	}
 	return out, nil
-}
-
-// covers says that all has the values of some.
-func covers(all, some []stages.Coord) bool {
-	return !slices.ContainsFunc(some, func(c stages.Coord) bool {
-		return !slices.ContainsFunc(all, func(x stages.Coord) bool { return x.Axis == c.Axis && x.Key == c.Key })
-	})
 }
 
 func (p *Plan) explainNode(ctx context.Context, n *Node) (Explanation, error) {

@@ -229,50 +229,52 @@ func (p *Past) Results() ([]Line, error) {
 	return lines, nil
 }
 
-// Find gives the instances that an address names, which may leave out axes: STAGE, STAGE[axis=key,…]. The name of a
-// node that is one of several parts, STAGE[axis=key,…].PART, gives its instance with only that part.
+// Find gives the instances that an address names, which may leave out axes: STAGE, STAGE[axis=key,…]. With a part,
+// STAGE[axis=key,…].PART, they have only that.
 func (p *Past) Find(address string) ([]InstanceRecord, error) {
 	plan, err := p.Plan()
 	if err != nil {
 		return nil, err
 	}
-	stage, coords, err := specs.ParseAddress(address)
+	named, err := specs.ParseAddress(address)
 	if err != nil {
-		if part, ok := p.findPart(plan, address); ok {
-			return []InstanceRecord{part}, nil
-		}
 		return nil, err
 	}
 	var found []InstanceRecord
+	var parts []string
+	covered := false
 	for _, i := range plan.Instances {
-		if i.Stage == stage && covers(i.Coords, coords) {
+		if !named.Covers(i.Stage, i.Coords) {
+			continue
+		}
+		covered = true
+		if i, ok := i.part(named.Part); ok {
 			found = append(found, i)
 		}
+		parts = i.Parts
 	}
-	if len(found) == 0 {
-		return nil, fmt.Errorf("run %s has no %s; its %s", p.ID, address, alternatives(plan, stage))
+	switch {
+	case !covered:
+		return nil, fmt.Errorf("run %s has no %s; its %s", p.ID, address, alternatives(plan, named.Stage))
+	case found == nil && len(parts) > 0:
+		return nil, fmt.Errorf("address %s: the parts are %s", address, strings.Join(parts, ", "))
+	case found == nil:
+		return nil, fmt.Errorf("address %s: %s has no parts", address, named.Stage)
 	}
 	return found, nil
 }
 
-// findPart is the instance that has the node called name, with only that node.
-func (p *Past) findPart(plan PlanRecord, name string) (InstanceRecord, bool) {
-	node, ok := p.byName[name]
-	if !ok {
-		return InstanceRecord{}, false
-	}
-	for _, i := range plan.Instances {
-		k := slices.Index(i.Nodes, node)
-		if k < 0 {
-			continue
-		}
-		i.Address, i.Nodes = name, []int{node}
-		if k < len(i.Parts) {
-			i.Parts = i.Parts[k : k+1]
-		}
+// part is i with only the part of that name; all of i where the name is empty.
+func (i InstanceRecord) part(name string) (InstanceRecord, bool) {
+	if name == "" {
 		return i, true
 	}
-	return InstanceRecord{}, false
+	k := slices.Index(i.Parts, name)
+	if k < 0 {
+		return i, false
+	}
+	i.Address, i.Nodes, i.Parts = i.Address+"."+name, i.Nodes[k:k+1], i.Parts[k:k+1]
+	return i, true
 }
 
 // alternatives are the coordinates that a stage has in the run; the stages, where it has none of that name.

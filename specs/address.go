@@ -2,6 +2,7 @@ package specs
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,27 +32,66 @@ func quoteKey(key string) string {
 	return key
 }
 
-// ParseAddress reads what Address writes. Coordinates may be fewer than the stage has, and in any order.
-func ParseAddress(text string) (stage string, coords []stages.Coord, err error) {
-	stage, rest, bracket := strings.Cut(text, "[")
-	if !isName(stage) {
-		return "", nil, fmt.Errorf("address %q: want STAGE or STAGE[axis=key,…]", text)
+// A Selector is what an address names: the instances of a stage that have these coordinates, and of them one part, or
+// all. A part is what is evaluated on one set of data, or one of several outputs.
+type Selector struct {
+	Stage  string
+	Coords []stages.Coord
+	Part   string // "": all
+}
+
+// Covers reports whether s names the instance of a stage with all these coordinates.
+func (s Selector) Covers(stage string, coords []stages.Coord) bool {
+	return s.Stage == stage && !slices.ContainsFunc(s.Coords, func(want stages.Coord) bool {
+		return !slices.ContainsFunc(coords, func(c stages.Coord) bool { return c.Axis == want.Axis && c.Key == want.Key })
+	})
+}
+
+// ParseAddress reads STAGE[axis=key,…].PART: what Address writes, and a part of it. Coordinates may be fewer than the
+// stage has, and in any order; brackets and part may be left out.
+func ParseAddress(text string) (Selector, error) {
+	end := strings.IndexAny(text, "[.")
+	if end < 0 {
+		end = len(text)
 	}
-	for bracket {
+	s := Selector{Stage: text[:end]}
+	if !isName(s.Stage) {
+		return Selector{}, fmt.Errorf("address %q: want STAGE, STAGE[axis=key,…] or STAGE[axis=key,…].PART", text)
+	}
+	rest := text[end:]
+	var err error
+	if strings.HasPrefix(rest, "[") {
+		if s.Coords, rest, err = parseCoords(rest[1:]); err != nil {
+			return Selector{}, fmt.Errorf("address %q: %w", text, err)
+		}
+	}
+	if rest == "" {
+		return s, nil
+	}
+	part, dotted := strings.CutPrefix(rest, ".")
+	if !dotted || part == "" {
+		return Selector{}, fmt.Errorf("address %q: want nothing, or .PART, after the brackets", text)
+	}
+	s.Part = part
+	return s, nil
+}
+
+// parseCoords reads axis=key,…] from the start of s.
+func parseCoords(s string) (coords []stages.Coord, rest string, err error) {
+	for rest = s; ; rest = rest[1:] {
 		c, after, err := parseCoord(rest)
 		if err != nil {
-			return "", nil, fmt.Errorf("address %q: %w", text, err)
+			return nil, "", err
 		}
 		coords = append(coords, c)
-		if after == "]" {
-			return stage, coords, nil
+		if after, ended := strings.CutPrefix(after, "]"); ended {
+			return coords, after, nil
 		}
 		if !strings.HasPrefix(after, ",") {
-			return "", nil, fmt.Errorf("address %q: want , or ] after %s=%s", text, c.Axis, c.Key)
+			return nil, "", fmt.Errorf("want , or ] after %s=%s", c.Axis, c.Key)
 		}
-		rest = after[1:]
+		rest = after
 	}
-	return stage, nil, nil
 }
 
 // parseCoord reads axis=key from the start of s.

@@ -175,13 +175,15 @@ func TestCancel(t *testing.T) {
 func TestAddress(t *testing.T) {
 	e := mustExpand(t, writeSpec(t, "version: 1\nsweep: {axes: {v: [{a: 1, b: 2}, \"x]y\", \" z\", plain, \"q\\\"\"], w: [1]}}\nstages: {s: {uses: const, with: {value: \"${sweep.w}\", note: \"${string(sweep.v)}\"}}}\n"))
 	for _, i := range e.Instances {
-		stage, coords, err := specs.ParseAddress(i.Address())
-		if err != nil || stage != "s" || len(coords) != 2 || coords[0].Key != i.Coords[0].Key || coords[1].Key != "1" {
-			t.Errorf("%s reads as %s %v %v", i.Address(), stage, coords, err)
+		for part, text := range map[string]string{"": "", "val": ".val", "a.b[c=d]": ".a.b[c=d]"} {
+			s, err := specs.ParseAddress(i.Address() + text)
+			if err != nil || len(s.Coords) != 2 || !s.Covers("s", i.Coords) || s.Part != part {
+				t.Errorf("%s%s reads as %v %v", i.Address(), text, s, err)
+			}
 		}
 	}
-	for _, bad := range []string{"", "1s", "s[", "s[x]", "s[x=1", "s[x=1]y", `s[x="1]`, "s[x=1,]", "s[1=2]"} {
-		if _, _, err := specs.ParseAddress(bad); err == nil {
+	for _, bad := range []string{"", "1s", "s[", "s[x]", "s[x=1", "s[x=1]y", `s[x="1]`, "s[x=1,]", "s[1=2]", "s.", ".a", "s[x=1]."} {
+		if _, err := specs.ParseAddress(bad); err == nil {
 			t.Errorf("%q is an address", bad)
 		}
 	}

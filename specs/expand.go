@@ -60,7 +60,7 @@ func (p *program) expand(ctx context.Context) *Expansion {
 	if broken {
 		x.ids = nil
 	}
-	e := &Expansion{Spec: p.spec, Points: x.points()}
+	e := &Expansion{Spec: p.spec, Points: x.points(), made: x}
 	for _, s := range x.order() {
 		x.depend(s)
 		switch {
@@ -97,11 +97,7 @@ func (x *expansion) points() []Point {
 
 // checkLate reports fields that no value of a computed axis has, and a baseline that it never takes.
 func (x *expansion) checkLate() {
-	for _, l := range x.late {
-		if _, problem := x.fieldValues(l.ref, l.axis, l.path); problem != nil {
-			x.problem(l.node, l.offset, problem)
-		}
-	}
+	x.checkFields(x.late)
 	for _, a := range x.spec.Axes {
 		if a.baseKey != "" && a.base < 0 {
 			n := lookup(lookup(lookup(x.tree.Root, "sweep"), "baseline"), a.Name)
@@ -109,6 +105,15 @@ func (x *expansion) checkLate() {
 			d.Severity = Warning
 			d.Nearest = expr.Nearest(a.baseKey, a.keys())
 			x.report(d)
+		}
+	}
+}
+
+// checkFields reports fields that no value has.
+func (x *expansion) checkFields(late []lateField) {
+	for _, l := range late {
+		if _, problem := x.fieldValues(l.ref, l.axis, l.path); problem != nil {
+			x.problem(l.node, l.offset, problem)
 		}
 	}
 }

@@ -156,14 +156,17 @@ func (r *resolver) Compare(ref expr.Reference, constants []expr.Constant) *expr.
 // from something that may change.
 func (p *program) checkComparisons(known bool) {
 	for _, c := range p.comparisons {
-		if c.axis.known != known || c.axis.bad {
-			continue
+		if c.axis.known == known {
+			p.checkComparison(c)
 		}
-		for _, k := range c.constants {
-			if k.Value != nil && !c.holds(k.Value) {
-				p.report(p.noConstant(c, k))
-				p.blamed[c.node] = true
-			}
+	}
+}
+
+func (p *program) checkComparison(c comparison) {
+	for _, k := range c.constants {
+		if k.Value != nil && !c.axis.bad && !c.holds(k.Value) {
+			p.report(p.noConstant(c, k))
+			p.blamed[c.node] = true
 		}
 	}
 }

@@ -87,6 +87,8 @@ type Expansion struct {
 	Cells     map[string][]Cell     // of each table
 	Contrasts map[string][]Contrast // of each study
 	Warnings  Diagnostics
+
+	made *expansion
 }
 
 // A Point is one value for every axis, in the order of Spec.Axes; nil is an axis without a value there.

@@ -16,6 +16,7 @@ import (
 type located struct {
 	stage  string
 	coords []stages.Coord
+	parts  []string // names of its nodes, where it has several
 }
 
 // completeSpec completes the names of YAML files.
@@ -63,12 +64,33 @@ func completeExplained(cmd *cobra.Command, args []string, text string) ([]string
 	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeOnly completes --only: failed, and addresses in the spec that stands before it.
+// completeOnly completes --only: failed, missing, and addresses and axes of the spec that stands before it.
 func completeOnly(cmd *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
+	words := matching([]string{"failed", "missing"}, text)
 	if len(args) == 0 {
-		return []string{"failed"}, cobra.ShellCompDirectiveNoFileComp
+		return words, cobra.ShellCompDirectiveNoFileComp
 	}
-	return append(completeAddress(instancesOfSpec(cmd, args[0]), text), "failed"), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	all := instancesOfSpec(cmd, args[0])
+	for k := range all {
+		all[k].parts = nil // parts are not run alone
+	}
+	words = append(completeAddress(all, text), words...)
+	return append(words, axesOf(all, text)...), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+// axesOf completes the last word of a condition, where it is the beginning of sweep.AXIS.
+func axesOf(all []located, text string) []string {
+	at := strings.LastIndexAny(text, " (!&|[,{") + 1
+	if at == len(text) {
+		return nil
+	}
+	var axes []string
+	for _, i := range all {
+		for _, c := range i.coords {
+			axes = append(axes, text[:at]+"sweep."+c.Axis)
+		}
+	}
+	return matching(axes, text)
 }
 
 // completeStage completes the name of a stage in the spec that stands before it.
@@ -91,7 +113,7 @@ func instancesOfRun(ref string) []located {
 	}
 	var out []located
 	for _, i := range plan.Instances {
-		out = append(out, located{i.Stage, i.Coords})
+		out = append(out, located{i.Stage, i.Coords, i.Parts})
 	}
 	return out
 }
@@ -108,27 +130,39 @@ func instancesOfSpec(cmd *cobra.Command, path string) []located {
 	}
 	var out []located
 	for _, i := range e.Instances {
-		out = append(out, located{i.Stage.Name, i.Coords})
+		out = append(out, located{i.Stage.Name, i.Coords, partsOf(i)})
 	}
 	return out
 }
 
-// completeAddress completes the beginning of STAGE[axis=key,…]: stages, then axes that are not named yet, then the keys
-// that some instance has beside those before.
+// partsOf are the names of i's nodes, where it has several: one for each of the artifacts that it is made from.
+func partsOf(i *specs.Instance) []string {
+	if len(i.Parts) > 1 && slices.ContainsFunc(i.Stage.Type.Fields(), func(f stages.Field) bool { return f.Each }) {
+		return i.Parts
+	}
+	return nil
+}
+
+// completeAddress completes the beginning of STAGE[axis=key,…].PART: stages, then axes that are not named yet, then the
+// keys that some instance has beside those before, then parts.
 func completeAddress(all []located, text string) []string {
+	if found := completePart(all, text); found != nil {
+		return found
+	}
 	cut := lastSeparator(text) + 1
 	if cut == 0 {
 		return stagesOf(all, text, true)
 	}
 	head, tail := text[:cut], text[cut:]
-	stage, coords, err := specs.ParseAddress(finished(head))
+	named, err := specs.ParseAddress(finished(head))
 	if err != nil {
 		return nil
 	}
+	coords := named.Coords
 	axis, _, keyed := strings.Cut(tail, "=")
 	var out []string
 	for _, i := range all {
-		if i.stage != stage || !covers(i.coords, coords) {
+		if !named.Covers(i.stage, i.coords) {
 			continue
 		}
 		for _, c := range i.coords {
@@ -140,6 +174,28 @@ func completeAddress(all []located, text string) []string {
 				out = append(out, ended(head, c, len(i.coords)-len(coords))...)
 			}
 		}
+	}
+	return matching(out, text)
+}
+
+// completePart completes the part of an address that is whole, or ends in a dot.
+func completePart(all []located, text string) []string {
+	named, err := specs.ParseAddress(strings.TrimSuffix(text, "."))
+	if err != nil {
+		return nil
+	}
+	whole := strings.TrimSuffix(strings.TrimSuffix(text, named.Part), ".")
+	var out []string
+	for _, i := range all {
+		if !named.Covers(i.stage, i.coords) {
+			continue
+		}
+		for _, part := range i.parts {
+			out = append(out, whole+"."+part)
+		}
+	}
+	if text == whole && len(out) > 0 {
+		out = append(stagesOf(all, text, true), out...)
 	}
 	return matching(out, text)
 }

@@ -13,7 +13,7 @@ import (
 func (a *app) explainCommand() *cobra.Command {
 	var f specFlags
 	c := &cobra.Command{
-		Use: "explain [SPEC] STAGE[axis=key,…]", Short: "Say why a node would run, or not",
+		Use: "explain [SPEC] STAGE[axis=key,…].PART", Short: "Say why a node would run, or not",
 		Long: `Say what a plan would do with the nodes of a stage, or of some of its points, and why: which fields of their keys
 differ from the nearest earlier result, and where the spec says so. Without SPEC, the spec of the latest run.`,
 		Example: `  regft explain spec.yaml tuned

@@ -11,10 +11,11 @@ func (a *app) getCommand() *cobra.Command {
 	var dir, output string
 	var from remoteFlags
 	c := &cobra.Command{
-		Use: "get RUN STAGE[axis=key,…] -o DIR", Short: "Write what a stage made into a folder",
+		Use: "get RUN STAGE[axis=key,…].PART -o DIR", Short: "Write what a stage made into a folder",
 		Long: `Write what an instance of a run made into a folder, in the layout that other programs read: pictures in one folder a
 class with metadata.jsonl, classifiers as Hugging Face folders that transformers loads, all else as its files. Axes
-that the stage does not need to be told apart by may be left out.`,
+that the stage does not need to be told apart by may be left out. PART is one of several outputs, or what was made from
+one of several inputs; without it, all are written, each in a folder of its own.`,
 		Example: `  regft get shapes 'merged[method=both,alpha=0.3,draw=0]' -o merged
   regft get latest 'pictures[style=sketch]' -o sketches`,
 		Args:              cobra.ExactArgs(2),
@@ -27,7 +28,7 @@ that the stage does not need to be told apart by may be left out.`,
 			if err != nil {
 				return err
 			}
-			if _, err := past.FindOne(args[1]); err != nil {
+			if _, _, err := past.FindOutput(args[1], output); err != nil {
 				return exitError{exitUsage, err}
 			}
 			from.readUnlessTold()

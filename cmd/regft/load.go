@@ -75,13 +75,16 @@ func (a *app) newPlan(cmd *cobra.Command, path string, f specFlags, force []stri
 	return p, store, err
 }
 
-// planOf plans e with the results of an open cache.
+// planOf plans e with the results of an open cache. Mistakes in only are specs.Diagnostics.
 func planOf(cmd *cobra.Command, store *cache.Dir, e *specs.Expansion, force []string, only string) (p *engine.Plan, err error) {
 	o := engine.Options{Force: force}
 	if o.Last, err = latestOf(e.Spec.Name); err != nil {
 		return nil, err
 	}
-	if o.Only, err = onlyFilter(only, e, o.Last); err != nil {
+	if o.Only, err = onlyFilter(cmd.Context(), only, e, o.Last); err != nil {
+		if found, ok := errors.AsType[specs.Diagnostics](err); ok {
+			return nil, found
+		}
 		return nil, usageError(cmd, err)
 	}
 	if p, err = engine.NewPlan(cmd.Context(), e, store, o); err != nil {

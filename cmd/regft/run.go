@@ -12,6 +12,7 @@ import (
 	"regft/cache"
 	"regft/engine"
 	"regft/report"
+	"regft/specs"
 	"regft/tables"
 
 	"github.com/spf13/cobra"
@@ -45,6 +46,7 @@ Exit codes: 0 done; 1 a stage failed; 2 the spec or the command line is wrong; 5
 		Example: `  regft run spec.yaml
   regft run spec.yaml --set vars.epochs=20 -j 1
   regft run spec.yaml --only 'tuned[draw=0]'
+  regft run spec.yaml --only 'sweep.draw == 0 && sweep.method.key != "both"'
   regft run spec.yaml --only failed
   regft run spec.yaml --force pictures
   regft run spec.yaml --remote s3://lab/regft`,
@@ -54,7 +56,7 @@ Exit codes: 0 done; 1 a stage failed; 2 the spec or the command line is wrong; 5
 	}
 	f := c.Flags()
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "nodes side by side (as many as the machine has room for)")
-	f.StringVar(&o.only, "only", "", "do only this and what it takes: STAGE, STAGE[axis=key,…], or failed (what failed in the latest run)")
+	f.StringVar(&o.only, "only", "", "do only this and what it takes: STAGE, STAGE[axis=key,…], CEL (a condition on points), failed (in the latest run), or missing (what is not in the cache, less what failed)")
 	f.BoolVar(&o.failFast, "fail-fast", false, "stop at the first failure")
 	f.StringArrayVar(&o.force, "force", nil, "run the nodes of this stage although their results are there; may be given several times")
 	f.BoolVar(&o.asJSON, "json", false, "print events, or the mistakes of the spec, as JSON lines")
@@ -91,6 +93,9 @@ func (w *witness) run(cmd *cobra.Command, path string, o runOptions) (err error)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	p, err := planOf(cmd, store.Dir, e, o.force, o.only)
+	if found, ok := errors.AsType[specs.Diagnostics](err); ok {
+		return w.diagnose(found, o.asJSON)
+	}
 	if err != nil {
 		return err
 	}

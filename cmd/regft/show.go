@@ -27,10 +27,10 @@ import (
 func (a *app) showCommand() *cobra.Command {
 	var format string
 	c := &cobra.Command{
-		Use: "show [RUN [STAGE[axis=key,…]]]", Short: "Show the results of a run, or of one instance",
+		Use: "show [RUN [STAGE[axis=key,…].PART]]", Short: "Show the results of a run, or of one instance",
 		Long: `Show the tables that the spec of a run asks for, or where it asks for none, one for each stage that answers its
 question: of the latest run where none is named. RUN is latest, NAME, NAME/RUN_ID or the path of its folder.
-With an instance, show its metrics, what its key holds, and what computed it.`,
+With an instance, show its metrics, what its key holds, and what computed it; with .PART, of one of its data sets.`,
 		Example: `  regft show
   regft show shapes --format=markdown
   regft show shapes 'tuned[draw=0]'

@@ -53,6 +53,13 @@ func (l *loader) set(arg string) {
 	}
 }
 
+// Argument is a text of the command line as a scalar, whose places are those in the text.
+func (t *Tree) Argument(flag, text string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text, Line: 1, Column: 1}
+	t.files[n] = newFile(flag+" "+text, "", []byte(text))
+	return n
+}
+
 // replace is n with value at steps[i:], as a copy along the path.
 func (l *loader) replace(f *File, n *yaml.Node, steps []step, i int, value *yaml.Node) (*yaml.Node, bool) {
 	if i == len(steps) {
