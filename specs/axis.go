@@ -87,6 +87,9 @@ func (p *program) axisValues(a *Axis, f *frame) (ids []int32, ok bool) {
 		if problem == "" && slices.Contains(ids, id) && len(ids) < 1000 {
 			problem = fmt.Sprintf("axis %s has two values with the key %s", a.Name, key)
 		}
+		if e := a.element(i); problem != "" && e != a.node && p.faulty(e) { // such as an octal number, which equals another
+			return false
+		}
 		if problem != "" {
 			p.axisError(a, a.element(i), f, "", "%s", problem)
 			return false

@@ -39,7 +39,17 @@ func (x *expansion) cells(t *Table) []Cell {
 		}
 		out[k].Instances, out[k].points = append(out[k].Instances, instance), append(out[k].points, p)
 	}
+	if len(out) == 0 && t.where != nil {
+		x.keepsNone(t.where, "table "+t.Name)
+	}
 	return out
+}
+
+// keepsNone reports the where of a table or study that holds at none of its points.
+func (x *expansion) keepsNone(where *code, what string) {
+	if !x.blamed[where.node] {
+		x.report(x.tree.Within(where.node, where.offset, where.offset+len([]rune(where.program.Text)), "where of %s keeps no point", what))
+	}
 }
 
 func (x *expansion) setOf(names []string) axisSet {

@@ -24,13 +24,17 @@ func (x *expansion) contrasts(s *Study) []Contrast {
 		return nil
 	}
 	x.checkValues(s.stage, s.Values)
+	var out []Contrast
 	switch {
 	case s.Around != "":
-		return x.aroundBaseline(s)
+		out = x.aroundBaseline(s)
 	case s.Compare != "":
-		return x.compared(s)
+		out = x.compared(s)
 	}
-	return nil
+	if len(out) == 0 && s.where != nil {
+		x.keepsNone(s.where, "study "+s.Name)
+	}
+	return out
 }
 
 // sides are the points of a study: by the group of what it varies, then by the group of what pairs them.

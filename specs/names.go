@@ -102,6 +102,8 @@ func (r *resolver) unknown(ref expr.Reference) *expr.Problem {
 	p.Expected = "one of " + strings.Join(known, ", ")
 	p.Nearest = expr.Nearest(ref.Root, known)
 	switch {
+	case foreignLiterals[ref.Root] != "":
+		p.Nearest, p.Note = foreignLiterals[ref.Root], "CEL writes "+foreignLiterals[ref.Root]
 	case r.p.axis(ref.Root) != nil:
 		p.Nearest, p.Note = "sweep."+ref.Root, "axes are written sweep.AXIS"
 	case r.p.stage(ref.Root) != nil && (r.scope.artifacts || r.scope.outcomes):
@@ -113,6 +115,9 @@ func (r *resolver) unknown(ref expr.Reference) *expr.Problem {
 	}
 	return p
 }
+
+// foreignLiterals are how CEL writes constants of other languages.
+var foreignLiterals = map[string]string{"True": "true", "False": "false", "None": "null", "nil": "null", "Null": "null", "TRUE": "true", "FALSE": "false"}
 
 // roots are the names that may stand first.
 func (r *resolver) roots() []string {

@@ -65,10 +65,7 @@ func (p *program) readStages(n *yaml.Node) {
 func (p *program) readType(s *Stage) {
 	uses := lookup(s.node, "uses")
 	switch {
-	case uses == nil:
-		d := p.tree.At(s.key, "stage %s does not say which type it uses", s.Name)
-		d.Expected = "uses: TYPE, " + listNames(stages.Names())
-		p.report(d)
+	case uses == nil: // reported with the stage's keys
 	case uses.Kind != yaml.ScalarNode || strings.Contains(uses.Value, "${"):
 		d := p.tree.At(uses, "uses is the name of a stage type, nothing that is evaluated")
 		d.Expected = listNames(stages.Names())
@@ -96,7 +93,7 @@ func (p *program) readStage(s *Stage) {
 		}},
 		{"assert", func(n *yaml.Node) {
 			if !s.bad {
-				s.assert = p.dynamic(n, scope{what: "assert", axes: len(p.spec.Axes), own: s})
+				s.assert = p.dynamic(n, scope{what: "assert", axes: len(p.spec.Axes), own: s, chosen: s.chooses()})
 				s.bad = s.assert == nil
 			}
 		}},
@@ -104,6 +101,11 @@ func (p *program) readStage(s *Stage) {
 		{"timeout", func(n *yaml.Node) { p.readTimeout(s, n) }},
 		{"retry", func(n *yaml.Node) { p.readRetry(s, n) }},
 	})
+	if lookup(s.node, "uses") == nil && !slices.Contains(meant, "uses") {
+		d := p.tree.At(s.key, "stage %s does not say which type it uses", s.Name)
+		d.Expected = "uses: TYPE, " + listNames(stages.Names())
+		p.report(d)
+	}
 	switch {
 	case s.Type.Name == "":
 		p.readUnknown(s)

@@ -84,7 +84,7 @@ func (p *program) readTables(n *yaml.Node) {
 }
 
 func (p *program) readTable(t *Table, key, node *yaml.Node) {
-	t.Of, t.stage = p.of(key, node, "table "+t.Name)
+	t.stage = p.of(node)
 	t.bad = t.stage == nil
 	of := scope{what: "a table", axes: len(p.spec.Axes), own: t.stage, chosen: true}
 	static := scope{what: "an average", axes: len(p.spec.Axes)}
@@ -110,6 +110,7 @@ func (p *program) readTable(t *Table, key, node *yaml.Node) {
 			}
 		}},
 	})
+	t.Of = p.wantOf(key, node, "table "+t.Name, meant)
 	for _, a := range t.Columns {
 		if slices.Contains(t.Rows, a) {
 			p.errorAt(lookup(node, "columns"), "axis %s is in rows and in columns", a)
@@ -123,23 +124,33 @@ func (p *program) readTable(t *Table, key, node *yaml.Node) {
 	}
 }
 
-// of is the stage that a table or study is about.
-func (p *program) of(key, node *yaml.Node, what string) (string, *Stage) {
+// of is the stage that a table or study is about, nil where it says none.
+func (p *program) of(node *yaml.Node) *Stage {
 	n := lookup(node, "of")
-	if n == nil {
-		d := p.tree.At(key, "%s does not say of which stage it is", what)
-		d.Expected = "of: STAGE, " + listNames(p.stageNames())
-		p.report(d)
-		return "", nil
+	if n == nil || n.Kind != yaml.ScalarNode {
+		return nil
 	}
-	name := strings.TrimPrefix(n.Value, "stages.")
-	s := p.stage(name)
-	if s == nil || n.Kind != yaml.ScalarNode {
+	return p.stage(strings.TrimPrefix(n.Value, "stages."))
+}
+
+// wantOf is the name of that stage; that there is none is reported, but for a key that was probably meant to be of.
+func (p *program) wantOf(key, node *yaml.Node, what string, meant []string) string {
+	n, s := lookup(node, "of"), p.of(node)
+	switch {
+	case s != nil:
+		return s.Name
+	case n != nil:
+		name := strings.TrimPrefix(n.Value, "stages.")
 		d := p.tree.At(n, "there is no stage %q", n.Value)
 		d.Nearest, d.Expected = expr.Nearest(name, p.stageNames()), listNames(p.stageNames())
 		p.report(d)
+		return name
+	case !slices.Contains(meant, "of"):
+		d := p.tree.At(key, "%s does not say of which stage it is", what)
+		d.Expected = "of: STAGE, " + listNames(p.stageNames())
+		p.report(d)
 	}
-	return name, s
+	return ""
 }
 
 // axesOf reads a list of axes.
@@ -184,8 +195,18 @@ func (p *program) headings(n *yaml.Node, s scope, bad *bool) []Heading {
 	if n.Kind != yaml.MappingNode {
 		return []Heading{one("", n)}
 	}
+	if len(n.Content) == 0 {
+		d := p.tree.At(n, "there is no expression here")
+		d.Expected = "CEL, or {HEADING: CEL, …}"
+		p.report(d)
+		*bad = true
+	}
 	var out []Heading
 	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == "" {
+			p.errorAt(n.Content[i], "an empty heading")
+			*bad = true
+		}
 		out = append(out, one(n.Content[i].Value, n.Content[i+1]))
 	}
 	return out
@@ -223,9 +244,9 @@ func (p *program) readStudies(n *yaml.Node) {
 }
 
 func (p *program) readStudy(s *Study, key, node *yaml.Node) {
-	s.Of, s.stage = p.of(key, node, "study "+s.Name)
+	s.stage = p.of(node)
 	s.bad = s.stage == nil
-	p.sections(node, "a study", []section{
+	meant := p.sections(node, "a study", []section{
 		{"of", func(*yaml.Node) {}},
 		{"around", func(n *yaml.Node) {
 			s.Around = p.word(n, "around", "baseline")
@@ -253,7 +274,14 @@ func (p *program) readStudy(s *Study, key, node *yaml.Node) {
 			s.bad = s.bad || s.where == nil
 		}},
 	})
-	if (lookup(node, "around") == nil) == (lookup(node, "compare") == nil) {
+	s.Of = p.wantOf(key, node, "study "+s.Name, meant)
+	around, compare := lookup(node, "around"), lookup(node, "compare")
+	if vary := lookup(node, "vary"); vary != nil && around == nil && compare != nil {
+		d := p.tree.At(vary, "vary goes with around, not with compare")
+		d.Expected = "around: baseline, vary: " + s.Vary
+		p.report(d)
+	}
+	if (around == nil) == (compare == nil) && !slices.Contains(meant, "around") && !slices.Contains(meant, "compare") {
 		d := p.tree.At(key, "study %s says one of two things", s.Name)
 		d.Expected = "around: baseline with vary: one, or compare: AXIS"
 		p.report(d)

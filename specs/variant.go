@@ -354,12 +354,21 @@ func (b *builder) slot(pr *param, sl *slot) ([]entry, bool) {
 			return nil, false
 		}
 		v, given, ok := sl.path.value(b.frame)
-		text, _ := v.(string)
-		if ok && given && text == "" {
+		if !ok || !given {
+			return nil, ok
+		}
+		text, isText := v.(string)
+		switch {
+		case !isText:
+			d := b.tree.At(sl.node, "%s takes %s, this is %s", pr.field.Name, kindWords(pr.field), expr.Format(v))
+			d.Note = "a path that YAML reads as something else is quoted"
+			b.report(d)
+			return nil, false
+		case text == "":
 			b.errorAt(sl.node, "%s: an empty path", pr.field.Name)
 			return nil, false
 		}
-		return b.path(sl, expr.Format(v)), ok
+		return b.path(sl, text), true
 	}
 	if b.unknown(sl.code.axes) {
 		return nil, false

@@ -27,6 +27,8 @@ func (p *program) readWith(s *Stage) {
 		case !known:
 			pr.bad = true // Decode reports it
 			pr.field.Name = key.Value
+		case p.faulty(node):
+			pr.bad = true
 		case f.Kinds != nil:
 			p.readArtifacts(pr)
 		case f.CEL != "" && node.Kind == yaml.ScalarNode && node.Tag != "!!null":

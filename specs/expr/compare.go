@@ -65,22 +65,52 @@ func (r *resolution) minusName(e ast.Expr) bool {
 	if c.FunctionName() != operators.Subtract {
 		return false
 	}
-	left, right := r.chain(c.Args()[0]), r.chain(c.Args()[1])
-	if len(left) < 2 || right == nil || left[len(left)-1].Kind() != ast.SelectKind {
+	if first := c.Args()[0]; first.Kind() == ast.CallKind && r.minusName(first) { // a.b-c-d
+		return true
+	}
+	left := r.chain(c.Args()[0])
+	if len(left) < 2 || left[len(left)-1].Kind() != ast.SelectKind {
 		return false
 	}
-	ref, tail := r.describe(left), r.describe(right)
-	if tail.Start != ref.End+1 || r.text[ref.End] != '-' || ref.Root == tail.Root || ref.Root == "metrics" {
-		return false
-	}
+	ref := r.describe(left)
 	last := ref.Segs[len(ref.Segs)-1]
+	end := nameEnd(r.text, ref.End)
+	if end == ref.End || ref.Root == "metrics" {
+		return false
+	}
 	joined := ref
-	joined.Segs = append(append([]Segment{}, ref.Segs[:len(ref.Segs)-1]...), Segment{Name: last.Name + "-" + tail.Root, Span: Span{last.Start, tail.To(0).End}})
-	joined.End = tail.To(0).End
-	if _, problem := r.resolver.Resolve(ref); problem == nil {
+	joined.Segs = append(append([]Segment{}, ref.Segs[:len(ref.Segs)-1]...), Segment{Name: string(r.text[last.Start:end]), Span: Span{last.Start, end}})
+	joined.End = end
+	if r.resolves(ref) || !r.partOfName(c.Args()[1], joined) {
 		return false
 	}
 	r.fail(&Problem{Span: joined.Span, Summary: string(r.text[joined.Start:joined.End]) + " reads as a difference",
 		Expected: joined.Path(len(joined.Segs)), Note: "a name with a - in it is written in brackets and quotes"})
 	return true
+}
+
+// partOfName reports whether e, which stands after a -, belongs to the name that joined ends with: it means nothing by
+// itself, or joined does mean something.
+func (r *resolution) partOfName(e ast.Expr, joined Reference) bool {
+	if tail := r.chain(e); tail != nil {
+		return !r.resolves(r.describe(tail))
+	}
+	return r.resolves(joined)
+}
+
+func (r *resolution) resolves(ref Reference) bool {
+	_, problem := r.resolver.Resolve(ref)
+	return problem == nil
+}
+
+// nameEnd is where a name ends whose part before character at is followed by a - and more: at where nothing follows.
+func nameEnd(text []rune, at int) int {
+	end := at
+	for end+1 < len(text) && text[end] == '-' && IsName("x"+string(text[end+1])) && text[end+1] != '-' {
+		end++
+		for end < len(text) && IsName("x"+string(text[end])) && text[end] != '-' {
+			end++
+		}
+	}
+	return end
 }

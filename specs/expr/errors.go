@@ -70,6 +70,11 @@ func habit(found, text string) string {
 		return "CEL writes || for or"
 	case "if", "else":
 		return "CEL writes a choice as: condition ? value : other"
+	case "*":
+		return "CEL has no powers: write x * x"
+	}
+	if strings.HasPrefix(strings.TrimSpace(text), "not ") || strings.Contains(text, " not ") || strings.Contains(text, "(not ") {
+		return "CEL writes ! for not, and !(x in list) for not in"
 	}
 	if strings.Contains(text, " = ") {
 		return "CEL compares with =="
@@ -102,7 +107,11 @@ func typeProblems(e *Env, res *resolution, issues *cel.Issues) []*Problem {
 		}
 		if m := undeclared.FindStringSubmatch(err.Message); m != nil {
 			p.Summary = fmt.Sprintf("unknown function %s()", m[1])
-			p.Nearest = Nearest(m[1], slices.Collect(maps.Keys(e.base.Functions())))
+			p.Nearest = Nearest(m[1], functionNames(e))
+			p.Note = foreign[m[1]]
+			if p.Note != "" {
+				p.Nearest = ""
+			}
 		}
 		if m := undefined.FindStringSubmatch(err.Message); m != nil {
 			p.Summary = fmt.Sprintf("this has no field %q", m[1])
@@ -110,6 +119,20 @@ func typeProblems(e *Env, res *resolution, issues *cel.Issues) []*Problem {
 		out = append(out, p)
 	}
 	return out
+}
+
+// foreign is how CEL writes functions of other languages.
+var foreign = map[string]string{
+	"len": "CEL writes size(x)", "length": "CEL writes size(x)", "count": "CEL writes size(x)",
+	"str": "CEL writes string(x)", "float": "CEL writes double(x)",
+	"min": "CEL writes math.least(x, y)", "max": "CEL writes math.greatest(x, y)", "abs": "CEL writes math.abs(x)",
+	"round": "CEL writes math.round(x)", "floor": "CEL writes math.floor(x)", "ceil": "CEL writes math.ceil(x)",
+	"sum": "CEL has no sum of a list: write a + b + c",
+}
+
+// functionNames are the functions that people can write, without operators.
+func functionNames(e *Env) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(e.base.Functions())), func(name string) bool { return strings.ContainsAny(name, "@_!") })
 }
 
 // overloadText says which types an operator or function does not take.

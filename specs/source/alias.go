@@ -147,7 +147,12 @@ func (x *expander) keys(n *yaml.Node) {
 		switch {
 		case key.Tag == "!!merge":
 		case key.Kind != yaml.ScalarNode && key.Kind != yaml.AliasNode:
-			x.out = append(x.out, x.tree.At(key, "a key is a text"))
+			d := x.tree.At(key, "a key is a text")
+			if key.Kind == yaml.MappingNode {
+				d = x.tree.At(n, "a key is a text")
+				d.Note = "YAML reads {{ as a mapping in a mapping; an expression is written \"${…}\", in quotes"
+			}
+			x.out = append(x.out, d)
 		case key.Style == 0 && (truthKey().MatchString(key.Value) || key.Tag == "!!bool" || key.Tag == "!!null"):
 			d := x.tree.At(key, "the key %s must be quoted", key.Value)
 			d.Expected = `"` + key.Value + `"`

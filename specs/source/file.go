@@ -100,6 +100,9 @@ func (f *File) syntaxError(text []byte, err error) Diagnostics {
 		return traps
 	}
 	line, column, message := yamlLine(err)
+	if name, unknown := strings.CutPrefix(message, "unknown anchor '"); unknown {
+		return Diagnostics{f.unknownAnchor(strings.TrimSuffix(name, "' referenced"))}
+	}
 	var syntax goccy.Error
 	if _, second := parseGoccy(text[:min(len(text), maxGoccy)]); second != nil && errors.As(second, &syntax) && syntax.GetToken() != nil {
 		at := syntax.GetToken().Position
@@ -113,6 +116,21 @@ func (f *File) syntaxError(text []byte, err error) Diagnostics {
 		d.Note = "YAML indents with spaces, never with tabs"
 	}
 	return Diagnostics{d}
+}
+
+// unknownAnchor is the mistake of an alias of a name that no anchor above it has.
+func (f *File) unknownAnchor(name string) Diagnostic {
+	alias := regexp.MustCompile(`(^|[\s,\[{])\*` + regexp.QuoteMeta(name) + `($|[\s,\]}])`)
+	line, column := 1, 1
+	for i, text := range f.lines {
+		if at := alias.FindStringSubmatchIndex(text); at != nil {
+			line, column = i+1, utf8.RuneCountInString(text[:at[3]])+1
+			break
+		}
+	}
+	d := f.errorAt(line, column, utf8.RuneCountInString(name)+1, "there is no anchor &%s above", name)
+	d.Note = "an unquoted * starts an alias in YAML: quote the text if that is not what you mean"
+	return d
 }
 
 // parseGoccy parses with goccy's parser, which panics on some texts.

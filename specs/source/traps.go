@@ -1,6 +1,7 @@
 package source
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 )
@@ -11,6 +12,7 @@ type scanner struct {
 	depth    int      // of flow collections
 	quote    rune     // around here
 	started  bool     // a plain scalar has begun
+	value    bool     // … or may begin, after a key on this line
 	question int      // column of a " ? " in this scalar, 0 for none
 	deepest  Position // of the first collection that stands too deep
 	out      Diagnostics
@@ -18,7 +20,8 @@ type scanner struct {
 
 var blockScalar = regexp.MustCompile(`(^|[:\-] )\s*[|>][+-]?\d?\s*(#.*)?$`)
 
-// traps finds the mistakes that YAML's own rules make easy: an unquoted ${ in a flow mapping, and the ": " of a ?:.
+// traps finds the mistakes that YAML's own rules make easy: an unquoted ${ in a flow mapping, the ": " of a ?: or of a
+// text, and a text that starts with a character that YAML reserves.
 func (f *File) traps() Diagnostics {
 	s := &scanner{file: f}
 	s.scan()
@@ -43,7 +46,7 @@ func (s *scanner) scan() {
 
 func (s *scanner) line(n int, text []rune) {
 	if s.depth == 0 {
-		s.started, s.question = false, 0
+		s.started, s.value, s.question = false, false, 0
 	}
 	for i := 0; i < len(text); i++ {
 		c := text[i]
@@ -89,10 +92,20 @@ func (s *scanner) plain(n int, text []rune, i int) bool {
 		return true
 	case c == '$' && next == '{':
 		s.started = true
+	case strings.ContainsRune("@`%", c) && !s.started && (i > 0 || s.depth > 0):
+		d := s.file.errorAt(n, i+1, 1, "a text that starts with %c must be quoted", c)
+		d.Expected = fmt.Sprintf(`"%c…"`, c)
+		s.out = append(s.out, d)
+		return true
 	case c == '?' && next == ' ' && s.started:
 		s.question = i + 1
 	case c == ':' && next == ' ' && s.question > 0:
 		s.out = append(s.out, s.ternary(n, i+1))
+		return true
+	case c == ':' && next == ' ' && s.value && s.started && s.depth == 0:
+		d := s.file.errorAt(n, i+1, 1, `a text with ": " in it must be quoted`)
+		d.Note = "YAML reads the \": \" of an unquoted text as the end of a key"
+		s.out = append(s.out, d)
 		return true
 	case strings.ContainsRune("[{", c) && (!s.started || s.depth > 0):
 		if s.depth++; s.depth == maxDepth+1 && s.deepest == (Position{}) {
@@ -104,6 +117,7 @@ func (s *scanner) plain(n int, text []rune, i int) bool {
 		s.started, s.question = false, 0
 	case c == ',' && s.depth > 0, c == ':' && next == ' ', c == '-' && next == ' ' && !s.started:
 		s.started, s.question = false, 0
+		s.value = s.value || c == ':' && s.depth == 0
 	case c != ' ':
 		s.started = true
 	}
