@@ -2,7 +2,6 @@ package builtin
 
 import (
 	"errors"
-	"fmt"
 
 	"regft/stages"
 )
@@ -28,18 +27,16 @@ type Assess struct {
 
 // Validate checks what belongs together.
 func (a *Assess) Validate() error {
+	references := len(a.Reference) + len(a.ReferenceData)
+	rules := []error{
+		stages.Rule((a.InDomain == nil) != (references == 0), "effective robustness needs both in_domain and reference models: reference, or reference_in_domain with reference_data"),
+		stages.Rule((a.ReferenceIn == nil) != (a.ReferenceData == nil), "reference_in_domain and reference_data go together: scores of the same models on two sets of pictures"),
+	}
 	for _, p := range a.Reference {
-		if len(p) != 2 || !(p[0] > 0 && p[0] < 1 && p[1] > 0 && p[1] < 1) {
-			return fmt.Errorf("reference: %v is no pair of accuracies between 0 and 1", p)
-		}
+		pair := len(p) == 2 && p[0] > 0 && p[0] < 1 && p[1] > 0 && p[1] < 1
+		rules = append(rules, stages.Rule(!pair, "reference: %v is no pair of accuracies between 0 and 1", p))
 	}
-	switch references := len(a.Reference) + len(a.ReferenceData); {
-	case (a.InDomain == nil) != (references == 0):
-		return errors.New("effective robustness needs both in_domain and reference models: reference, or reference_in_domain with reference_data")
-	case (a.ReferenceIn == nil) != (a.ReferenceData == nil):
-		return errors.New("reference_in_domain and reference_data go together: scores of the same models on two sets of pictures")
-	}
-	return nil
+	return errors.Join(rules...)
 }
 
 // Draws says that only resampling uses the seed.

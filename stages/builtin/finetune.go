@@ -106,13 +106,10 @@ func (g *Group) UnmarshalYAML(n *yaml.Node) error {
 
 // Validate checks what belongs together.
 func (f *FineTune) Validate() error {
-	switch {
-	case f.LoRA != nil && f.Train != "lora":
-		return fmt.Errorf("lora is for train: lora, and train is %s", f.Train)
-	case f.Train == "head" && f.Distill != nil:
-		return errors.New("distill keeps features near those of the start, and train: head changes none")
-	}
-	return nil
+	return errors.Join(
+		stages.Rule(f.LoRA != nil && f.Train != "lora", "lora is for train: lora, and train is %s", f.Train),
+		stages.Rule(f.Train == "head" && f.Distill != nil, "distill keeps features near those of the start, and train: head changes none"),
+	)
 }
 
 // Draws says when the seed matters.

@@ -50,42 +50,28 @@ func (*Generate) MetricNames() []string { return []string{"images"} }
 // Validate wants one way of saying what to draw, and what belongs together.
 func (g *Generate) Validate() error {
 	descriptions := count(g.Prompt != "", g.Templates != nil, g.Sentences != "")
-	switch {
-	case count(!g.Classes.IsZero(), g.Styles != "", g.Prompts != nil) != 1:
-		return errors.New("say what to draw in one way: classes with prompt, styles with dataset, or prompts")
-	case g.Prompts != nil && len(g.Prompts) == 0:
-		return errors.New("prompts is an empty list: there is nothing to draw")
-	case g.Prompts != nil && descriptions+len(g.Attributes) > 0:
-		return errors.New("prompt, as templates, attributes and sentences, is for classes or styles: leave it out where prompts are given")
-	case descriptions > 1:
-		return errors.New("describe the classes in one way: prompt, templates or sentences")
-	case !g.Classes.IsZero() && descriptions == 0:
-		return errors.New("classes need a prompt, a template such as \"a photo of a {}.\"")
-	case (g.Styles != "") != (g.Dataset != ""):
-		return errors.New("styles and dataset belong together: dataset names the entry of the file")
-	case g.Attributes != nil && g.Sentences != "":
-		return errors.New("attributes fill templates: leave them out where sentences are given")
-	}
-	if err := g.checkDrawing(); err != nil {
-		return err
-	}
+	classes, styles, listed := !g.Classes.IsZero(), g.Styles != "", g.Prompts != nil
+	return errors.Join(
+		stages.Rule(count(classes, styles, listed) != 1, "say what to draw in one way: classes with prompt, styles with dataset, or prompts"),
+		stages.Rule(listed && len(g.Prompts) == 0, "prompts is an empty list: there is nothing to draw"),
+		stages.Rule(listed && descriptions+len(g.Attributes) > 0, "prompts are whole texts, and prompt, templates, attributes and sentences are for classes or styles: leave those out"),
+		stages.Rule(!listed && descriptions > 1, "describe the classes in one way: prompt, templates or sentences"),
+		stages.Rule(classes && descriptions == 0, "classes need a prompt, a template such as \"a photo of a {}.\""),
+		stages.Rule(styles && g.Dataset == "", "styles needs dataset: the entry of the file"),
+		stages.Rule(!styles && g.Dataset != "", "dataset names an entry of styles: give that file, or leave dataset out"),
+		stages.Rule(!listed && g.Attributes != nil && g.Sentences != "", "attributes fill templates: leave them out where sentences are given"),
+		stages.Rule(g.Strength != nil && g.Init == nil, "strength needs pictures to start from: give them as init"),
+		stages.Rule(g.Strength != nil && *g.Strength == 0, "strength is 0, which keeps init as it is: want above 0, up to 1"),
+		stages.Rule(g.LoRAScale != 1 && g.LoRA == "", "lora_scale is for a lora: give one"),
+		g.checkTemplates(),
+	)
+}
+
+func (g *Generate) checkTemplates() error {
 	if g.Prompt == "" {
 		return g.Templates.check()
 	}
 	return prompts.CheckTemplate(g.Prompt)
-}
-
-// checkDrawing checks what says how pictures are drawn.
-func (g *Generate) checkDrawing() error {
-	switch {
-	case g.Strength != nil && g.Init == nil:
-		return errors.New("strength needs pictures to start from: give them as init")
-	case g.Strength != nil && *g.Strength == 0:
-		return errors.New("strength is 0, which keeps init as it is: want above 0, up to 1")
-	case g.LoRAScale != 1 && g.LoRA == "":
-		return errors.New("lora_scale is for a lora: give one")
-	}
-	return nil
 }
 
 func count(given ...bool) int {
