@@ -10,7 +10,8 @@
 // Operations of one execution run one after another; each shares its loops with the workers of the backend. Loops are
 // split at sizes that depend on shapes alone, so results have the same bits for any number of workers. Several
 // executions may run side by side, the same program too: a caller works on its own loop until it is done and never
-// waits for a worker to be free.
+// waits for a worker to be free. The end of a context ends an execution within one task of a step
+// ([Executable.ExecuteContext]); a panic is an error.
 package cpu
 
 import (
