@@ -26,6 +26,7 @@ func (d *Dir) Collect(ctx context.Context, g *Garbage) (int64, error) {
 	}{
 		{"result", g.Results, g.limit, c.file},
 		{"recipe", g.Recipes, g.limit, c.file},
+		{"a trace", g.Traces, g.since, c.file},
 		{"content", g.Blobs, g.limit, c.blob},
 		{"partial work", g.Partial, g.since, c.tree},
 		{"a damaged entry", g.Quarantine, time.Now(), c.tree},

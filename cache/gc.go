@@ -36,18 +36,18 @@ func (p *Pile) add(path string, size int64) {
 
 // Garbage is what a collection would remove.
 type Garbage struct {
-	Results, Recipes, Blobs, Partial, Quarantine Pile
-	KeptResults                                  int
-	KeptBlobs                                    int
-	KeptBytes                                    int64 // of blobs
+	Results, Recipes, Traces, Blobs, Partial, Quarantine Pile
+	KeptResults                                          int
+	KeptBlobs                                            int
+	KeptBytes                                            int64 // of blobs
 
 	limit time.Time // of results, recipes and blobs: nothing younger goes
-	since time.Time // of partial work and quarantine
+	since time.Time // of traces, partial work and quarantine
 }
 
 // Bytes is what removing all of it frees.
 func (g *Garbage) Bytes() int64 {
-	return g.Results.Bytes + g.Recipes.Bytes + g.Blobs.Bytes + g.Partial.Bytes + g.Quarantine.Bytes
+	return g.Results.Bytes + g.Recipes.Bytes + g.Traces.Bytes + g.Blobs.Bytes + g.Partial.Bytes + g.Quarantine.Bytes
 }
 
 // FindGarbage finds what nothing in keep needs. It removes nothing.
@@ -61,7 +61,7 @@ func (d *Dir) FindGarbage(ctx context.Context, keep Keep) (*Garbage, error) {
 		g.since = keep.Since
 	}
 	m := &marker{dir: d, keep: keep, garbage: g, actions: map[ActionID]bool{}, content: map[Digest]bool{}}
-	for _, step := range []func(context.Context) error{m.results, m.recipes, m.blobs, m.partial, m.quarantine} {
+	for _, step := range []func(context.Context) error{m.results, m.recipes, m.traces, m.blobs, m.partial, m.quarantine} {
 		if err := step(ctx); err != nil {
 			return nil, fmt.Errorf("looking for garbage: %w", err)
 		}
@@ -160,6 +160,16 @@ func (m *marker) recipes(ctx context.Context) error {
 		}
 		if !m.actions[action] && info.ModTime().Before(m.garbage.limit) {
 			m.garbage.Recipes.add(path, info.Size())
+		}
+		return nil
+	})
+}
+
+// traces go by their age: they are made again in no time.
+func (m *marker) traces(ctx context.Context) error {
+	return m.dir.eachEntry(ctx, tracesFolder, func(_ sum, _, path string, info fs.FileInfo) error {
+		if info.ModTime().Before(m.garbage.since) {
+			m.garbage.Traces.add(path, info.Size())
 		}
 		return nil
 	})

@@ -17,7 +17,7 @@ type Usage struct {
 // Usage measures the parts of the store.
 func (d *Dir) Usage(ctx context.Context) ([]Usage, error) {
 	var out []Usage
-	for _, part := range []string{blobsFolder, resultsFolder, recipesFolder, partialFolder, tempFolder, quarantineFolder} {
+	for _, part := range []string{blobsFolder, resultsFolder, recipesFolder, tracesFolder, journalFolder, partialFolder, tempFolder, quarantineFolder} {
 		u := Usage{Part: part}
 		err := filepath.WalkDir(filepath.Join(d.root, part), func(_ string, entry fs.DirEntry, err error) error {
 			if err == nil {
