@@ -391,8 +391,13 @@ func TestDamage(t *testing.T) {
 				check(t, err)
 				damageAll(t, filepath.Join(dir, what), damage)
 				var told []string
+				var mu sync.Mutex
 				store := newStore(t)
-				store.SetUpstream(NewUpstream(r, func(text string) { told = append(told, text) }))
+				store.SetUpstream(NewUpstream(r, func(text string) {
+					mu.Lock()
+					defer mu.Unlock()
+					told = append(told, text)
+				}))
 				pulled, err := Pull(t.Context(), store, s.items, nil)
 				check(t, err)
 				if what != recipesFolder && (pulled.Results != 0 || len(pulled.Lacking) != 1) {

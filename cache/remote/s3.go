@@ -13,6 +13,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"regft/cache"
 
@@ -40,6 +41,7 @@ const (
 	maxParts      = 10_000 // that an object may have
 	partsAtOnce   = 4
 	defaultRegion = "us-east-1"
+	abortTimeout  = 500 * time.Millisecond
 )
 
 // openS3 takes s3://BUCKET/PREFIX?endpoint=URL&region=REGION. What the address
@@ -149,7 +151,9 @@ func (b *bucket) putParts(ctx context.Context, name string, size int64, content 
 	}
 	defer func() {
 		if err != nil { // what stays of it where this fails too is the server's to collect
-			_, _ = b.client.AbortMultipartUpload(context.WithoutCancel(ctx), &s3.AbortMultipartUploadInput{Bucket: &b.name, Key: b.key(name), UploadId: begun.UploadId})
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+			defer cancel()
+			_, _ = b.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &b.name, Key: b.key(name), UploadId: begun.UploadId})
 		}
 	}()
 	partSize := max(b.partSize, size/maxParts+1)
