@@ -63,6 +63,7 @@ func (g *Generate) Validate() error {
 		stages.Rule(g.Strength != nil && g.Init == nil, "strength needs pictures to start from: give them as init"),
 		stages.Rule(g.Strength != nil && *g.Strength == 0, "strength is 0, which keeps init as it is: want above 0, up to 1"),
 		stages.Rule(g.LoRAScale != 1 && g.LoRA == "", "lora_scale is for a lora: give one"),
+		checkClasses(g.Classes),
 		g.checkTemplates(),
 	)
 }

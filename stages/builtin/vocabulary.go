@@ -2,7 +2,11 @@ package builtin
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
+	"strings"
+	"unicode"
 
 	"regft/datasets"
 	"regft/datasets/prompts"
@@ -19,6 +23,28 @@ func readClasses(l stages.ListOrFile) ([]datasets.Class, error) {
 		return nil, fmt.Errorf("classes: %w", err)
 	}
 	return classes, nil
+}
+
+// checkClasses checks a list that stands in the spec; what is in a file is checked when the file is read.
+func checkClasses(l stages.ListOrFile) error {
+	if l.File != "" || l.List == nil {
+		return nil
+	}
+	classes, err := readClasses(l)
+	return errors.Join(err, checkFolders(classes))
+}
+
+// checkFolders refuses names that no folder of pictures can have, here or where they are taken to. A / is written as %2F.
+func checkFolders(classes []datasets.Class) error {
+	for _, c := range classes {
+		switch {
+		case c.Folder == "." || c.Folder == "..":
+			return fmt.Errorf("classes: %q names another folder, and each class has one of its name", c.Folder)
+		case strings.ContainsFunc(c.Folder, unicode.IsControl), strings.Contains(c.Folder, `\`):
+			return fmt.Errorf("classes: %q has a character that names of folders lack on some systems, and each class has one of its name", c.Folder)
+		}
+	}
+	return nil
 }
 
 // classPairs are classes as they enter a key.
@@ -40,10 +66,10 @@ type vocabulary struct {
 func readVocabulary(classes stages.ListOrFile, styles stages.Path, entry string) (vocabulary, error) {
 	if styles == "" {
 		list, err := readClasses(classes)
-		return vocabulary{Classes: list}, err
+		return vocabulary{Classes: list}, cmp.Or(err, checkFolders(list))
 	}
 	s, err := prompts.ReadStyle(string(styles), entry)
-	return vocabulary{s.Classes, s.Template}, err
+	return vocabulary{s.Classes, s.Template}, cmp.Or(err, checkFolders(s.Classes))
 }
 
 // source is what of v enters a key: the template only where it is used.

@@ -33,6 +33,7 @@ func (z *ZeroShot) Validate() error {
 		stages.Rule(z.Styles == "" && z.Dataset != "", "dataset and styles belong together: dataset names the entry of the file"),
 		stages.Rule(z.Templates != nil && z.Prompts != "", "templates and prompts both describe the classes: give one of them"),
 		stages.Rule(z.Templates == nil && z.Prompts == "" && z.Styles == "", "describe the classes: give templates or prompts"),
+		checkClasses(z.Classes),
 		z.Templates.check(),
 	)
 }
