@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"io/fs"
 
 	"golang.org/x/sys/unix"
@@ -45,7 +46,7 @@ func statFile(path string) (fileState, error) {
 func statAny(path string) (fileState, error) {
 	var s unix.Stat_t
 	err := ignoringEINTR(func() error { return unix.Stat(path, &s) })
-	if err == unix.ENOENT || err == errNotFolder {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, errNotFolder) {
 		return fileState{}, nil
 	}
 	if err != nil {
@@ -56,7 +57,7 @@ func statAny(path string) (fileState, error) {
 
 func ignoringEINTR(call func() error) error {
 	for {
-		if err := call(); err != unix.EINTR {
+		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package cache
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -149,7 +150,7 @@ func (c *traceChecker) chunk(s section) bool {
 		was := r.state(c.device)
 		err := ignoringEINTR(func() error { return unix.Fstatat(folder, shardedName(e[:entrySize-stateSize]), &now, 0) })
 		switch {
-		case err == unix.ENOENT && was == fileState{device: c.device}:
+		case errors.Is(err, unix.ENOENT) && was == fileState{device: c.device}:
 		case err != nil || newFileState(&now) != was:
 			return false
 		}

@@ -41,7 +41,7 @@ func Run(ctx context.Context, p *Plan, x Executor, o RunOptions, events func(Eve
 	if err != nil {
 		return nil, err
 	}
-	defer endJournal() // all results in it were waited for
+	defer func() { _ = endJournal() }() // all results in it were waited for
 	s := newScheduler(ctx, p, x, o, events)
 	defer s.cancel()
 	counts := p.Counts()
