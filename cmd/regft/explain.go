@@ -25,7 +25,7 @@ differ from the nearest earlier result, and where the spec says so. Without SPEC
 			if err != nil {
 				return usageError(cmd, err)
 			}
-			p, _, err := a.newPlan(cmd, spec, f, nil, "")
+			p, err := a.newPlan(cmd, spec, f, nil, "")
 			if err != nil {
 				return err
 			}

@@ -80,7 +80,7 @@ func (a *app) gc(cmd *cobra.Command, f gcFlags) error {
 // addSpecs makes the results of specs roots.
 func (a *app) addSpecs(cmd *cobra.Command, roots *engine.Roots, paths []string) error {
 	for _, path := range paths {
-		p, _, err := a.newPlan(cmd, path, specFlags{}, nil, "")
+		p, err := a.newPlan(cmd, path, specFlags{}, nil, "")
 		if err != nil {
 			return err
 		}

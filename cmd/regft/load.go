@@ -62,17 +62,16 @@ func (a *app) diagnose(ds specs.Diagnostics, asJSON bool) error {
 }
 
 // newPlan plans the spec at path. Reasons, and only, compare with the latest run of its name.
-func (a *app) newPlan(cmd *cobra.Command, path string, f specFlags, force []string, only string) (*engine.Plan, *cache.Dir, error) {
+func (a *app) newPlan(cmd *cobra.Command, path string, f specFlags, force []string, only string) (*engine.Plan, error) {
 	e, err := a.expand(cmd, path, f)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	store, err := openStore()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	p, err := planOf(cmd, store, e, force, only)
-	return p, store, err
+	return planOf(cmd, store, e, force, only)
 }
 
 // planOf plans e with the results of an open cache. Mistakes in only are specs.Diagnostics.
