@@ -153,7 +153,7 @@ func (e *Env) finish(tree *cel.Ast, res *resolution) (*Program, []*Problem) {
 	}
 	var options []cel.ProgramOption
 	if len(tree.NativeRep().SourceInfo().MacroCalls()) > 0 || grows(checked.NativeRep()) { // only macros repeat
-		options = append(options, cel.CostTracking(steps{}), cel.CostLimit(maxCost))
+		options = append(options, cel.CostTracking(steps{}), cel.CostLimit(maxCost), cel.CustomDecoratorV2(boundEqualities))
 	}
 	program, err := env.Program(checked, options...)
 	if err != nil {

@@ -231,6 +231,37 @@ func TestEqual(t *testing.T) {
 	}
 }
 
+// TestComparingWhatIsDoubled compares lists that sixty steps double sixty times: no comparison is begun that would not
+// end. Others of macros' values are as ever.
+func TestComparingWhatIsDoubled(t *testing.T) {
+	env := newEnv(t)
+	doubled := "[1]" + strings.Repeat(".map(x, [x, x])", 60)
+	for text, want := range map[string]string{
+		doubled + " == " + doubled:                           "this holds more than",
+		doubled + " != " + doubled:                           "this holds more than",
+		doubled + " in [" + doubled + "]":                    "this holds more than",
+		"[1, 2].exists(x, [" + doubled + "] == [x])":         "this holds more than",
+		"[1, 2].map(x, [x, x]) == [[1, 1], [2, 2]]":          "true",
+		"[1, 2].map(x, [x, x]) != [[1, 1], [2, 2]]":          "false",
+		"[1, 2].exists(x, x == 2.0) && [3].all(x, x in [3])": "true",
+		"{'a': 1}.all(k, k in {'a': 2} && !(k in ['b']))":    "true",
+	} {
+		p, problems := env.Compile(text, vars())
+		if problems != nil {
+			t.Errorf("%s: %v", text, problems[0].Summary)
+			continue
+		}
+		v, err := p.Eval(func(string) ref.Val { return nil })
+		got := Format(v)
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, want) {
+			t.Errorf("%.80s gives %v, want %s", text, got, want)
+		}
+	}
+}
+
 func BenchmarkCompile(b *testing.B) {
 	env := newEnv(b)
 	for b.Loop() {
