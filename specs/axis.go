@@ -60,6 +60,10 @@ func (p *program) readAxis(a *Axis) {
 	}
 	a.reads = a.template.axes
 	a.known = a.reads == 0
+	if p.misspeltForm(a) {
+		a.bad = true
+		return
+	}
 	if a.known {
 		own, ok := p.axisValues(a, p.newFrame())
 		a.own, a.bad = own, !ok
@@ -68,6 +72,29 @@ func (p *program) readAxis(a *Axis) {
 			a.bad = true
 		}
 	}
+}
+
+// misspeltForm reports a key that stands beside those of a range or of replicates, or is nearly the latter: all of them
+// would be names of values.
+func (p *program) misspeltForm(a *Axis) bool {
+	names, known := keys(a.node), []string{"from", "to", "step"}
+	in := func(k string) bool { return slices.Contains(known, k) }
+	beside := len(slices.DeleteFunc(slices.Clone(names), func(k string) bool { return !in(k) })) > 1
+	if !beside {
+		known = []string{"replicates"}
+		beside = slices.ContainsFunc(names, in)
+	}
+	for i, name := range names {
+		nearest := expr.Nearest(name, known)
+		nearly := len(names) == 1 && nearest != "" && a.node.Content[1].Kind == yaml.SequenceNode
+		if beside && !in(name) || nearly {
+			d := p.tree.At(a.node.Content[2*i], "the definition of axis %s has no key %q", a.Name, name)
+			d.Expected, d.Nearest = axisForms, nearest
+			p.report(d)
+			return true
+		}
+	}
+	return false
 }
 
 const axisForms = "a list, {from, to, step}, {NAME: VALUE, …}, {replicates: […]} or ${…} that gives one of these"

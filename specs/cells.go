@@ -3,6 +3,7 @@ package specs
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"regft/stages"
 
@@ -124,6 +125,27 @@ func (x *expansion) coordsAt(p int32, axes []string) []stages.Coord {
 	return out
 }
 
+// checkSingle reports a value that is nothing but all metrics of i, or of one of its parts.
+func (x *expansion) checkSingle(c *code, i *Instance) {
+	depth := 1
+	if i.Parts != nil {
+		depth = 2
+	}
+	for _, n := range c.outcomes {
+		if n.kind == "metrics" && len(n.path) < depth && n.Start == 0 && n.End == len([]rune(c.program.Text)) {
+			names := i.metrics
+			if i.Parts != nil && len(n.path) == 0 {
+				names = i.Parts
+			}
+			d := x.tree.Within(c.node, c.offset, c.offset+n.End, "%s holds several metrics: a value is one", n.name)
+			if d.Expected = n.name + ".NAME"; len(names) > 0 {
+				d.Expected = listNames(strings.Split(n.name+"."+strings.Join(names, "\n"+n.name+"."), "\n"))
+			}
+			x.report(d)
+		}
+	}
+}
+
 // checkValues reports metrics that a stage's results do not have.
 func (x *expansion) checkValues(of *Stage, values []Heading) {
 	seen := map[string]bool{}
@@ -134,6 +156,7 @@ func (x *expansion) checkValues(of *Stage, values []Heading) {
 				for _, n := range h.code.outcomes {
 					x.checkMetric(h.code, n, i)
 				}
+				x.checkSingle(h.code, i)
 			}
 		}
 	}

@@ -27,7 +27,7 @@ func Load(path string, sets []string) (*Spec, Diagnostics) {
 
 // check makes a spec of a tree.
 func check(tree *source.Tree, path string, problems Diagnostics) (*Spec, Diagnostics) {
-	if tree == nil {
+	if tree == nil || tree.Part {
 		return nil, problems
 	}
 	p, err := newProgram(tree)

@@ -212,7 +212,7 @@ func (r *resolver) sweep(ref expr.Reference) (expr.Binding, *expr.Problem) {
 	}
 	a := r.p.axis(ref.Segs[0].Name)
 	switch {
-	case r.scope.axes == 0 && !r.scope.above:
+	case r.scope.axes == 0 && !r.scope.above && lookup(r.p.tree.Root, "sweep") != nil:
 		return expr.Binding{}, &expr.Problem{Span: ref.To(1), Summary: "axes mean nothing in " + r.scope.what, Note: "it is the same for all points"}
 	case a == nil:
 		return expr.Binding{}, r.noAxis(ref.Segs[0].Span, ref.Segs[0].Name)

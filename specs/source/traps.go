@@ -107,7 +107,12 @@ func (s *scanner) plain(n int, text []rune, i int) bool {
 		d.Note = "YAML reads the \": \" of an unquoted text as the end of a key"
 		s.out = append(s.out, d)
 		return true
-	case strings.ContainsRune("[{", c) && (!s.started || s.depth > 0):
+	case strings.ContainsRune("[{", c) && s.started && s.depth > 0:
+		d := s.file.errorAt(n, i+1, 1, "a text with %c in it must be quoted inside { } or [ ]", c)
+		d.Note = "YAML reads the " + string(c) + " as the start of a list or mapping"
+		s.out = append(s.out, d)
+		return true
+	case strings.ContainsRune("[{", c) && !s.started:
 		if s.depth++; s.depth == maxDepth+1 && s.deepest == (Position{}) {
 			s.deepest = Position{n, i + 1}
 		}

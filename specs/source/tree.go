@@ -19,6 +19,7 @@ type Tree struct {
 	Name  string   // of the file on the command line
 	Dir   string   // absolute: its folder
 	Files []string // absolute: what was read, or would have been had it been there
+	Part  bool     // a file that belongs to it could not be read: what it says of names means nothing
 	set   [][]string
 	files map[*yaml.Node]*File
 	main  *File
@@ -155,8 +156,11 @@ func (l *loader) included(f *File, item *yaml.Node) *yaml.Node {
 		l.out = append(l.out, l.tree.At(at, "files include each other: %s", l.cycle(k, abs)))
 		return nil
 	}
+	problems := len(l.out)
 	n, err := l.file(name, abs)
-	if err != nil && !(optional && errors.Is(err, fs.ErrNotExist)) {
+	missing := optional && errors.Is(err, fs.ErrNotExist)
+	l.tree.Part = l.tree.Part || n == nil && !missing && (err != nil || len(l.out) > problems)
+	if err != nil && !missing {
 		d := l.tree.At(at, "included file %s %s", name, readError(err))
 		if errors.Is(err, fs.ErrNotExist) {
 			d.Summary = fmt.Sprintf("included file %s does not exist", name)
