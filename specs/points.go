@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"regft/specs/expr"
 )
@@ -30,7 +31,10 @@ type product struct {
 	pause    int // when to see whether the work is still wanted
 	err      error
 	broken   bool // a computed axis has mistakes
-	where    bool // where kept something
+	failures int  // points at which a filter could not be judged; the first one is …
+	failing  *filter
+	at       frame // … this
+	where    bool  // where kept something
 }
 
 // errFailed ends an enumeration after a report.
@@ -53,6 +57,10 @@ func (p *program) points(ctx context.Context) ([][]int32, error) {
 	}
 	if e.constants() {
 		e.bind(0)
+	}
+	if e.failures > 0 {
+		e.explain()
+		return nil, errFailed
 	}
 	if e.broken {
 		return nil, errFailed
@@ -197,8 +205,7 @@ func (f *filter) step(p *program, axis int, id int32) (state uint8, full bool) {
 // point takes the point at which all axes are bound.
 func (e *product) point() {
 	if len(e.failed) > 0 {
-		e.failed[0].explain(e.frame)
-		e.err = errFailed
+		e.fail()
 		return
 	}
 	e.where = true
@@ -223,15 +230,42 @@ func (e *product) few(ids int) {
 	}
 }
 
-// explain reports why f gives neither true nor false.
-func (f *filter) explain(frame *frame) {
-	v, ok := f.code.eval(frame)
-	if _, isBool := v.(bool); ok && !isBool {
-		p := f.code.p
-		p.once(f.code.node, f.code.offset, func() {
-			p.report(p.tree.Within(f.code.node, f.code.offset, f.code.offset+len([]rune(f.code.program.Text)), "a condition gives true or false, this gives %s", expr.Format(v)))
-		})
+// maxFailures is how many points are counted at which a filter could not be judged.
+const maxFailures = 1000
+
+// fail counts the point at hand, at which a filter could not be judged.
+func (e *product) fail() {
+	if e.failures++; e.failures == 1 {
+		e.failing, e.at = e.failed[0], frame{p: e.program, ids: slices.Clone(e.frame.ids)}
 	}
+	if e.failures == maxFailures {
+		e.err = errFailed
+	}
+}
+
+// explain reports why a filter gives neither true nor false, and where.
+func (e *product) explain() {
+	code := e.failing.code
+	note := e.at.describe(code.axes)
+	switch more := e.failures - 1; {
+	case e.failures == maxFailures:
+		note += fmt.Sprintf(", and at %d more points or above", more)
+	case more > 1:
+		note += fmt.Sprintf(", and at %d more points", more)
+	case more == 1:
+		note += ", and at one more point"
+	}
+	v, err := code.try(&e.at)
+	found, is := errors.AsType[*expr.Problem](err)
+	if !is {
+		found = &expr.Problem{Span: expr.Span{End: len([]rune(code.program.Text))}, Summary: "a condition gives true or false, this gives " + expr.Format(v)}
+	}
+	problem := *found
+	if problem.Note != "" {
+		note = problem.Note + "; " + note
+	}
+	problem.Note = note
+	e.problem(code.node, code.offset, &problem)
 }
 
 // checkExcludes reports excludes that remove nothing, or all that there is.

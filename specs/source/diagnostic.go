@@ -29,7 +29,7 @@ type Diagnostic struct {
 	Expected string   `json:"expected,omitempty"`
 	Nearest  string   `json:"nearest,omitempty"` // the valid name that comes nearest to the one given
 	Note     string   `json:"note,omitempty"`    // what helps to understand it
-	Source   string   `json:"source,omitempty"`  // the line of File at Start
+	Source   string   `json:"source,omitempty"`  // the line of File at Start; in JSON what stands around it, where it is long
 }
 
 // A Position is a place in a file.

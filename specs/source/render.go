@@ -74,10 +74,31 @@ func excerpt(d Diagnostic) (line, under string, length int) {
 	return line, strings.Repeat(" ", start-from), length
 }
 
-// JSON writes ds for editors: an array of objects.
+// maxSource is how much of a line Source has in JSON.
+const maxSource = 400
+
+// around is the part of a line, where it is long, around the place.
+func (d Diagnostic) around() string {
+	text := []rune(d.Source)
+	if len(text) <= maxSource {
+		return d.Source
+	}
+	from := min(max(0, d.Start.Column-1-maxSource/2), len(text)-maxSource)
+	out := string(text[from : from+maxSource])
+	if from > 0 {
+		out = "…" + out
+	}
+	if from+maxSource < len(text) {
+		out += "…"
+	}
+	return out
+}
+
+// JSON writes ds for editors: an array of objects. Of a long line, source is what stands around the place.
 func (ds Diagnostics) JSON(w io.Writer) error {
-	if ds == nil {
-		ds = Diagnostics{}
+	ds = append(Diagnostics{}, ds...)
+	for i := range ds {
+		ds[i].Source = ds[i].around()
 	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)

@@ -217,6 +217,23 @@ func TestRenderLongLine(t *testing.T) {
 	}
 }
 
+// TestJSONLongLine: of a line of a megabyte editors get what stands around the place.
+func TestJSONLongLine(t *testing.T) {
+	const size = 1 << 20
+	for _, column := range []int{1, size / 2, size} {
+		line := []rune(strings.Repeat("é", size))
+		line[column-1] = 'X'
+		ds := Diagnostics{{Severity: Error, File: "f", Start: Position{1, column}, End: Position{1, column + 1}, Summary: "s", Source: string(line)}}
+		var out bytes.Buffer
+		if err := ds.JSON(&out); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), "X") || out.Len() > 4*maxSource || len(ds[0].Source) < size {
+			t.Errorf("column %d: %d bytes", column, out.Len())
+		}
+	}
+}
+
 func TestUnreadable(t *testing.T) {
 	if tr, problems := Load(filepath.Join(t.TempDir(), "none.yaml"), nil); tr != nil || !problems.HasErrors() || !strings.Contains(problems.Error(), "cannot be read") {
 		t.Errorf("%v %v", tr, problems)
