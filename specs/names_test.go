@@ -1,6 +1,7 @@
 package specs_test
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"regft/specs"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 // TestNamesAreInNoKey checks that names of stages, axes and values, and the order of axes, change no node.
@@ -47,6 +49,43 @@ func TestNamesAreInNoKey(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAnyNamesAndOrder is TestNamesAreInNoKey for random small sweeps: what axes and stages are called, and which axis
+// stands first, changes no node.
+func TestAnyNamesAndOrder(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		n := rapid.IntRange(2, 4).Draw(rt, "axes")
+		sizes := rapid.SliceOfN(rapid.IntRange(1, 3), n, n).Draw(rt, "sizes")
+		factors := rapid.SliceOfN(rapid.IntRange(0, 2), n, n).Draw(rt, "factors")
+		bound := rapid.IntRange(0, 3).Draw(rt, "bound")
+		gathered := slices.Index(factors, 2)
+		spec := func(names []string, model, sum string, order []int) string {
+			var axes, terms []string
+			for _, a := range order {
+				axes = append(axes, fmt.Sprintf("%s: %v", names[a], strings.Join([]string{"[0", ", 1", ", 2"}[:sizes[a]], "")+"]"))
+				if factors[a] > 0 {
+					terms = append(terms, fmt.Sprintf("%d * sweep.%s", factors[a], names[a]))
+				}
+			}
+			slices.Sort(terms) // only the order of axes changes
+			gather := ""
+			if gathered >= 0 {
+				gather = "gather: [" + names[gathered] + "], "
+			}
+			return fmt.Sprintf("version: 1\nsweep:\n  axes: {%s}\n  where: sweep.%s + sweep.%s <= %d\nstages:\n  %s: {uses: const, with: {value: \"${%s}\"}}\n  %s: {uses: sum, %swith: {inputs: stages.%s}}\n",
+				strings.Join(axes, ", "), names[0], names[1], bound, model, strings.Join(append(terms, "0"), " + "), sum, gather, model)
+		}
+		order := make([]int, n)
+		for i := range order {
+			order[i] = i
+		}
+		plain := spec([]string{"a", "b", "c", "d"}, "m", "s", order)
+		other := spec(rapid.Permutation([]string{"w", "x", "y", "z"}).Draw(rt, "names"), "z", "a", rapid.Permutation(order).Draw(rt, "order"))
+		if diff := cmp.Diff(nodeKeys(t, plain), nodeKeys(t, other)); diff != "" {
+			rt.Fatalf("nodes differ (-want +got):\n%s\n%s\n%s", diff, plain, other)
+		}
+	})
 }
 
 // nodeKeys are the identities of all nodes that something needs, by what is in a key: type, parameters, inputs.
