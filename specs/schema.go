@@ -13,6 +13,8 @@ type object = map[string]any
 // Schema is the JSON Schema (draft 7) of the language with all registered stage types, for editors.
 func Schema() []byte {
 	ref := func(name string) object { return object{"$ref": "#/definitions/" + name} }
+	nullable := func(name string) object { return object{"anyOf": []any{ref(name), object{"type": "null"}}} }
+	of := func(name string) object { return object{"additionalProperties": ref(name)} }
 	properties := object{
 		"version": object{"const": 1, "description": "of the spec language"},
 		"name":    object{"type": "string", "description": "of the experiment: the folder of its runs; the file's name when left out"},
@@ -20,15 +22,15 @@ func Schema() []byte {
 		"include": object{"anyOf": []any{ref("included"), list(ref("included"))}, "description": "files merged in order under this one: later wins, lists replace, null removes"},
 		"vars":    object{"type": "object", "propertyNames": ref("name"), "description": "constants: ${vars.NAME}"},
 		"sweep":   sweepSchema(ref),
-		"stages":  object{"type": "object", "propertyNames": ref("name"), "additionalProperties": ref("stage"), "description": "what to do"},
-		"tables":  object{"type": "object", "additionalProperties": ref("table"), "description": "how results are arranged"},
-		"ablate":  object{"type": "object", "additionalProperties": ref("study"), "description": "which points are compared"},
+		"stages":  object{"type": "object", "propertyNames": ref("name"), "additionalProperties": nullable("stage"), "description": "what to do"},
+		"tables":  object{"type": "object", "additionalProperties": nullable("table"), "description": "how results are arranged"},
+		"ablate":  object{"type": "object", "additionalProperties": nullable("study"), "description": "which points are compared"},
 	}
 	schema := object{
 		"$schema": "http://json-schema.org/draft-07/schema#", "title": "regft experiment spec",
 		"type": "object", "properties": properties, "additionalProperties": false,
-		"if":          object{"not": object{"required": []string{"include"}}}, // an included file may have what a stage lacks here
-		"then":        object{"properties": object{"stages": object{"additionalProperties": ref("wholeStage")}}},
+		"if":          object{"not": object{"required": []string{"include"}}}, // an included file may have what lacks here, and what null removes
+		"then":        object{"properties": object{"stages": of("wholeStage"), "tables": of("table"), "ablate": of("study")}},
 		"definitions": definitions(ref),
 	}
 	var out bytes.Buffer

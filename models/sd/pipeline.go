@@ -44,6 +44,9 @@ type Pipeline struct {
 	texts     textStates
 }
 
+// WeightTypes are the types that weights may be kept in, by their names.
+var WeightTypes = map[string]dtypes.DType{"float32": dtypes.Float32, "float16": dtypes.Float16, "bfloat16": dtypes.BFloat16}
+
 // Options say what of a checkpoint is loaded, and how it is changed.
 type Options struct {
 	DType    dtypes.DType  // that weights are kept in: float32 where not set, or a half type; sums are of float32 in any case

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/gomlx/compute/dtypes"
-
 	"regft/compute"
 	"regft/datasets"
 	"regft/datasets/picture"
@@ -201,12 +199,9 @@ func (g *Generate) open(ctx context.Context, env *stages.Env) (*sd.Pipeline, err
 	return v.(*sd.Pipeline), nil
 }
 
-// weightTypes are the values of dtype.
-var weightTypes = map[string]dtypes.DType{"float32": dtypes.Float32, "float16": dtypes.Float16, "bfloat16": dtypes.BFloat16}
-
 // options are what of the checkpoint is loaded, and the LoRA that is added to it.
 func (g *Generate) options(ctx context.Context, env *stages.Env) (sd.Options, error) {
-	o := sd.Options{DType: weightTypes[g.DType], Pictures: g.Init != nil}
+	o := sd.Options{DType: sd.WeightTypes[g.DType], Pictures: g.Init != nil}
 	if g.LoRA == "" {
 		return o, nil
 	}
