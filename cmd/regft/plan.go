@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"regft/engine"
 
@@ -44,7 +45,7 @@ A and B are spec files, or SPEC@REV, the file in a revision of its git repositor
   regft plan spec.yaml --check || echo "there is work to do"
   regft plan spec.yaml@HEAD..spec.yaml
   regft plan spec.yaml@v1..v2`,
-		Args:              cobra.ExactArgs(1),
+		Args:              planArgs,
 		ValidArgsFunction: completeSpec,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			draw, err := o.drawing(cmd)
@@ -68,6 +69,14 @@ A and B are spec files, or SPEC@REV, the file in a revision of its git repositor
 	o.remoteFlags.add(c)
 	completeFlag(c, "graph", cobra.FixedCompletions([]string{"mermaid", "dot"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
+}
+
+// planArgs wants one spec. The form of a graph is an argument of its own where the = is forgotten.
+func planArgs(cmd *cobra.Command, args []string) error {
+	if at := slices.IndexFunc(args, func(arg string) bool { return arg == "mermaid" || arg == "dot" }); at >= 0 && len(args) == 2 && cmd.Flags().Changed("graph") {
+		return fmt.Errorf("the form of a graph follows an =: --graph=%s", args[at])
+	}
+	return cobra.ExactArgs(1)(cmd, args)
 }
 
 func (a *app) plan(cmd *cobra.Command, path string, o planOptions, draw func(io.Writer, *engine.Plan) error) (err error) {
