@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"regft/specs"
@@ -44,6 +46,46 @@ func BenchmarkPlan10002(b *testing.B) {
 	for b.Loop() {
 		if counts := g.plan(store, Options{}).Counts().Total(); counts.Run != 10002 {
 			b.Fatalf("%d run", counts.Run)
+		}
+	}
+}
+
+// hundredThousand is a spec of 100,000 points, 102,002 nodes.
+const hundredThousand = `version: 1
+sweep:
+  axes:
+    a: {from: 1, to: 1000, step: 1}
+    b: {from: 1, to: 100, step: 1}
+stages:
+  zero: {uses: const, with: {value: 0}}
+  first: {uses: sum, with: {inputs: [stages.zero], plus: "${sweep.a}"}}
+  each: {uses: sum, with: {inputs: [stages.first], plus: "${sweep.b}"}}
+  rows: {uses: sum, gather: [b], with: {inputs: stages.each}}
+  total: {uses: sum, gather: [a], with: {inputs: stages.rows}}
+`
+
+// BenchmarkPlan100000Points reads, expands and plans a spec of which nothing has run.
+func BenchmarkPlan100000Points(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "spec.yaml")
+	if err := os.WriteFile(path, []byte(hundredThousand), 0o666); err != nil {
+		b.Fatal(err)
+	}
+	store := newStore(b)
+	for b.Loop() {
+		spec, found := specs.Load(path, nil)
+		if found.HasErrors() {
+			b.Fatal(found)
+		}
+		e, found := spec.Expand(b.Context())
+		if found.HasErrors() {
+			b.Fatal(found)
+		}
+		p, err := NewPlan(b.Context(), e, store, Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if counts := p.Counts().Total(); len(e.Points) != 100000 || counts.Run != 102002 {
+			b.Fatalf("%d points, %d nodes run", len(e.Points), counts.Run)
 		}
 	}
 }
