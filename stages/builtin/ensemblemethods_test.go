@@ -236,7 +236,7 @@ func TestEnsembleMethodsRefuse(t *testing.T) {
 	}{
 		{"{method: uniform_soup}", nil, "needs models"},
 		{"{method: ties, lambda: 1}", map[string][]stages.Input{"models": several(models...)}, "base and keep are missing"},
-		{"{method: uniform_soup, lambda: 1}", map[string][]stages.Input{"models": several(models...)}, "does not take lambda"},
+		{"{method: uniform_soup, lambda: 1}", map[string][]stages.Input{"models": several(models...)}, "lambda does not go with method: uniform_soup"},
 		{"{method: lines}", map[string][]stages.Input{"models": several(models...), "base": one(base)}, "to_scale and beta"},
 		{"{alpha: 0.5}", given("from", base, "to", models[0], "fisher_to", base), "go together"},
 		{"{method: uniform_soup}", map[string][]stages.Input{"models": several(models[0], models[1], other)}, "models 1 and models 3 come from different checkpoints"},

@@ -184,14 +184,14 @@ func TestGenerateRefuses(t *testing.T) {
 	sd := diffusions(t)[0]
 	for params, want := range map[string]string{
 		`{checkpoint: %q, prompts: []}`:                                  "empty list",
-		`{checkpoint: %q, prompts: [x], prompt: "a {}"}`:                 "leave it out",
+		`{checkpoint: %q, prompts: [x], prompt: "a {}"}`:                 "leave those out",
 		`{checkpoint: %q, classes: [x]}`:                                 "need a prompt",
 		`{checkpoint: %q, classes: [x], prompt: "a photo"}`:              "no {}",
 		`{checkpoint: %q}`:                                               "in one way",
 		`{checkpoint: %q, classes: [x], prompt: "{}", prompts: [x]}`:     "in one way",
 		`{checkpoint: %q, classes: [], prompt: "{}"}`:                    "no classes",
-		`{checkpoint: %q, styles: s.json}`:                               "belong together",
-		`{checkpoint: %q, classes: [x], prompt: "{}", dataset: y}`:       "belong together",
+		`{checkpoint: %q, styles: s.json}`:                               "styles needs dataset",
+		`{checkpoint: %q, classes: [x], prompt: "{}", dataset: y}`:       "dataset names an entry of styles",
 		`{checkpoint: %q, prompts: [x], width: 33}`:                      "33",
 		`{checkpoint: %q, prompts: [x], scheduler: plms}`:                "plms",
 		`{checkpoint: %q, classes: missing.txt, prompt: "{}", steps: 1}`: "missing.txt",

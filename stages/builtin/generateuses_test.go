@@ -175,7 +175,7 @@ func TestGenerateDescribes(t *testing.T) {
 		`classes: [x], prompt: "{}", attributes: {style: [a]}`:        "no template has {style}",
 		`classes: [x], prompt: "{} {style}", attributes: {style: []}`: "leaves no templates",
 		`classes: [x], sentences: s.json, attributes: {style: [a]}`:   "leave them out",
-		`prompts: [x], attributes: {style: [a]}`:                      "where prompts are given",
+		`prompts: [x], attributes: {style: [a]}`:                      "prompts are whole texts",
 		`prompts: [x], strength: 0.5`:                                 "give them as init",
 		`prompts: [x], lora_scale: 0.5`:                               "lora_scale is for a lora",
 		`prompts: [x], rng: cuda`:                                     "cuda",

@@ -73,10 +73,10 @@ func TestZeroShotRefuses(t *testing.T) {
 		`{classes: [x], templates: a photo}`:                                    `"a photo" has no {}`,
 		`{classes: [x], templates: []}`:                                         "empty list",
 		`{classes: [x]}`:                                                        "templates or prompts",
-		`{classes: [x], templates: ["{}"], prompts: p.json}`:                    "not both",
+		`{classes: [x], templates: ["{}"], prompts: p.json}`:                    "give one of them",
 		`{templates: ["{}"]}`:                                                   "in one way",
 		`{classes: [x], styles: s.json, dataset: a}`:                            "in one way",
-		`{classes: ["a\nb"], templates: ["{}"]}`:                                "line ends",
+		`{classes: ["a\nb"], templates: ["{}"]}`:                                "names of folders",
 	} {
 		_, err := l.try("zeroshot", params, from(clips(t)[0]))
 		if err == nil {
