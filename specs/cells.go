@@ -12,10 +12,10 @@ import (
 
 // cells are the places of a table that have a point.
 func (x *expansion) cells(t *Table) []Cell {
-	if t.bad || t.stage.bad {
+	x.checkValues(t.stage, t.Values)
+	if t.bad || t.stage.vague || !t.stage.made {
 		return nil
 	}
-	x.checkValues(t.stage, t.Values)
 	named := x.setOf(t.Rows) | x.setOf(t.Columns)
 	places := x.layout(named)
 	index := map[int32]int{}
@@ -148,11 +148,20 @@ func (x *expansion) checkSingle(c *code, i *Instance) {
 
 // checkValues reports metrics that a stage's results do not have.
 func (x *expansion) checkValues(of *Stage, values []Heading) {
+	if of == nil || !of.made {
+		return
+	}
 	seen := map[string]bool{}
 	for _, i := range of.instances {
+		if i.unnamed {
+			continue
+		}
 		if memo := fmtNames(i.Parts) + "/" + fmtNames(i.metrics); !seen[memo] {
 			seen[memo] = true
 			for _, h := range values {
+				if h.code == nil {
+					continue
+				}
 				for _, n := range h.code.outcomes {
 					x.checkMetric(h.code, n, i)
 				}

@@ -63,6 +63,9 @@ func (m *maker) eachNode(i *Instance) input {
 // goals compiles the CEL that i evaluates while it runs.
 func (m *maker) goals(i *Instance, v *variant) bool {
 	for k := range v.exprs {
+		if i.unnamed && v.exprs[k].param.field.CEL == "metrics" {
+			continue
+		}
 		e, ok := m.expr(&v.exprs[k], i.Parts, i.metrics)
 		if !ok {
 			return false
@@ -167,7 +170,7 @@ func (m *maker) namedAt(c *code) []string {
 
 // checkMetric reports a metric that i does not have.
 func (p *program) checkMetric(c *code, n *outcomeName, i *Instance) {
-	if n.kind != "metrics" {
+	if n.kind != "metrics" || i.unnamed {
 		return
 	}
 	names, path, what := i.metrics, n.path, n.stage.Name

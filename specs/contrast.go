@@ -20,10 +20,10 @@ type Pair struct{ Reference, Changed Cell }
 
 // contrasts lists what a study compares.
 func (x *expansion) contrasts(s *Study) []Contrast {
-	if s.bad || s.stage.bad {
+	x.checkValues(s.stage, s.Values)
+	if s.bad || s.stage.vague || !s.stage.made {
 		return nil
 	}
-	x.checkValues(s.stage, s.Values)
 	var out []Contrast
 	switch {
 	case s.Around != "":

@@ -10,7 +10,7 @@ import (
 func (x *expansion) finish(e *Expansion) {
 	d := &demand{}
 	for _, s := range x.spec.Stages {
-		if !s.taken {
+		if !s.taken && !s.bad {
 			for _, i := range s.instances {
 				d.need(i)
 			}

@@ -126,8 +126,10 @@ func (x *expansion) depend(s *Stage) {
 		mentioned |= s.when.axes
 	}
 	inherited := axisSet(0)
+	s.vague = s.bad || s.obscure()
 	for _, e := range x.edges(s) {
 		inherited |= e.to.over
+		s.vague = s.vague || e.to.vague
 		if s.gather&e.to.over != 0 && e.reads {
 			x.report(x.tree.Within(e.node, e.offset+e.start, e.offset+e.end, "stage %s has a result for every value of axis %s, which is gathered here", e.to.Name, x.axesText(s.gather&e.to.over)))
 			s.bad = true
@@ -147,7 +149,7 @@ func (x *expansion) depend(s *Stage) {
 		s.Over = append(s.Over, x.spec.Axes[a].Name)
 		s.bad = s.bad || x.spec.Axes[a].bad
 	}
-	if s.assert != nil && s.assert.axes&^s.over != 0 {
+	if s.assert != nil && s.assert.axes&^s.over != 0 && !s.vague {
 		x.report(x.tree.Within(s.assert.node, s.assert.offset, s.assert.offset+len([]rune(s.assert.program.Text)),
 			"stage %s does not depend on axis %s, so its assert cannot mention it", s.Name, x.axesText(s.assert.axes&^s.over)))
 		s.bad = true
@@ -162,7 +164,7 @@ func (x *expansion) checkGather(s *Stage, mentioned, inherited axisSet) {
 		case mentioned.has(a.index):
 			s.bad = true
 			x.mentionOfGathered(s, a)
-		case !inherited.has(a.index) && !s.bad && !a.bad:
+		case !inherited.has(a.index) && !s.vague && !a.bad:
 			d := x.tree.At(s.gatherNodes[i], "nothing that stage %s takes depends on axis %s", s.Name, name)
 			if names := x.axisList(inherited); len(names) > 0 {
 				d.Expected = listNames(names)
@@ -172,7 +174,7 @@ func (x *expansion) checkGather(s *Stage, mentioned, inherited axisSet) {
 		}
 	}
 	for _, a := range (s.pool &^ inherited).list() {
-		if !s.bad {
+		if !s.vague {
 			x.report(x.tree.At(s.key, "nothing that stage %s takes depends on axis %s, which it pools", s.Name, x.spec.Axes[a].Name))
 			s.bad = true
 		}

@@ -66,9 +66,10 @@ func (p *program) expand(ctx context.Context) *Expansion {
 		switch {
 		case ctx.Err() != nil:
 			return e
-		case s.Type.Name == "":
-		case s.bad || broken:
+		case broken || !x.ready(s):
 			x.glance(s, broken)
+		case s.Type.Name == "":
+			x.blank(s)
 		default:
 			e.Instances = append(e.Instances, x.instantiate(s)...)
 		}
@@ -120,7 +121,7 @@ func (x *expansion) checkFields(late []lateField) {
 
 // glance decodes the parameters of a stage that cannot have instances, for what is wrong with them too.
 func (x *expansion) glance(s *Stage, broken bool) {
-	if s.with == nil {
+	if s.with == nil || s.Type.Name == "" {
 		return
 	}
 	f := x.newFrame()
@@ -130,7 +131,8 @@ func (x *expansion) glance(s *Stage, broken bool) {
 	x.variant(s, f, broken)
 }
 
-// instantiate makes the instances of s; those of what it takes are there.
+// instantiate makes the instances of s; those of what it takes are there. Where s is bad they are sketches: what can be
+// known of them is, so that they and what takes them are checked for further mistakes.
 func (x *expansion) instantiate(s *Stage) []*Instance {
 	mentioned := axisSet(0)
 	s.codes(func(c *code) { mentioned |= c.axes })
@@ -149,14 +151,10 @@ func (x *expansion) instantiate(s *Stage) []*Instance {
 		if *v == nil {
 			*v = x.variant(s, m.frame, false)
 		}
-		if (*v).bad {
-			s.bad = true
-			continue
-		}
-		if i := m.instance(*v); i != nil {
-			s.instances = append(s.instances, i)
-		}
+		s.bad = s.bad || (*v).bad
+		s.instances = append(s.instances, m.instance(*v))
 	}
+	s.made = true
 	if s.bad {
 		return nil
 	}
@@ -187,16 +185,17 @@ func (m *maker) instance(v *variant) *Instance {
 	if len(v.inputs) > 0 || len(v.exprs) > 0 {
 		i.Runner = s.Type.Clone(v.runner)
 	}
+	failed := false
 	for k := range v.inputs {
-		if m.fill(i, &v.inputs[k]) != nil {
-			s.bad = true
-			return nil
-		}
+		failed = m.fill(i, &v.inputs[k]) != nil || failed
 	}
-	if !m.inputRules(i) || !m.name(i) || !m.goals(i, v) {
-		s.bad = true
-		return nil
+	i.unnamed = v.unnamed || m.hidden(i, failed)
+	if !m.name(i) {
+		failed, i.unnamed = true, true
 	}
+	failed = !m.goals(i, v) || failed
+	whole := !failed && !v.bad && !slices.ContainsFunc(i.Refs, func(r Ref) bool { return r.Instance != nil && r.Instance.Stage.bad })
+	s.bad = s.bad || failed || whole && !m.inputRules(i)
 	i.When, i.Assert = m.when(), m.assert(i)
 	return i
 }
@@ -299,6 +298,9 @@ func (m *maker) coordsOf(producer *Instance, axes axisSet) []stages.Coord {
 // output names what e takes of an instance, and checks its kind.
 func (m *maker) output(producer *Instance, e *entry, f *stages.Field) (string, error) {
 	outputs := producer.variant.outputs
+	if outputs == nil { // for a mistake
+		return e.output, nil
+	}
 	at := slices.IndexFunc(outputs, func(o stages.Output) bool { return o.Name == e.output })
 	if e.output == "" && len(outputs) == 1 {
 		at = 0
@@ -350,6 +352,9 @@ func (m *maker) noOutput(producer *Instance, e *entry) Diagnostic {
 
 // outputKind is the kind of output name.
 func (i *Instance) outputKind(name string) stages.Kind {
+	if i.variant.outputs == nil {
+		return ""
+	}
 	for _, o := range i.variant.outputs {
 		if o.Name == name && o.Kind != "" {
 			return o.Kind

@@ -72,7 +72,10 @@ type Stage struct {
 	assert      *code
 	over        axisSet
 	inputs      []*Stage // stages that it takes something of, or reads a result of
-	bad         bool     // a mistake in it was reported: it has no instances
+	bad         bool     // a mistake in it, or in what it takes, was reported: it has no instances but sketches
+	vague       bool     // … which may hide an axis that it depends on
+	sketched    int      // variants, up to mostSketched
+	made        bool     // its instances, or their sketches, are there
 	layout      *layout  // of its instances
 	instances   []*Instance
 	taken       bool // some stage takes it
@@ -128,6 +131,7 @@ type Instance struct {
 	metrics []string    // the names of its metrics below Parts; nil: any
 	seen    []*Instance // the data that it was chosen by, itself or what it was made from
 	same    string      // identity, once asked for
+	unnamed bool        // for a mistake, the names of its metrics are not known
 }
 
 // A Ref is where an input comes from: an instance, or a path (Instance is nil).

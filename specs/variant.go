@@ -21,7 +21,8 @@ type variant struct {
 	outputs []stages.Output
 	inputs  []input // parameters that take artifacts, in the order of the type's fields
 	exprs   []goal
-	bad     bool
+	bad     bool // then outputs are nil and …
+	unnamed bool // … the names of metrics not known, where they may hang on what is wrong
 }
 
 // An input is a parameter that takes artifacts, and what it takes.
@@ -50,6 +51,7 @@ type goal struct {
 // A builder makes the mapping that a stage's parameters are decoded from.
 type builder struct {
 	*program
+	of      *Stage
 	frame   *frame
 	partial bool // only what mentions no axis: there are no points
 	origin  map[*yaml.Node]*yaml.Node
@@ -61,7 +63,7 @@ type builder struct {
 
 // variant evaluates and decodes the parameters of s at f.
 func (p *program) variant(s *Stage, f *frame, partial bool) *variant {
-	b := &builder{program: p, frame: f, partial: partial, origin: map[*yaml.Node]*yaml.Node{}, skipped: map[string]bool{}, null: map[string]*yaml.Node{}, variant: &variant{}}
+	b := &builder{program: p, of: s, frame: f, partial: partial, origin: map[*yaml.Node]*yaml.Node{}, skipped: map[string]bool{}, null: map[string]*yaml.Node{}, variant: &variant{}}
 	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	b.origin[n] = s.key
 	for _, pr := range s.params {
@@ -103,10 +105,11 @@ func (b *builder) decode(s *Stage, n *yaml.Node) {
 		v.bad = true
 	}
 	v.runner = runner
-	if v.bad {
-		return
+	if !v.bad {
+		v.outputs = s.Type.Outputs(runner)
+	} else {
+		b.sketch(problems)
 	}
-	v.outputs = s.Type.Outputs(runner)
 	order := func(name string) int {
 		return slices.IndexFunc(s.Type.Fields(), func(f stages.Field) bool { return f.Name == name })
 	}
