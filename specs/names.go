@@ -48,7 +48,9 @@ func (p *program) compile(node *yaml.Node, offset int, text string, s scope) *co
 	c := &code{p: p, node: node, offset: offset}
 	c.lookup = c.find
 	r := &resolver{code: c, scope: s}
+	before := len(p.comparisons)
 	program, problems := p.env.Compile(text, r)
+	p.forgetComparisons(before, problems)
 	for _, problem := range problems {
 		switch {
 		case problem == silent:

@@ -2,6 +2,7 @@ package specs
 
 import (
 	"fmt"
+	"slices"
 
 	"regft/specs/expr"
 
@@ -150,6 +151,21 @@ func (r *resolver) Compare(ref expr.Reference, constants []expr.Constant) *expr.
 	}
 	r.p.comparisons = append(r.p.comparisons, c)
 	return nil
+}
+
+// forgetComparisons drops those since the first that are part of what is wrong with an expression anyway.
+func (p *program) forgetComparisons(first int, problems []*expr.Problem) {
+	if len(problems) == 0 {
+		return
+	}
+	told := func(c comparison) bool {
+		return slices.ContainsFunc(c.constants, func(k expr.Constant) bool {
+			return slices.ContainsFunc(problems, func(problem *expr.Problem) bool {
+				return problem != silent && problem.Start <= k.Start && k.End <= problem.End
+			})
+		})
+	}
+	p.comparisons = slices.Concat(p.comparisons[:first], slices.DeleteFunc(p.comparisons[first:], told))
 }
 
 // checkComparisons reports comparisons with constants that no value has; with warnings only where the values follow

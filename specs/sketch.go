@@ -62,9 +62,20 @@ func (m *maker) hidden(i *Instance, failed bool) bool {
 	if !m.stage.nested() && !m.stage.chooses() {
 		return false
 	}
-	return failed || m.stage.vague || slices.ContainsFunc(i.Refs, func(r Ref) bool {
-		return r.Instance != nil && (r.scores(m.stage) && r.Instance.unnamed || r.Instance.Stage.vague)
+	return failed || len(m.stage.Gather) < items(lookup(m.stage.node, "gather")) || slices.ContainsFunc(i.Refs, func(r Ref) bool {
+		return r.Instance != nil && (r.scores(m.stage) && r.Instance.unnamed || r.field.Each && r.Instance.Stage.vague)
 	})
+}
+
+// items is how many entries n gives, where it is a list or one of its entries.
+func items(n *yaml.Node) int {
+	switch {
+	case n == nil || n.Tag == "!!null":
+		return 0
+	case n.Kind == yaml.SequenceNode:
+		return len(n.Content)
+	}
+	return 1
 }
 
 // mostSketched is how many variants of a stage are sketched; of more nothing is known.

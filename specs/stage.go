@@ -220,9 +220,33 @@ func (p *program) readTimeout(s *Stage, n *yaml.Node) {
 	if err != nil || s.Timeout <= 0 {
 		d := p.tree.At(n, "timeout is %s", expr.Format(v))
 		d.Expected = "a time like 90s, 30m or 2h, or seconds"
+		if meant := clock(n.Value); meant != "" {
+			d.Expected = meant + ", " + d.Expected
+			d.Note = "older YAML reads " + n.Value + " as a number to the base of sixty, this one as text: name the units"
+		}
 		p.report(d)
 	}
 }
+
+// clock is a time that text gives with colons, as 1:30 or 1:30:05, with units; "" where it is none.
+func clock(text string) string {
+	parts := strings.Split(text, ":")
+	units := []string{"h", "m", "s"}
+	if len(parts) < 2 || len(parts) > len(units) {
+		return ""
+	}
+	out := ""
+	for i, unit := range units[len(units)-len(parts):] {
+		out += parts[i] + unit
+	}
+	if _, err := time.ParseDuration(out); err != nil {
+		return ""
+	}
+	return out
+}
+
+// oldBooleans are words that YAML 1.1 read as true and false, and YAML 1.2 reads as texts.
+var oldBooleans = []string{"yes", "no", "on", "off", "y", "n"}
 
 func (p *program) readRetry(s *Stage, n *yaml.Node) {
 	v, ok := p.constant(n, "retry")
@@ -230,6 +254,9 @@ func (p *program) readRetry(s *Stage, n *yaml.Node) {
 	if ok && (!isWhole || x < 0 || x > 1000) {
 		d := p.tree.At(n, "retry is %s", expr.Format(v))
 		d.Expected = "how many further attempts, a whole number"
+		if _, isBool := v.(bool); isBool || slices.Contains(oldBooleans, strings.ToLower(n.Value)) {
+			d.Note = "YAML reads " + n.Value + " as a switch or a text, never as a number: 1 tries once more, 0 does not"
+		}
 		p.report(d)
 		return
 	}

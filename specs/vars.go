@@ -19,6 +19,9 @@ type varValue struct {
 // variable binds vars.a.b.
 func (r *resolver) variable(ref expr.Reference) (expr.Binding, *expr.Problem) {
 	p := r.p
+	if given := lookup(p.tree.Root, "vars"); given != nil && given.Kind == yaml.ScalarNode && given.Tag != "!!null" {
+		return expr.Binding{}, silent // vars is no mapping, which is reported
+	}
 	node, at := p.vars, 0
 	for at < len(ref.Segs) && !ref.Segs[at].Dynamic && node.Kind == yaml.MappingNode {
 		next := lookup(node, ref.Segs[at].Name)
