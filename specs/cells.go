@@ -13,7 +13,7 @@ import (
 // cells are the places of a table that have a point.
 func (x *expansion) cells(t *Table) []Cell {
 	x.checkValues(t.stage, t.Values)
-	if t.bad || t.stage.vague || !t.stage.made {
+	if t.bad || t.stage.bad {
 		return nil
 	}
 	named := x.setOf(t.Rows) | x.setOf(t.Columns)

@@ -21,7 +21,7 @@ type Pair struct{ Reference, Changed Cell }
 // contrasts lists what a study compares.
 func (x *expansion) contrasts(s *Study) []Contrast {
 	x.checkValues(s.stage, s.Values)
-	if s.bad || s.stage.vague || !s.stage.made {
+	if s.bad || s.stage.bad {
 		return nil
 	}
 	var out []Contrast

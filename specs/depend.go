@@ -126,17 +126,16 @@ func (x *expansion) depend(s *Stage) {
 		mentioned |= s.when.axes
 	}
 	inherited := axisSet(0)
-	s.vague = s.bad || s.obscure()
 	for _, e := range x.edges(s) {
 		inherited |= e.to.over
-		s.vague = s.vague || e.to.vague
 		if s.gather&e.to.over != 0 && e.reads {
 			x.report(x.tree.Within(e.node, e.offset+e.start, e.offset+e.end, "stage %s has a result for every value of axis %s, which is gathered here", e.to.Name, x.axesText(s.gather&e.to.over)))
 			s.bad = true
 		}
 		s.bad = s.bad || e.to.bad
 	}
-	x.checkGather(s, mentioned, inherited)
+	x.checkMentions(s, mentioned)
+	s.inherited = inherited
 	s.over = mentioned | inherited
 	for _, tie := range x.ties {
 		if tie&s.gather != 0 {
@@ -149,35 +148,42 @@ func (x *expansion) depend(s *Stage) {
 		s.Over = append(s.Over, x.spec.Axes[a].Name)
 		s.bad = s.bad || x.spec.Axes[a].bad
 	}
-	if s.assert != nil && s.assert.axes&^s.over != 0 && !s.vague {
-		x.report(x.tree.Within(s.assert.node, s.assert.offset, s.assert.offset+len([]rune(s.assert.program.Text)),
-			"stage %s does not depend on axis %s, so its assert cannot mention it", s.Name, x.axesText(s.assert.axes&^s.over)))
-		s.bad = true
+}
+
+// checkMentions reports gathered axes that the stage itself mentions.
+func (x *expansion) checkMentions(s *Stage, mentioned axisSet) {
+	for _, name := range s.Gather {
+		if a := x.axis(name); mentioned.has(a.index) {
+			s.bad = true
+			x.mentionOfGathered(s, a)
+		}
 	}
 }
 
-// checkGather reports gathered axes that the stage itself mentions, or that nothing it takes depends on.
-func (x *expansion) checkGather(s *Stage, mentioned, inherited axisSet) {
+// checkAxes reports axes that s is written to depend on, or to gather, and does not. A mistake may have hidden one: then
+// nothing is said.
+func (x *expansion) checkAxes(s *Stage) {
+	if s.bad || slices.ContainsFunc(s.params, func(pr *param) bool { return pr.bad }) {
+		return
+	}
 	for i, name := range s.Gather {
-		a := x.axis(name)
-		switch {
-		case mentioned.has(a.index):
-			s.bad = true
-			x.mentionOfGathered(s, a)
-		case !inherited.has(a.index) && !s.vague && !a.bad:
+		if a := x.axis(name); !s.inherited.has(a.index) && !a.bad {
 			d := x.tree.At(s.gatherNodes[i], "nothing that stage %s takes depends on axis %s", s.Name, name)
-			if names := x.axisList(inherited); len(names) > 0 {
+			if names := x.axisList(s.inherited); len(names) > 0 {
 				d.Expected = listNames(names)
 			}
 			x.report(d)
 			s.bad = true
 		}
 	}
-	for _, a := range (s.pool &^ inherited).list() {
-		if !s.vague {
-			x.report(x.tree.At(s.key, "nothing that stage %s takes depends on axis %s, which it pools", s.Name, x.spec.Axes[a].Name))
-			s.bad = true
-		}
+	for _, a := range (s.pool &^ s.inherited).list() {
+		x.report(x.tree.At(s.key, "nothing that stage %s takes depends on axis %s, which it pools", s.Name, x.spec.Axes[a].Name))
+		s.bad = true
+	}
+	if !s.bad && s.assert != nil && s.assert.axes&^s.over != 0 {
+		x.report(x.tree.Within(s.assert.node, s.assert.offset, s.assert.offset+len([]rune(s.assert.program.Text)),
+			"stage %s does not depend on axis %s, so its assert cannot mention it", s.Name, x.axesText(s.assert.axes&^s.over)))
+		s.bad = true
 	}
 }
 

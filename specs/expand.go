@@ -73,6 +73,7 @@ func (p *program) expand(ctx context.Context) *Expansion {
 		default:
 			e.Instances = append(e.Instances, x.instantiate(s)...)
 		}
+		x.checkAxes(s)
 	}
 	if !broken {
 		x.finish(e)
@@ -226,6 +227,9 @@ func (m *maker) fill(i *Instance, in *input) error {
 			continue
 		}
 		producers, axes := m.producers(e.stage, f)
+		if axes != 0 && !f.List() && e.stage.bad { // it may not be meant to depend on them
+			return errInstance
+		}
 		if axes != 0 && !f.List() {
 			d := m.tree.At(e.slot.node, "%s takes one artifact, and stage %s is gathered over %s here", f.Name, e.stage.Name, m.axesText(axes))
 			d.Expected = f.TypeName()

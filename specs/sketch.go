@@ -14,18 +14,6 @@ import (
 // Stages with mistakes are sketched: what does not hang on the mistake is made as ever, and checked. What may hang on it
 // is not known, and nothing is said of it.
 
-// obscure reports whether a mistake in a parameter or a condition of s may hide what it mentions.
-func (s *Stage) obscure() bool {
-	return s.Type.Name == "" || slices.ContainsFunc(s.params, func(pr *param) bool { return pr.bad && !s.plainly(pr) })
-}
-
-// plainly reports whether pr, whose name s does not have, mentions nothing and was meant for nothing that takes artifacts.
-func (s *Stage) plainly(pr *param) bool {
-	_, known := s.Type.Field(pr.key.Value)
-	meant, has := s.Type.Field(s.meant(pr.key.Value))
-	return !known && has && meant.Kinds == nil && meant.CEL == "" && !mentions(pr.node)
-}
-
 // meant is the parameter that name was probably meant to be, "" for none.
 func (s *Stage) meant(name string) string {
 	var names []string
@@ -33,11 +21,6 @@ func (s *Stage) meant(name string) string {
 		names = append(names, f.Name)
 	}
 	return expr.Nearest(name, names)
-}
-
-// mentions reports whether something in n is evaluated.
-func mentions(n *yaml.Node) bool {
-	return strings.Contains(n.Value, "${") || slices.ContainsFunc(n.Content, mentions) || n.Kind == yaml.AliasNode
 }
 
 // ready reports whether what s takes has instances or sketches. Stages of a cycle have not.
@@ -62,8 +45,9 @@ func (m *maker) hidden(i *Instance, failed bool) bool {
 	if !m.stage.nested() && !m.stage.chooses() {
 		return false
 	}
+	gathers := m.stage.gather|m.stage.pool != 0
 	return failed || len(m.stage.Gather) < items(lookup(m.stage.node, "gather")) || slices.ContainsFunc(i.Refs, func(r Ref) bool {
-		return r.Instance != nil && (r.scores(m.stage) && r.Instance.unnamed || r.field.Each && r.Instance.Stage.vague)
+		return r.Instance != nil && (r.scores(m.stage) && r.Instance.unnamed || gathers && r.field.Each && r.Instance.Stage.bad)
 	})
 }
 

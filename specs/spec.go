@@ -71,9 +71,9 @@ type Stage struct {
 	when        *code
 	assert      *code
 	over        axisSet
+	inherited   axisSet  // axes that what it takes depends on
 	inputs      []*Stage // stages that it takes something of, or reads a result of
 	bad         bool     // a mistake in it, or in what it takes, was reported: it has no instances but sketches
-	vague       bool     // … which may hide an axis that it depends on
 	sketched    int      // variants, up to mostSketched
 	made        bool     // its instances, or their sketches, are there
 	layout      *layout  // of its instances
