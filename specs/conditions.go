@@ -11,9 +11,7 @@ import (
 
 // name gives the names by which i's metrics are read.
 func (m *maker) name(i *Instance) bool {
-	if measurer, ok := i.Runner.(stages.Measurer); ok {
-		i.metrics = measurer.MetricNames()
-	}
+	i.metrics = m.stage.metricNames(i.Runner)
 	for _, r := range i.Refs {
 		if r.scores(m.stage) {
 			i.Parts, i.metrics = r.Instance.Parts, r.Instance.metrics
@@ -190,7 +188,7 @@ func (p *program) noMetric(c *code, n *outcomeName, stage, got string, names []s
 	d := p.tree.Within(c.node, c.offset+n.Start, c.offset+n.End, "stage %s has no metric %q", stage, got)
 	d.Nearest, d.Expected = expr.Nearest(got, names), listNames(names)
 	if len(names) == 0 {
-		d.Note = "it gives no metrics"
+		d.Note = "a stage of type " + p.stage(stage).Type.Name + " with these parameters gives no metrics"
 	}
 	p.report(d)
 }

@@ -75,24 +75,28 @@ func (b *builder) sketch(problems []stages.Problem) {
 		v.unnamed = true
 		return
 	}
-	outputs, metrics := t.Outputs(v.runner), metricNames(v.runner)
+	outputs, metrics := t.Outputs(v.runner), b.of.metricNames(v.runner)
 	for _, f := range faults {
 		v.unnamed = v.unnamed || f.Each || b.of.chooses() && f.Takes(stages.Scores)
 		for _, r := range b.otherwise(f) {
 			if !slices.Equal(outputs, t.Outputs(r)) {
 				outputs = nil
 			}
-			v.unnamed = v.unnamed || !reflect.DeepEqual(metrics, metricNames(r))
+			v.unnamed = v.unnamed || !reflect.DeepEqual(metrics, b.of.metricNames(r))
 		}
 	}
 	v.outputs = outputs
 }
 
-func metricNames(r stages.Runner) []string {
+// metricNames are the names of the metrics of r, a Runner of s; nil means any.
+func (s *Stage) metricNames(r stages.Runner) []string {
 	if m, ok := r.(stages.Measurer); ok {
 		return m.MetricNames()
 	}
-	return nil
+	if s.chooses() {
+		return nil // those of its scores
+	}
+	return []string{}
 }
 
 // faults are the parameters that the problems, and mistakes reported before, are in. found is false where one may be in

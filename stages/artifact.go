@@ -144,7 +144,8 @@ type (
 	Copier interface{ CopyOf() string }
 	// An Outputter has other outputs than the one that its type declares. One output alone is addressed without its name.
 	Outputter interface{ Outputs() []Output }
-	// A Measurer lists the names of its metrics, for checking expressions; nil means any.
+	// A Measurer lists the names of its metrics, for checking expressions; nil means any. A type that is none has no
+	// metrics, but for one that chooses (OutAs), which has those of its scores.
 	Measurer interface{ MetricNames() []string }
 	// A Keyer adds lines to its key.
 	Keyer interface{ KeyLines() []string }

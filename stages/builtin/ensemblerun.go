@@ -13,8 +13,13 @@ import (
 	"regft/stages"
 )
 
-// MetricNames are of a greedy soup: how many models it has, and how many it could have had.
-func (*Ensemble) MetricNames() []string { return []string{"ingredients", "models"} }
+// MetricNames are of a greedy soup: how many models it has, and how many it could have had. Other methods have none.
+func (e *Ensemble) MetricNames() []string {
+	if e.Method != "greedy_soup" {
+		return []string{}
+	}
+	return []string{"ingredients", "models"}
+}
 
 // A parent is a classifier that an ensemble is made of.
 type parent struct {

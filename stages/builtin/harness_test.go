@@ -180,10 +180,27 @@ func (l *lab) execute(ty stages.Type, r stages.Runner) (outcome, error) {
 	if err := r.Run(ctx, env); err != nil {
 		return h.out, err
 	}
+	l.wantAnnounced(ty, r, h.out.metrics)
 	for _, o := range ty.Outputs(r) {
 		h.out.artifacts[o.Name] = l.collect(env, h, o)
 	}
 	return h.out, nil
+}
+
+// wantAnnounced wants the metrics that a stage recorded to be those by which specs may name them.
+func (l *lab) wantAnnounced(ty stages.Type, r stages.Runner, recorded map[string]any) {
+	l.t.Helper()
+	announced := []string{}
+	if m, ok := r.(stages.Measurer); ok {
+		announced = slices.Clone(m.MetricNames())
+	}
+	if announced == nil || ty.OutAs != "" { // any, or those of its scores
+		return
+	}
+	slices.Sort(announced)
+	if got := sortedKeys(recorded); !slices.Equal(got, announced) {
+		l.t.Errorf("%s records the metrics %v, and announces %v", ty.Name, got, announced)
+	}
 }
 
 func (l *lab) link(s stages.Source) stages.Artifact {

@@ -35,11 +35,18 @@ type Inspect struct {
 const blankDeviation = 2
 
 // MetricNames are those of Inspect; what needs a reference or a classifier is there with it.
-func (*Inspect) MetricNames() []string {
-	return []string{
-		"images", "broken", "blank", "duplicates", "leaks", "clip_duplicates", "clip_leaks", "frechet_distance",
-		"feature_deviation", "effective_rank", "reference_feature_deviation", "reference_effective_rank",
+func (n *Inspect) MetricNames() []string {
+	names := []string{"images", "broken", "blank", "duplicates"}
+	if n.Reference != nil {
+		names = append(names, "leaks")
 	}
+	if n.Classifier != nil {
+		names = append(names, "clip_duplicates", "feature_deviation", "effective_rank")
+	}
+	if n.Classifier != nil && n.Reference != nil {
+		names = append(names, "clip_leaks", "reference_feature_deviation", "reference_effective_rank", "frechet_distance")
+	}
+	return names
 }
 
 // An inspection is what was found so far.

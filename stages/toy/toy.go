@@ -26,6 +26,9 @@ var _ = stages.Register[Const](stages.Type{Name: "const", Doc: "A number.", Vers
 // Draws implements stages.Drawer.
 func (c *Const) Draws() bool { return c.Noise }
 
+// MetricNames implements stages.Measurer.
+func (*Const) MetricNames() []string { return []string{"value"} }
+
 // Run implements stages.Runner.
 func (c *Const) Run(ctx context.Context, env *stages.Env) error {
 	value := c.Value
@@ -53,6 +56,9 @@ type Sum struct {
 }
 
 var _ = stages.Register[Sum](stages.Type{Name: "sum", Doc: "The sum of its inputs' values.", Version: 1, Out: stages.Files})
+
+// MetricNames implements stages.Measurer.
+func (*Sum) MetricNames() []string { return []string{"value"} }
 
 // Run implements stages.Runner.
 func (s *Sum) Run(ctx context.Context, env *stages.Env) error {
@@ -104,6 +110,9 @@ type Slow struct {
 }
 
 var _ = stages.Register[Slow](stages.Type{Name: "slow", Doc: "The sum of its inputs' values, after a while.", Version: 1, Out: stages.Files})
+
+// MetricNames implements stages.Measurer.
+func (*Slow) MetricNames() []string { return []string{"value"} }
 
 // Needs implements stages.Sizer.
 func (s *Slow) Needs() stages.Resources { return stages.Resources{Cores: s.Cores} }
