@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"regft/engine"
@@ -17,7 +18,8 @@ func (a *app) diffCommand() *cobra.Command {
 		Use: "diff A B", Short: "Compare two runs, two instances, two specs or revisions",
 		Long: `Say which parameters, inputs and metrics differ between A and B. Each is a run (latest, NAME, NAME/RUN_ID or the path of
 its folder), instances of the latest run (STAGE[axis=key,…]), or a spec file, compared by what its plan would do; SPEC@REV is the file in a revision of its git repository.
-Instances are compared by their addresses; two of them, whatever theirs are.`,
+Instances are compared by their addresses; two of them, whatever theirs are. What differs alike in several nodes of a
+stage is said once; --json has each.`,
 		Example: `  regft diff shapes/20260104T091500.000Z-1a2b latest
   regft diff 'tuned[draw=0]' 'tuned[draw=1]'
   regft diff old.yaml spec.yaml
@@ -81,29 +83,83 @@ func (a *app) specSnapshot(cmd *cobra.Command, arg string) (*engine.Snapshot, er
 	return p.Snapshot(), nil
 }
 
+// showDifferences prints found, what differs alike in several nodes of a stage once.
 func (a *app) showDifferences(found []engine.Difference, args []string) {
 	if len(found) == 0 {
 		fmt.Fprintln(a.out, "no difference")
 	}
+	type kind struct{ stage, text string }
+	addresses := map[kind][]string{}
+	var order []kind
 	for _, d := range found {
-		switch d.Only {
-		case "a":
-			fmt.Fprintf(a.out, "%s: only in %s\n", d.Address, args[0])
-			continue
-		case "b":
-			fmt.Fprintf(a.out, "%s: only in %s\n", d.Address, args[1])
-			continue
+		k := kind{d.Address[:strings.IndexAny(d.Address+"[", "[.")], differenceText(d, args)}
+		if addresses[k] == nil {
+			order = append(order, k)
 		}
-		fmt.Fprintf(a.out, "%s\n", d.Address)
-		for _, c := range d.Fields {
-			if strings.HasPrefix(c.Field, "input ") && c.Was != "" && c.Now != "" {
-				fmt.Fprintf(a.out, "  %s: other content\n", c.Field)
-				continue
-			}
-			fmt.Fprintf(a.out, "  %s: %s\n", c.Field, changeText(c))
+		addresses[k] = append(addresses[k], d.Address)
+	}
+	for _, k := range order {
+		same := addresses[k]
+		name := same[0]
+		if len(same) > 1 {
+			name = fmt.Sprintf("%s and %d more", same[0], len(same)-1)
 		}
-		for _, c := range d.Metrics {
-			fmt.Fprintf(a.out, "  metric %s: %s\n", c.Field, changeText(c))
+		fmt.Fprintf(a.out, "%s%s\n", name, k.text)
+	}
+}
+
+// differenceText is what follows the address of d.
+func differenceText(d engine.Difference, args []string) string {
+	switch d.Only {
+	case "a":
+		return ": only in " + args[0]
+	case "b":
+		return ": only in " + args[1]
+	}
+	var b strings.Builder
+	for _, list := range otherContent(d.Fields) {
+		of := ""
+		if len(list) > 1 {
+			of = fmt.Sprintf(" and %d more", len(list)-1)
+		}
+		fmt.Fprintf(&b, "\n  %s%s: other content", list[0], of)
+	}
+	for _, c := range d.Fields {
+		if !isOtherContent(c) {
+			fmt.Fprintf(&b, "\n  %s: %s", c.Field, changeText(c))
 		}
 	}
+	for _, c := range d.Metrics {
+		fmt.Fprintf(&b, "\n  metric %s: %s", c.Field, changeText(c))
+	}
+	return b.String()
+}
+
+// isOtherContent says whether c is an input whose digest, which tells a reader nothing, changed.
+func isOtherContent(c engine.Change) bool {
+	return inputField.MatchString(c.Field) && c.Was != "" && c.Now != ""
+}
+
+// inputField is the field of a key that holds an input's digest: after the part whose key it is, its name without an index.
+var inputField = regexp.MustCompile(`^(?:.*\.)?(input [^\[]*)`)
+
+// otherContent are the inputs among fields with other content, those of one list or of several parts together.
+func otherContent(fields []engine.Change) [][]string {
+	var order []string
+	lists := map[string][]string{}
+	for _, c := range fields {
+		if !isOtherContent(c) {
+			continue
+		}
+		name := inputField.FindStringSubmatch(c.Field)[1]
+		if lists[name] == nil {
+			order = append(order, name)
+		}
+		lists[name] = append(lists[name], c.Field)
+	}
+	found := make([][]string, len(order))
+	for k, name := range order {
+		found[k] = lists[name]
+	}
+	return found
 }

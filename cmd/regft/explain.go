@@ -13,10 +13,12 @@ import (
 func (a *app) explainCommand() *cobra.Command {
 	var f specFlags
 	c := &cobra.Command{
-		Use: "explain [SPEC] STAGE[axis=key,…].PART", Short: "Say why a node would run, or not",
+		Use: "explain [SPEC|RUN] STAGE[axis=key,…].PART", Short: "Say why a node would run, or not",
 		Long: `Say what a plan would do with the nodes of a stage, or of some of its points, and why: which fields of their keys
-differ from the nearest earlier result, and where the spec says so. Without SPEC, the spec of the latest run.`,
+differ from the nearest earlier result, and where the spec says so. RUN (latest, NAME, NAME/RUN_ID or the path of its
+folder) stands for the spec that it ran, as that is now; without either, the spec of the latest run.`,
 		Example: `  regft explain spec.yaml tuned
+  regft explain shapes 'tuned[draw=0]'
   regft explain 'tuned[draw=0]'`,
 		Args:              cobra.RangeArgs(1, 2),
 		ValidArgsFunction: completeExplained,
@@ -46,6 +48,9 @@ differ from the nearest earlier result, and where the spec says so. Without SPEC
 // explained is the spec and the address that the arguments of explain name.
 func explained(args []string) (spec, address string, err error) {
 	if len(args) == 2 {
+		if past, err := engine.OpenRun(runsFolder, args[0]); err == nil && !isSpecAt(args[0]) {
+			return past.Provenance.Spec, args[1], nil
+		}
 		return args[0], args[1], nil
 	}
 	last, err := engine.OpenRun(runsFolder, "latest")
