@@ -42,9 +42,10 @@ func studyName(name, id string) string {
 }
 
 // PushStudy shares a study: its results, then the files that names has below
-// root, then the study, which is the latest then.
-func (r *Remote) PushStudy(ctx context.Context, store *cache.Dir, s Study, root string, names []string) (Pushed, error) {
-	pushed, err := r.Push(ctx, store, s.Items, nil)
+// root, then the study, which is the latest then. Progress with the results is
+// told to each, which may be nil.
+func (r *Remote) PushStudy(ctx context.Context, store *cache.Dir, s Study, root string, names []string, each func(Pushed)) (Pushed, error) {
+	pushed, err := r.Push(ctx, store, s.Items, each)
 	if err != nil {
 		return pushed, err
 	}

@@ -55,7 +55,9 @@ func (a *app) pull(cmd *cobra.Command, args []string, f shareFlags) (err error) 
 
 // pullItems makes results whole here, and says what came of it.
 func (a *app) pullItems(cmd *cobra.Command, store *sharedStore, items []remote.Item) error {
-	pulled, err := remote.Pull(cmd.Context(), store.Dir, items, nil)
+	progress := a.newTransfer()
+	pulled, err := remote.Pull(cmd.Context(), store.Dir, items, progress.pulled(len(items)))
+	progress.close()
 	if err != nil {
 		return exitError{exitUnavailable, err}
 	}

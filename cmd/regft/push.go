@@ -68,7 +68,9 @@ func (a *app) push(cmd *cobra.Command, args []string, f shareFlags) (err error) 
 	if err != nil {
 		return err
 	}
-	pushed, err := store.remote.Push(cmd.Context(), store.Dir, items, nil)
+	progress := a.newTransfer()
+	pushed, err := store.remote.Push(cmd.Context(), store.Dir, items, progress.pushed)
+	progress.close()
 	if err != nil {
 		return exitError{exitUnavailable, fmt.Errorf("%w\npushed so far: %s; the same command goes on from there", err, pushedText(pushed))}
 	}

@@ -53,7 +53,9 @@ func (a *app) pushStudy(cmd *cobra.Command, args []string, f remoteFlags, o stud
 	if study.Items, err = itemsOfNodes(past, nodes); err != nil {
 		return err
 	}
-	pushed, err := store.remote.PushStudy(cmd.Context(), store.Dir, study, here, names)
+	progress := a.newTransfer()
+	pushed, err := store.remote.PushStudy(cmd.Context(), store.Dir, study, here, names, progress.pushed)
+	progress.close()
 	if err != nil {
 		return exitError{exitUnavailable, err}
 	}
