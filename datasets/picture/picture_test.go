@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"regft/datasets/pil"
@@ -44,9 +43,6 @@ func open(t *testing.T, name string) *pil.Image {
 
 func TestDecodeEqualsPillow(t *testing.T) {
 	for name, want := range expectations(t) {
-		if strings.HasSuffix(name, ".jpg") {
-			continue
-		}
 		t.Run(name, func(t *testing.T) {
 			im := open(t, name)
 			if im.Width != want.Width || im.Height != want.Height {
@@ -59,32 +55,3 @@ func TestDecodeEqualsPillow(t *testing.T) {
 	}
 }
 
-// difference returns the largest and the mean difference of two pictures' values.
-func difference(t *testing.T, a, b *pil.Image) (largest int, mean float64) {
-	t.Helper()
-	if a.Width != b.Width || a.Height != b.Height {
-		t.Fatalf("%d x %d and %d x %d pixels", a.Width, a.Height, b.Width, b.Height)
-	}
-	total := 0
-	for i := range a.Pix {
-		d := int(a.Pix[i]) - int(b.Pix[i])
-		d = max(d, -d)
-		largest, total = max(largest, d), total+d
-	}
-	return largest, float64(total) / float64(len(a.Pix))
-}
-
-func TestJPEGIsCloseToPillow(t *testing.T) {
-	for name := range expectations(t) {
-		if !strings.HasSuffix(name, ".jpg") {
-			continue
-		}
-		t.Run(name, func(t *testing.T) {
-			largest, mean := difference(t, open(t, name), open(t, name+".png"))
-			t.Logf("largest difference %d, mean %.3f", largest, mean)
-			if largest > 3 || mean > 0.1 {
-				t.Errorf("largest difference %d, mean %.3f; want at most 3 and 0.1", largest, mean)
-			}
-		})
-	}
-}

@@ -1,5 +1,4 @@
-"""Writes pictures/: small pictures in many formats and modes, and expected.json: size and SHA-256 of what Pillow makes of each as RGB;
-for JPEG, whose decoders differ by a rounding, the pixels themselves, NAME.png.
+"""Writes pictures/: small pictures in many formats and modes, and expected.json: size and SHA-256 of what Pillow makes of each as RGB.
 
 Usage: python pictures.py pictures. Last run with Pillow 13.0.0 (libjpeg-turbo 3.1, libwebp 1.6), NumPy 2.
 """
@@ -31,8 +30,6 @@ def note(name, data):
     (out / name).write_bytes(data)
     im = Image.open(io.BytesIO(data)).convert("RGB")
     expected[name] = {"width": im.width, "height": im.height, "sha256": hashlib.sha256(im.tobytes()).hexdigest()}
-    if data[:2] == b"\xff\xd8":
-        im.save(out / f"{name}.png", optimize=True)
 
 
 def save(name, im, **options):
@@ -156,6 +153,50 @@ save("rgba.tif", rgba)
 save("grey.tif", grey)
 save("palette.tif", palette)
 save("grey_16.tif", Image.fromarray(rng.integers(0, 600, (h, w)).astype(np.uint16)))
-# What regft refuses, so that it is not expected: 64 x 48 pixels, with a restart marker after every row.
-rgb.resize((64, 48)).save(out / "progressive_restarts.jpg", quality=90, progressive=True, restart_marker_rows=1)
+
+
+# JPEG that Pillow does not write: others' bytes with another header. Blocks in an MCU keep their number, so that the files are whole.
+def jpeg(im, **options):
+    buffer = io.BytesIO()
+    im.save(buffer, "JPEG", quality=90, **options)
+    return buffer.getvalue()
+
+
+def patched(data, factors, size=None):
+    """The same data with other sampling factors of the components, and another (width, height)."""
+    at = next(data.index(m) for m in (b"\xff\xc0\0", b"\xff\xc2\0") if m in data)
+    data = bytearray(data)
+    if size:
+        data[at + 5:at + 9] = struct.pack(">HH", size[1], size[0])
+    for i, f in enumerate(factors):
+        data[at + 11 + 3 * i] = f
+    return bytes(data)
+
+
+big = rgb.resize((64, 48))
+note("progressive_restarts.jpg", jpeg(big, progressive=True, restart_marker_rows=1))
+note("progressive_restarts_422.jpg", jpeg(big.crop((0, 0, 53, 41)), subsampling=1, progressive=True, restart_marker_blocks=3))
+note("progressive_noise.jpg", jpeg(noise, progressive=True, subsampling=2))
+note("440.jpg", patched(jpeg(big, subsampling=1), [0x12, 0x11, 0x11], (45, 61)))  # 4 x 6 MCUs of 16 x 8, then 6 x 4 of 8 x 16
+note("411.jpg", patched(jpeg(big, subsampling=2), [0x41, 0x11, 0x11], (70, 29)))  # 4 x 3 of 16 x 16, then 3 x 4 of 32 x 8
+note("410.jpg", patched(jpeg(big, subsampling=2), [0x14, 0x11, 0x11], (29, 70)))
+note("luma_subsampled.jpg", patched(jpeg(big, subsampling=1), [0x11, 0x21, 0x11]))
+note("grey_factors.jpg", patched(jpeg(grey), [0x22]))
+note("ycck.jpg", jpeg(rgb.convert("CMYK")).replace(b"Adobe\0d\0\0\0\0\0", b"Adobe\0d\0\0\0\0\2"))
+note("ycck_subsampled.jpg", jpeg(big.convert("CMYK"), subsampling=2).replace(b"Adobe\0d\0\0\0\0\0", b"Adobe\0d\0\0\0\0\2"))
+note("cmyk_unmarked.jpg", (lambda d, at: d[:at] + d[at + 16:])(jpeg(rgb.convert("CMYK")), jpeg(rgb.convert("CMYK")).index(b"\xff\xee\0\x0eAdobe")))
+planes = [jpeg(plane) for plane in rgb.convert("YCbCr").split()]
+start, scan = planes[0].index(b"\xff\xc0\0"), planes[0].index(b"\xff\xda\0")
+frame = b"\xff\xc0\0\x11\x08" + struct.pack(">HH", h, w) + b"\3\1\x11\0\2\x11\0\3\x11\0"
+scans = [p[p.index(b"\xff\xda\0"):-2] for p in planes]
+scans = [s[:5] + bytes([i + 1]) + s[6:] for i, s in enumerate(scans)]
+note("one_scan_a_plane.jpg", planes[0][:start] + frame + planes[0][start + 13:scan] + b"".join(scans) + b"\xff\xd9")
+
+# Damage that libjpeg warns of and reads: a segment that a marker ends too early, fill bytes.
+whole = jpeg(big, subsampling=2)
+note("cut.jpg", whole[:len(whole) * 2 // 3] + b"\xff\xd9")
+parts = jpeg(big, subsampling=2, restart_marker_blocks=5)
+at = parts.index(b"\xff\xd0")
+note("cut_restart.jpg", parts[:at - 60] + parts[at:])
+note("fill_bytes.jpg", parts[:at] + b"\xff\xff" + parts[at:])
 (out / "expected.json").write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in expected.items()) + "\n}\n")
