@@ -56,7 +56,8 @@ func (a Attention) Forward(pool Pool, out, q, k, v Heads, logSumExp []float32) {
 
 // packKeys packs Kᵀ of every head.
 func (a Attention) packKeys(pool Pool, k Heads) *packedKeys {
-	p := &packedKeys{keys: a.Keys, dim: a.Dim}
+	nr := active.nr
+	p := &packedKeys{keys: a.Keys, dim: a.Dim, nr: nr}
 	p.stride = ceilDiv(a.Keys, nr) * nr * a.Dim
 	p.scratch = newScratch(a.Batch * a.Heads * p.stride)
 	groups := ceilDiv(a.Keys, keyBlock)
@@ -65,7 +66,7 @@ func (a Attention) packKeys(pool Pool, k Heads) *packedKeys {
 		src := k.at(head/a.Heads, head%a.Heads)
 		for j := first; j < min(first+keyBlock, a.Keys); j += nr {
 			dst := p.scratch.data[head*p.stride+j*a.Dim:][:nr*a.Dim]
-			packPanel(active, dst, src[j*k.RowStride:], 1, k.RowStride, a.Dim, min(nr, a.Keys-j))
+			active.packPanel(dst, src[j*k.RowStride:], 1, k.RowStride, a.Dim, min(nr, a.Keys-j))
 		}
 	})
 	return p
@@ -74,6 +75,7 @@ func (a Attention) packKeys(pool Pool, k Heads) *packedKeys {
 // packedKeys is Kᵀ of every head in panels of nr keys.
 type packedKeys struct {
 	keys, dim, stride int
+	nr                int
 	scratch           scratch
 }
 
@@ -81,19 +83,20 @@ func (p *packedKeys) release() { p.scratch.release() }
 
 // block is Kᵀ [dim, keys] of one head from key first on.
 func (p *packedKeys) block(head, first, keys int) bBlock {
-	return bBlock{data: p.scratch.data[head*p.stride+first*p.dim:], cols: keys, panel: nr * p.dim, stride: nr}
+	return bBlock{data: p.scratch.data[head*p.stride+first*p.dim:], cols: keys, panel: p.nr * p.dim, stride: p.nr}
 }
 
 // packValues packs V of every head: rows of one head, as they lie, fall on few places of the L1 cache.
 func (a Attention) packValues(pool Pool, v Heads) *packedValues {
-	p := &packedValues{keys: a.Keys, dim: a.ValueDim}
+	nr := active.nr
+	p := &packedValues{keys: a.Keys, dim: a.ValueDim, nr: nr}
 	p.stride = ceilDiv(a.ValueDim, nr) * nr
 	p.scratch = newScratch(a.Batch * a.Heads * a.Keys * p.stride)
 	groups := ceilDiv(a.Keys, keyBlock)
 	pool.Run(a.Batch*a.Heads*groups, func(i int) {
 		head, first := i/groups, i%groups*keyBlock
 		b := p.block(head, first)
-		packRows(active, b.data, v.at(head/a.Heads, head%a.Heads)[first*v.RowStride:], v.RowStride, b.panel/nr, a.ValueDim)
+		active.packRows(b.data, v.at(head/a.Heads, head%a.Heads)[first*v.RowStride:], v.RowStride, b.panel/nr, a.ValueDim)
 	})
 	return p
 }
@@ -101,6 +104,7 @@ func (a Attention) packValues(pool Pool, v Heads) *packedValues {
 // packedValues is V of every head by blocks of keyBlock keys, in panels of nr columns.
 type packedValues struct {
 	keys, dim, stride int
+	nr                int
 	scratch           scratch
 }
 
@@ -109,13 +113,14 @@ func (p *packedValues) release() { p.scratch.release() }
 // block is V [keys, dim] of one head from key first on.
 func (p *packedValues) block(head, first int) bBlock {
 	n := min(keyBlock, p.keys-first)
-	return bBlock{data: p.scratch.data[(head*p.keys+first)*p.stride:], cols: p.dim, panel: n * nr, stride: nr}
+	return bBlock{data: p.scratch.data[(head*p.keys+first)*p.stride:], cols: p.dim, panel: n * p.nr, stride: p.nr}
 }
 
 // packRows packs b [k, cols] with contiguous rows in panels [k, nr] and gives the block.
-func packRows(set *instructionSet, dst, b []float32, stride, k, cols int) bBlock {
+func (s *instructionSet) packRows(dst, b []float32, stride, k, cols int) bBlock {
+	nr := s.nr
 	for j := 0; j < cols; j += nr {
-		packPanel(set, dst[j*k:], b[j:], stride, 1, k, min(nr, cols-j))
+		s.packPanel(dst[j*k:], b[j:], stride, 1, k, min(nr, cols-j))
 	}
 	return bBlock{data: dst, cols: cols, panel: k * nr, stride: nr}
 }
@@ -148,14 +153,14 @@ func (f *flash) release() {
 
 func (f *flash) run(q Heads, keys *packedKeys, values *packedValues) {
 	batch, head := f.head/f.Heads, f.head%f.Heads
-	query := aBlock{data: q.at(batch, head)[f.from*q.RowStride:], rows: f.rows, k: f.Dim, panel: mr * q.RowStride, rs: q.RowStride, cs: 1}
+	query := aBlock{data: q.at(batch, head)[f.from*q.RowStride:], rows: f.rows, k: f.Dim, panel: f.set.mr * q.RowStride, rs: q.RowStride, cs: 1}
 	for first := 0; first < f.lastKey(f.from+f.rows-1); first += keyBlock {
 		n := min(keyBlock, f.Keys-first)
 		f.set.multiply(query, keys.block(f.head, first, n), f.scores.data, keyBlock, f.Scale, false)
 		for i := range f.rows {
 			f.softmaxRow(i, first, f.scores.data[i*keyBlock:][:n])
 		}
-		p := aBlock{data: f.scores.data, rows: f.rows, k: n, panel: mr * keyBlock, rs: keyBlock, cs: 1}
+		p := aBlock{data: f.scores.data, rows: f.rows, k: n, panel: f.set.mr * keyBlock, rs: keyBlock, cs: 1}
 		f.set.multiply(p, values.block(f.head, first), f.sums.data, f.ValueDim, 1, true)
 	}
 }

@@ -2,21 +2,27 @@ package kernels
 
 import "golang.org/x/sys/cpu"
 
-//go:generate go run -C gen . -out ../avx2_amd64.s -stubs ../avx2_amd64.go -pkg kernels
+//go:generate go run -C gen . -set avx2 -out ../avx2_amd64.s -stubs ../avx2_amd64.go -pkg kernels
+//go:generate go run -C gen . -set avx512 -out ../avx512_amd64.s -stubs ../avx512_amd64.go -pkg kernels
 
 // available are the instruction sets of this processor, the best last.
 func available() []*instructionSet {
 	sets := []*instructionSet{portable}
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA { // and so F16C, older than both
 		sets = append(sets, avx2)
+		// AVX512 is F with the system's support of its registers; what has it all has FMA, F16C and BMI2.
+		if cpu.X86.HasAVX512 && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL && cpu.X86.HasBMI2 {
+			sets = append(sets, avx512)
+		}
 	}
 	return sets
 }
 
 // avx2 holds the functions of gen, for AVX2 and FMA.
 var avx2 = &instructionSet{
-	name: "avx2",
-	tile: tileAVX2,
+	name:      "avx2",
+	tileSizes: tileSizes{mr: 6, nr: 16, kc: 320, mc: 96}, // 20 of 32 KiB of L1, 120 of 512 KiB of L2
+	tile:      tileEdgesAVX2,
 	unary: [unaryOps]func(dst, x []float32){
 		Neg: negAVX2, Abs: absAVX2, Sqrt: sqrtAVX2, Rsqrt: rsqrtAVX2, Exp: expAVX2, Log: logAVX2, Erf: erfAVX2, Tanh: tanhAVX2,
 		Sigmoid: sigmoidAVX2, Relu: reluAVX2, Gelu: geluAVX2, GeluTanh: geluTanhAVX2, QuickGelu: quickGeluAVX2, Silu: siluAVX2,
@@ -46,7 +52,7 @@ var avx2 = &instructionSet{
 	winogradWeights: winogradWeightsAVX2,
 	winogradInput:   winogradInputAVX2,
 	winogradOutput:  winogradOutputAVX2,
-	transpose8x8:    transpose8x8AVX2,
+	transpose:       inBlocksOf8(transpose8x8AVX2),
 	adamW: func(param, grad, m, v []float32, s *adamWStep) {
 		adamWAVX2(param, grad, m, v, s.decay, s.beta1, s.keep1, s.beta2, s.keep2, s.stepSize, s.rootBias2, s.epsilon, s.gradientScale)
 	},
@@ -61,4 +67,60 @@ func inEights(f, portable func(dst []float32, src []uint16)) func(dst []float32,
 		f(dst[:n], src[:n])
 		portable(dst[n:], src[n:])
 	}
+}
+
+// tileEdgesAVX2 computes whole tiles, those with fewer columns beside C.
+func tileEdgesAVX2(rows, cols, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, ldc int, alpha float32, accumulate bool) {
+	const nr = 16
+	if cols == nr {
+		tileAVX2(rows, k, a, ars, acs, b, brs, c, ldc, alpha, accumulate)
+		return
+	}
+	var edge [6 * nr]float32
+	tileAVX2(rows, k, a, ars, acs, b, brs, edge[:], nr, alpha, false)
+	for i := range rows {
+		row, src := c[i*ldc:][:cols], edge[i*nr:][:cols]
+		if !accumulate {
+			copy(row, src)
+			continue
+		}
+		for j, v := range src {
+			row[j] += v
+		}
+	}
+}
+
+// inBlocksOf8 transposes whole blocks of 8 × 8 by f and the rest one by one.
+func inBlocksOf8(f func(dst []float32, dstStride int, src []float32, srcStride int)) func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	return func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+		rows8, cols8 := rows&^7, cols&^7
+		for i := 0; i < rows8; i += 8 {
+			for j := 0; j < cols8; j += 8 {
+				f(dst[j*dstStride+i:], dstStride, src[i*srcStride+j:], srcStride)
+			}
+		}
+		if cols8 < cols {
+			transposePortable(dst[cols8*dstStride:], dstStride, src[cols8:], srcStride, rows8, cols-cols8)
+		}
+		if rows8 < rows {
+			transposePortable(dst[rows8:], dstStride, src[rows8*srcStride:], srcStride, rows-rows8, cols)
+		}
+	}
+}
+
+// transposeAVX512 takes sixteen rows at a time.
+func transposeAVX512(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	for i := 0; i < rows; i += 16 {
+		transposeRowsAVX512(dst[i:], dstStride, src[i*srcStride:], srcStride, min(16, rows-i), cols)
+	}
+}
+
+var avx512 = &instructionSet{}
+
+func init() {
+	*avx512 = *avx2
+	avx512.name = "avx512"
+	avx512.tileSizes = tileSizes{mr: 14, nr: 32, kc: 256, mc: 168}
+	avx512.tile = tileAVX512
+	avx512.transpose = transposeAVX512
 }

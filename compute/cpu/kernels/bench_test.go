@@ -15,14 +15,15 @@ func peak(pool Pool) float64 {
 	for range runs {
 		start := time.Now()
 		pool.Run(pool.Workers(), func(int) {
+			mr, nr := active.mr, active.nr
 			a, b, c := make([]float32, mr*k), make([]float32, k*nr), make([]float32, mr*nr)
 			for range rounds {
-				active.tile(mr, k, a, 1, mr, b, nr, c, nr, 1, false)
+				active.tile(mr, nr, k, a, 1, mr, b, nr, c, nr, 1, false)
 			}
 		})
 		shortest = min(shortest, time.Since(start))
 	}
-	return float64(2*mr*nr*k*rounds*pool.Workers()) / shortest.Seconds()
+	return float64(2*active.mr*active.nr*k*rounds*pool.Workers()) / shortest.Seconds()
 }
 
 // fastest runs f as often as the benchmark asks and gives the shortest time: on a machine with other work on it, that is

@@ -56,9 +56,9 @@ func (c Conv) Forward(pool Pool, y, x []float32, weights *Packed, e Epilogue) {
 	}
 	pixels, width := c.pixels(), c.groupOut()
 	out := Matrix(y, pixels, c.OutChannels)
-	mc := evenly(pixels, mcLimit, mr)
+	mc := evenly(pixels, active.mc, active.mr)
 	blocks := ceilDiv(pixels, mc)
-	nc := columnBlock(View{Batch: c.Groups, Rows: pixels, Cols: width}, mc, pool.Workers())
+	nc := active.columnBlock(View{Batch: c.Groups, Rows: pixels, Cols: width}, mc, pool.Workers())
 	columns := ceilDiv(width, nc)
 	pool.Run(c.Groups*columns*blocks, func(i int) {
 		group, j0, i0 := i/(columns*blocks), i/blocks%columns*nc, i%blocks*mc
@@ -104,7 +104,7 @@ func (p *patches) multiply(weights *Packed, j0, cols int, y []float32) {
 	for k0 := 0; k0 < weights.k; k0 += weights.kc {
 		kc := min(weights.kc, weights.k-k0)
 		p.gather(block.data, k0, kc)
-		a := aBlock{data: block.data, rows: rows, k: kc, panel: mr * kc, rs: kc, cs: 1}
+		a := aBlock{data: block.data, rows: rows, k: kc, panel: p.set.mr * kc, rs: kc, cs: 1}
 		p.set.multiply(a, weights.block(p.group, k0, kc, j0, cols), y, p.OutChannels, 1, k0 > 0)
 	}
 	if weights.k == 0 {

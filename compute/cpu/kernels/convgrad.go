@@ -63,7 +63,7 @@ func (c Conv) weightGradientRows(set *instructionSet, dw, dy, x []float32, group
 	out := dw[k0*c.OutChannels+first:]
 	block := newScratch(gradientPixels * kc)
 	defer block.release()
-	tail := newScratch(gradientPixels * nr)
+	tail := newScratch(gradientPixels * set.nr)
 	defer tail.release()
 	pixels := c.pixels()
 	if pixels == 0 {
@@ -73,8 +73,8 @@ func (c Conv) weightGradientRows(set *instructionSet, dw, dy, x []float32, group
 		n := min(gradientPixels, pixels-i0)
 		p := c.newPatches(set, x, group, i0, n)
 		p.gather(block.data, k0, kc)
-		a := aBlock{data: block.data, rows: kc, k: n, panel: mr, rs: 1, cs: kc}
-		b := inPlace(set, dy[i0*c.OutChannels+first:], c.OutChannels, n, width, tail.data)
+		a := aBlock{data: block.data, rows: kc, k: n, panel: set.mr, rs: 1, cs: kc}
+		b := set.inPlace(dy[i0*c.OutChannels+first:], c.OutChannels, n, width, tail.data)
 		set.multiply(a, b, out, c.OutChannels, 1, i0 > 0)
 	}
 }

@@ -30,14 +30,6 @@ func (v View) at(n, i, j int) []float32 {
 	return v.Data[n*v.BatchStride+i*v.RowStride+j*v.ColStride:]
 }
 
-// Sizes of the blocks of a matrix product (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication",
-// 2008): a panel of B of kcLimit rows and nr columns stays in the L1 cache (20 of 32 KiB), a block of A of mcLimit rows
-// and kcLimit columns in L2 (120 of 512 KiB). They are the same for any pool.
-const (
-	kcLimit = 320
-	mcLimit = 96
-)
-
 // Gemm computes C = act(alpha·A·B + beta·C + bias) + residual for every matrix of the batch: A is [batch, m, k],
 // B [batch, k, n], C [batch, m, n] with a ColStride of 1; A and B may have any strides. C overlaps neither A nor B.
 // With beta 0 what C held is not read. Sums over k run in order, in blocks of a size that depends on k alone.
@@ -60,7 +52,8 @@ func GemmPacked(pool Pool, alpha float32, a View, b *Packed, beta float32, c Vie
 	gemm(pool, alpha, a, b, b.k, beta, c, e)
 }
 
-// A bSource gives the columns j0 to j0+cols of rows k0 to k0+kc of B; k0 is a multiple of the depth of blocks, j0 of nr.
+// A bSource gives the columns j0 to j0+cols of rows k0 to k0+kc of B; k0 is a multiple of the depth of blocks, j0 of the
+// tile's columns.
 type bSource interface {
 	block(batch, k0, kc, j0, cols int) bBlock
 }
@@ -69,25 +62,26 @@ func gemm(pool Pool, alpha float32, a View, b bSource, k int, beta float32, c Vi
 	if a.Rows != c.Rows || a.Cols != k || c.ColStride != 1 {
 		panic("kernels: the sizes of a matrix product do not match")
 	}
-	mc := evenly(c.Rows, mcLimit, mr)
-	nc := columnBlock(c, mc, pool.Workers())
+	set := active
+	mc := evenly(c.Rows, set.mc, set.mr)
+	nc := set.columnBlock(c, mc, pool.Workers())
 	mBlocks, nBlocks := ceilDiv(c.Rows, mc), ceilDiv(c.Cols, nc)
 	pool.Run(c.Batch*mBlocks*nBlocks, func(i int) {
 		batch, i0, j0 := i/(mBlocks*nBlocks), i%mBlocks*mc, i/mBlocks%nBlocks*nc
-		t := gemmTask{set: active, a: a, b: b, k: k, c: c, e: e, alpha: alpha, beta: beta, batch: batch}
+		t := gemmTask{set: set, a: a, b: b, k: k, c: c, e: e, alpha: alpha, beta: beta, batch: batch}
 		t.run(i0, min(mc, c.Rows-i0), j0, min(nc, c.Cols-j0))
 	})
 }
 
 // columnBlock is how many columns of C one task computes: all, unless that leaves workers without work. The size does
 // not touch the results, whose sums run over k alone.
-func columnBlock(c View, mc, workers int) int {
+func (s *instructionSet) columnBlock(c View, mc, workers int) int {
 	rowTasks := max(1, c.Batch*ceilDiv(c.Rows, mc))
 	if workers == 1 || rowTasks >= 8*workers {
-		return max(nr, c.Cols)
+		return max(s.nr, c.Cols)
 	}
 	parts := ceilDiv(8*workers, rowTasks)
-	return max(nr, ceilDiv(ceilDiv(c.Cols, parts), nr)*nr)
+	return max(s.nr, ceilDiv(ceilDiv(c.Cols, parts), s.nr)*s.nr)
 }
 
 // A gemmTask computes blocks of C of one matrix of the batch.
@@ -104,10 +98,10 @@ type gemmTask struct {
 // run computes the block of C at (i0, j0) of rows × cols.
 func (t *gemmTask) run(i0, rows, j0, cols int) {
 	accumulate := t.scaleC(i0, rows, j0, cols)
-	depth := evenly(t.k, kcLimit, 1)
+	depth := evenly(t.k, t.set.kc, 1)
 	for k0 := 0; k0 < t.k; k0 += depth {
 		kc := min(depth, t.k-k0)
-		block, b := newABlock(t.a, t.batch, i0, rows, k0, kc), t.b.block(t.batch, k0, kc, j0, cols)
+		block, b := t.set.newABlock(t.a, t.batch, i0, rows, k0, kc), t.b.block(t.batch, k0, kc, j0, cols)
 		t.set.multiply(block, b, t.c.at(t.batch, i0, j0), t.c.RowStride, t.alpha, accumulate)
 		block.scratch.release()
 		b.scratch.release()
@@ -137,7 +131,8 @@ func clearRows(c []float32, stride, rows, cols int) {
 	}
 }
 
-// An aBlock is a block of A [rows, k]: element (i, p) is data[i/mr·panel + i%mr·rs + p·cs].
+// An aBlock is a block of A [rows, k]: element (i, p) is
+// data[i/mr·panel + i%mr·rs + p·cs], with the tile's rows mr.
 type aBlock struct {
 	data          []float32
 	rows, k       int
@@ -146,7 +141,8 @@ type aBlock struct {
 }
 
 // newABlock is the block of A at (i0, k0): in place where A's rows are contiguous, else copied.
-func newABlock(a View, batch, i0, rows, k0, kc int) aBlock {
+func (s *instructionSet) newABlock(a View, batch, i0, rows, k0, kc int) aBlock {
+	mr := s.mr
 	block := aBlock{rows: rows, k: kc}
 	if a.ColStride == 1 {
 		block.data, block.panel, block.rs, block.cs = a.at(batch, i0, k0), mr*a.RowStride, a.RowStride, 1
@@ -155,12 +151,13 @@ func newABlock(a View, batch, i0, rows, k0, kc int) aBlock {
 	block.panel, block.rs, block.cs = mr*kc, 1, mr
 	block.scratch = newScratch(ceilDiv(rows, mr) * mr * kc)
 	block.data = block.scratch.data
-	packA(block.data, a.at(batch, i0, k0), a.RowStride, a.ColStride, rows, kc)
+	s.packA(block.data, a.at(batch, i0, k0), a.RowStride, a.ColStride, rows, kc)
 	return block
 }
 
 // packA copies a [rows, kc] into panels of mr rows, each [kc, mr].
-func packA(dst, a []float32, rowStride, colStride, rows, kc int) {
+func (s *instructionSet) packA(dst, a []float32, rowStride, colStride, rows, kc int) {
+	mr := s.mr
 	whole := 0
 	if rowStride == 1 {
 		whole = rows / mr * mr
@@ -168,8 +165,7 @@ func packA(dst, a []float32, rowStride, colStride, rows, kc int) {
 	for p := range kc {
 		column := a[p*colStride:]
 		for i := 0; i < whole; i += mr { // one by one: the compiler makes a call of a copy
-			d, s := (*[mr]float32)(dst[i*kc+p*mr:]), (*[mr]float32)(column[i:])
-			d[0], d[1], d[2], d[3], d[4], d[5] = s[0], s[1], s[2], s[3], s[4], s[5]
+			copy(dst[i*kc+p*mr:][:mr], column[i:])
 		}
 		for i := whole; i < rows; i++ {
 			dst[i/mr*mr*kc+p*mr+i%mr] = column[i*rowStride]
@@ -179,36 +175,12 @@ func packA(dst, a []float32, rowStride, colStride, rows, kc int) {
 
 // multiply computes C = alpha·A·B, or C += alpha·A·B, of a block of A and a block of B.
 func (s *instructionSet) multiply(a aBlock, b bBlock, c []float32, ldc int, alpha float32, accumulate bool) {
-	var edge scratch
-	if b.cols%nr != 0 {
-		edge = newScratch(mr * nr)
-		defer edge.release()
-	}
-	for j := 0; j < b.cols; j += nr {
-		panel, stride := b.panelAt(j)
-		for i := 0; i < a.rows; i += mr {
-			rows := min(mr, a.rows-i)
-			aPanel := a.data[i/mr*a.panel:]
-			if cols := b.cols - j; cols >= nr {
-				s.tile(rows, a.k, aPanel, a.rs, a.cs, panel, stride, c[i*ldc+j:], ldc, alpha, accumulate)
-			} else {
-				s.tile(rows, a.k, aPanel, a.rs, a.cs, panel, stride, edge.data, nr, alpha, false)
-				storeEdge(c[i*ldc+j:], ldc, edge.data, rows, cols, accumulate)
-			}
-		}
-	}
-}
-
-// storeEdge stores the first cols columns of a tile in C, or adds them.
-func storeEdge(c []float32, ldc int, tile []float32, rows, cols int, accumulate bool) {
-	for i := range rows {
-		row, src := c[i*ldc:][:cols], tile[i*nr:][:cols]
-		if !accumulate {
-			copy(row, src)
-			continue
-		}
-		for j, v := range src {
-			row[j] += v
+	for j := 0; j < b.cols; j += s.nr {
+		panel, stride := b.panelAt(j, s.nr)
+		cols := min(s.nr, b.cols-j)
+		for i := 0; i < a.rows; i += s.mr {
+			rows := min(s.mr, a.rows-i)
+			s.tile(rows, cols, a.k, a.data[i/s.mr*a.panel:], a.rs, a.cs, panel, stride, c[i*ldc+j:], ldc, alpha, accumulate)
 		}
 	}
 }

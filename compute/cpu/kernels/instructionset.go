@@ -2,20 +2,24 @@ package kernels
 
 import "os"
 
-// mr and nr are the rows and columns of the tile of a matrix product that stays in registers.
-const (
-	mr = 6
-	nr = 16
-)
+// A tileFunc computes a tile of rows ≤ mr rows and cols ≤ nr columns of a matrix product, C = alpha·A·B, added to what C
+// holds with accumulate. A's element (i, p) is a[i·ars + p·acs], B's (p, j) is b[p·brs + j], C's (i, j) is c[i·ldc + j].
+// It reads nr columns of B whatever cols is.
+type tileFunc func(rows, cols, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, ldc int, alpha float32, accumulate bool)
 
-// A tileFunc computes a tile of rows ≤ mr rows and nr columns of a matrix product, C = alpha·A·B, added to what C holds
-// with accumulate. A's element (i, p) is a[i·ars + p·acs], B's (p, j) is b[p·brs + j], C's (i, j) is c[i·ldc + j].
-type tileFunc func(rows, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, ldc int, alpha float32, accumulate bool)
+// tileSizes are the sizes that a matrix product takes from the instruction set. Blocks are those of Goto and van de Geijn,
+// "Anatomy of High-Performance Matrix Multiplication", 2008: a panel of B of kc rows and nr columns stays in the L1 cache,
+// a block of A of mc rows and kc columns in L2. They are the same for any pool.
+type tileSizes struct {
+	mr, nr int // rows and columns of the tile that stays in registers; nr a multiple of 16
+	kc, mc int // largest blocks; mc a multiple of mr
+}
 
 // An instructionSet is the table of the functions that differ between processors. Slices in one call have one length
 // unless said otherwise, and dst may be one of the sources.
 type instructionSet struct {
 	name string
+	tileSizes
 	tile tileFunc
 
 	unary        [unaryOps]func(dst, x []float32)
@@ -38,10 +42,11 @@ type instructionSet struct {
 	winogradWeights func(dst []float32, dstStride int, src []float32, srcStride, n int) // n a multiple of 8
 	winogradInput   func(dst []float32, dstStride int, src []float32, srcStride, n int) // n a multiple of 8
 	winogradOutput  func(dst []float32, dstStride int, src []float32, srcStride, n int)
-	transpose8x8    func(dst []float32, dstStride int, src []float32, srcStride int)
-	adamW           func(param, grad, m, v []float32, step *adamWStep)
-	float16To32     func(dst []float32, src []uint16)
-	bfloat16To32    func(dst []float32, src []uint16)
+	// transpose sets dst [cols, rows], its rows dstStride apart, to the transposed src [rows, cols].
+	transpose    func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)
+	adamW        func(param, grad, m, v []float32, step *adamWStep)
+	float16To32  func(dst []float32, src []uint16)
+	bfloat16To32 func(dst []float32, src []uint16)
 }
 
 // active is the table in use, chosen once at start: the best that the processor has, or the one that REGFT_CPU names.
@@ -57,6 +62,6 @@ func choose(name string, sets []*instructionSet) *instructionSet {
 	return sets[len(sets)-1]
 }
 
-// InstructionSet names the table in use, "portable" or "avx2": the best that the processor has, or what the environment's
+// InstructionSet names the table in use, "portable", "avx2" or "avx512": the best that the processor has, or what the environment's
 // REGFT_CPU names if the processor has it.
 func InstructionSet() string { return active.name }

@@ -1,16 +1,19 @@
 package kernels
 
 // Packed is a batch of matrices B [k, n] in the order in which a matrix product reads them: blocks of kc rows; in each,
-// panels of nr columns, row by row, zeros filling the last panel.
+// panels of nr columns, row by row, zeros filling the last panel. Both sizes are those of the instruction set in use.
 type Packed struct {
-	k, n, kc    int
+	set         *instructionSet
+	k, n        int
+	kc, nr      int
 	batch       int
 	batchStride int // 0 repeats one matrix
 	data        []float32
 	scratch     scratch // of a Packed that lives for one product
 }
 
-// PackB copies b [batch, k, n] for GemmPacked, once for many products. It takes 4·batch·k·n bytes, n rounded up to 16.
+// PackB copies b [batch, k, n] for GemmPacked, once for many products. It takes 4·batch·k·n bytes, n rounded up to 16, or 32
+// with AVX-512.
 func PackB(pool Pool, b View) *Packed {
 	p := packedShape(b)
 	p.data = make([]float32, p.size())
@@ -29,17 +32,18 @@ func newPacked(b View) *Packed {
 }
 
 func packedShape(b View) *Packed {
-	p := &Packed{k: b.Rows, n: b.Cols, kc: evenly(b.Rows, kcLimit, 1), batch: b.Batch}
-	p.batchStride = p.k * p.panels() * nr
+	set := active
+	p := &Packed{set: set, k: b.Rows, n: b.Cols, kc: evenly(b.Rows, set.kc, 1), nr: set.nr, batch: b.Batch}
+	p.batchStride = p.k * p.panels() * p.nr
 	if b.BatchStride == 0 || b.Batch == 1 {
 		p.batch, p.batchStride = 1, 0
 	}
 	return p
 }
 
-func (p *Packed) panels() int { return ceilDiv(p.n, nr) }
+func (p *Packed) panels() int { return ceilDiv(p.n, p.nr) }
 
-func (p *Packed) size() int { return p.batch * p.k * p.panels() * nr }
+func (p *Packed) size() int { return p.batch * p.k * p.panels() * p.nr }
 
 func (p *Packed) release() { p.scratch.release() }
 
@@ -52,7 +56,7 @@ func (p *Packed) pack(pool Pool, b View) {
 		batch, first := i/groups, i%groups*packBlock
 		for panel := first; panel < min(first+packBlock, p.panels()); panel++ {
 			for k0 := 0; k0 < p.k; k0 += p.kc {
-				p.packPanel(b, batch, panel*nr, k0, min(p.kc, p.k-k0))
+				p.packPanel(b, batch, panel*p.nr, k0, min(p.kc, p.k-k0))
 			}
 		}
 	})
@@ -60,37 +64,43 @@ func (p *Packed) pack(pool Pool, b View) {
 
 // packPanel copies the columns j0 to j0+nr of rows k0 to k0+kc.
 func (p *Packed) packPanel(b View, batch, j0, k0, kc int) {
-	dst := p.block(batch, k0, kc, j0, nr).data[:kc*nr]
-	packPanel(active, dst, b.at(batch, k0, j0), b.RowStride, b.ColStride, kc, min(nr, b.Cols-j0))
+	dst := p.block(batch, k0, kc, j0, p.nr).data[:kc*p.nr]
+	p.set.packPanel(dst, b.at(batch, k0, j0), b.RowStride, b.ColStride, kc, min(p.nr, b.Cols-j0))
 }
 
 // packPanel copies b [kc, cols] into a panel [kc, nr], zeros in the columns that b lacks.
-func packPanel(set *instructionSet, dst, b []float32, rowStride, colStride, kc, cols int) {
-	p := 0
-	switch {
-	case colStride == 1 && cols == nr:
-		for ; p < kc; p++ {
-			*(*[nr]float32)(dst[p*nr:]) = *(*[nr]float32)(b[p*rowStride:])
-		}
-	case rowStride == 1 && cols == nr:
-		for ; p+8 <= kc; p += 8 {
-			set.transpose8x8(dst[p*nr:], nr, b[p:], colStride)
-			set.transpose8x8(dst[p*nr+8:], nr, b[p+8*colStride:], colStride)
-		}
+func (s *instructionSet) packPanel(dst, b []float32, rowStride, colStride, kc, cols int) {
+	const piece = 16
+	nr := s.nr
+	if cols < nr {
+		clear(dst[:kc*nr])
 	}
-	for ; p < kc; p++ {
-		row := dst[p*nr:][:nr]
-		clear(row[cols:])
-		for j := range cols {
-			row[j] = b[p*rowStride+j*colStride]
+	switch {
+	case colStride == 1:
+		whole := cols / piece * piece
+		for p := range kc {
+			row, src := dst[p*nr:][:cols], b[p*rowStride:][:cols]
+			for j := 0; j < whole; j += piece {
+				*(*[piece]float32)(row[j:]) = *(*[piece]float32)(src[j:])
+			}
+			copy(row[whole:], src[whole:])
+		}
+	case rowStride == 1:
+		s.transpose(dst, nr, b, colStride, cols, kc)
+	default:
+		for p := range kc {
+			row := dst[p*nr:][:cols]
+			for j := range row {
+				row[j] = b[p*rowStride+j*colStride]
+			}
 		}
 	}
 }
 
-// block is the part of matrix batch at (k0, j0); j0 is a multiple of nr, k0 of p.kc.
+// block is the part of matrix batch at (k0, j0); j0 is a multiple of p.nr, k0 of p.kc.
 func (p *Packed) block(batch, k0, kc, j0, cols int) bBlock {
-	from := batch*p.batchStride + k0*p.panels()*nr + j0*kc
-	return bBlock{data: p.data[from:], cols: cols, panel: kc * nr, stride: nr}
+	from := batch*p.batchStride + k0*p.panels()*p.nr + j0*kc
+	return bBlock{data: p.data[from:], cols: cols, panel: kc * p.nr, stride: p.nr}
 }
 
 // copyRows copies the panel of columns from j on of the rows from k on of the first matrix.
@@ -98,7 +108,7 @@ func (p *Packed) copyRows(dst []float32, k, j int) {
 	for len(dst) > 0 {
 		k0 := k / p.kc * p.kc
 		kc := min(p.kc, p.k-k0)
-		n := copy(dst, p.block(0, k0, kc, j, nr).data[(k-k0)*nr:kc*nr])
+		n := copy(dst, p.block(0, k0, kc, j, p.nr).data[(k-k0)*p.nr:kc*p.nr])
 		dst = dst[n:]
 		k = k0 + kc
 	}
@@ -115,7 +125,7 @@ type bBlock struct {
 }
 
 // panelAt is the panel of the columns from j on, and the distance of its rows.
-func (b *bBlock) panelAt(j int) (panel []float32, stride int) {
+func (b *bBlock) panelAt(j, nr int) (panel []float32, stride int) {
 	if b.tail != nil && j+nr > b.cols {
 		return b.tail, nr
 	}
@@ -129,18 +139,18 @@ const unpackedRows = 24
 type unpacked View
 
 func (u unpacked) block(batch, k0, kc, j0, cols int) bBlock {
-	tail := newScratch(kc * nr)
-	b := inPlace(active, View(u).at(batch, k0, j0), u.RowStride, kc, cols, tail.data)
+	tail := newScratch(kc * active.nr)
+	b := active.inPlace(View(u).at(batch, k0, j0), u.RowStride, kc, cols, tail.data)
 	b.scratch = tail
 	return b
 }
 
 // inPlace is the block b [k, cols] with contiguous rows read where it is; only columns that do not fill a panel are copied,
 // to tail.
-func inPlace(set *instructionSet, b []float32, stride, k, cols int, tail []float32) bBlock {
-	block := bBlock{data: b, cols: cols, panel: nr, stride: stride}
-	if rest := cols % nr; rest != 0 {
-		packPanel(set, tail, b[cols-rest:], stride, 1, k, rest)
+func (s *instructionSet) inPlace(b []float32, stride, k, cols int, tail []float32) bBlock {
+	block := bBlock{data: b, cols: cols, panel: s.nr, stride: stride}
+	if rest := cols % s.nr; rest != 0 {
+		s.packPanel(tail, b[cols-rest:], stride, 1, k, rest)
 		block.tail = tail
 	}
 	return block

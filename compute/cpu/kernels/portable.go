@@ -4,8 +4,9 @@ import "math"
 
 // portable is the reference. Functions without an exact formula in float32 are computed in float64 and rounded.
 var portable = &instructionSet{
-	name: "portable",
-	tile: tilePortable,
+	name:      "portable",
+	tileSizes: tileSizes{mr: 6, nr: 16, kc: 320, mc: 96},
+	tile:      tilePortable,
 	unary: [unaryOps]func(dst, x []float32){
 		Neg:       eachUnary(func(x float32) float32 { return -x }),
 		Abs:       eachUnary(func(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }),
@@ -41,7 +42,7 @@ var portable = &instructionSet{
 	winogradWeights: winogradWeightsPortable,
 	winogradInput:   winogradInputPortable,
 	winogradOutput:  winogradOutputPortable,
-	transpose8x8:    transpose8x8Portable,
+	transpose:       transposePortable,
 	adamW:           adamWPortable,
 	float16To32:     float16To32Portable,
 	bfloat16To32:    bfloat16To32Portable,
@@ -96,13 +97,10 @@ func geluTanh(x float64) float64 {
 }
 
 // tilePortable computes pairs of rows by groups of four columns, eight sums at a time.
-func tilePortable(rows, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, ldc int, alpha float32, accumulate bool) {
-	if k > 0 {
-		_ = b[(k-1)*brs+nr-1]
-	}
+func tilePortable(rows, cols, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, ldc int, alpha float32, accumulate bool) {
 	for i := 0; i < rows; i += 2 {
 		second := min(i+1, rows-1) // of an odd number of rows the last is computed twice and stored once
-		for j := 0; j < nr; j += 4 {
+		for j := 0; j < cols; j += 4 {
 			var s, t [4]float32
 			for p := range k {
 				x, y := a[i*ars+p*acs], a[second*ars+p*acs]
@@ -116,20 +114,21 @@ func tilePortable(rows, k int, a []float32, ars, acs int, b []float32, brs int, 
 				t[2] += y * q[2]
 				t[3] += y * q[3]
 			}
-			storeQuad(c[i*ldc+j:], &s, alpha, accumulate)
+			n := min(4, cols-j)
+			storeQuad(c[i*ldc+j:][:n], &s, alpha, accumulate)
 			if second > i {
-				storeQuad(c[second*ldc+j:], &t, alpha, accumulate)
+				storeQuad(c[second*ldc+j:][:n], &t, alpha, accumulate)
 			}
 		}
 	}
 }
 
 func storeQuad(c []float32, s *[4]float32, alpha float32, accumulate bool) {
-	for j, v := range s {
+	for j := range c {
 		if accumulate {
-			c[j] += alpha * v
+			c[j] += alpha * s[j]
 		} else {
-			c[j] = alpha * v
+			c[j] = alpha * s[j]
 		}
 	}
 }
@@ -218,9 +217,9 @@ func addSquaresPortable(dst, x, mean []float32) {
 	}
 }
 
-func transpose8x8Portable(dst []float32, dstStride int, src []float32, srcStride int) {
-	for i := range 8 {
-		for j := range 8 {
+func transposePortable(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	for i := range rows {
+		for j := range cols {
 			dst[j*dstStride+i] = src[i*srcStride+j]
 		}
 	}

@@ -29,21 +29,7 @@ func transposeTiles(dst []float32, dstStride int, src []float32, srcStride, rows
 
 // transposeBlock sets dst [cols, rows] to the transposed src [rows, cols].
 func transposeBlock(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
-	rows8, cols8 := rows&^7, cols&^7
-	for i := 0; i < rows8; i += 8 {
-		for j := 0; j < cols8; j += 8 {
-			active.transpose8x8(dst[j*dstStride+i:], dstStride, src[i*srcStride+j:], srcStride)
-		}
-	}
-	for i := range rows {
-		from := cols8
-		if i >= rows8 {
-			from = 0
-		}
-		for j := from; j < cols; j++ {
-			dst[j*dstStride+i] = src[i*srcStride+j]
-		}
-	}
+	active.transpose(dst, dstStride, src, srcStride, rows, cols)
 }
 
 // Permute sets dst to x with its axes in another order: axis i of dst is axis perm[i] of x, whose sizes are dims.

@@ -17,13 +17,14 @@ const (
 	far0  = math.Sqrt2     // √2
 )
 
-// Sizes of the blocks of Winograd's method: the tiles and the columns of products that are in work at a time, and the
-// channels whose weights are transformed at a time.
+// Sizes of the blocks of Winograd's method: the columns of products that are in work at a time, and the channels whose weights are transformed at a time.
 const (
-	winogradTiles    = 48
 	winogradColumns  = 64
 	winogradChannels = 32
 )
+
+// winogradTiles is how many tiles are in work at a time.
+func (s *instructionSet) winogradTiles() int { return s.mc / 2 }
 
 // winogradMinTiles is how many tiles repay the transformation of the weights.
 const winogradMinTiles = 6
@@ -46,11 +47,11 @@ func (c Conv) winogradTileCount() int {
 // forwardWinograd is Forward by Winograd's method. Each task has some tiles and some columns.
 func (c Conv) forwardWinograd(pool Pool, y, x []float32, weights tapSource, e Epilogue) {
 	count := c.winogradTileCount()
-	block := evenly(count, winogradTiles, mr)
+	block := evenly(count, active.winogradTiles(), active.mr)
 	blocks := ceilDiv(count, block)
 	columns := c.OutChannels
 	if blocks < 4*pool.Workers() && pool.Workers() > 1 {
-		columns = max(2*winogradColumns, ceilDiv(ceilDiv(columns, ceilDiv(4*pool.Workers(), blocks)), nr)*nr)
+		columns = max(2*winogradColumns, ceilDiv(ceilDiv(columns, ceilDiv(4*pool.Workers(), blocks)), active.nr)*active.nr)
 	}
 	pool.Run(blocks*ceilDiv(c.OutChannels, columns), func(i int) {
 		first, from := i%blocks*block, i/blocks*columns
@@ -75,7 +76,7 @@ type packedTaps struct {
 }
 
 func (p packedTaps) taps(dst []float32, k0, channels, j0 int) {
-	n := channels * nr
+	n := channels * p.nr
 	for tap := range 9 {
 		p.copyRows(dst[tap*n:][:n], tap*p.in+k0, j0)
 	}
@@ -95,8 +96,8 @@ type winograd struct {
 func newWinograd(c Conv, set *instructionSet, x []float32, first, tiles int) *winograd {
 	w := &winograd{Conv: c, set: set, x: x, first: first, tiles: tiles,
 		input: newScratch(winogradSize * tiles * c.Channels), product: newScratch(winogradSize * tiles * winogradColumns),
-		weights: newScratch(winogradSize * kcLimit * nr),
-		work:    newScratch(max(winogradSize*max(c.Channels, winogradColumns), (9+18)*winogradChannels*nr))}
+		weights: newScratch(winogradSize * set.kc * set.nr),
+		work:    newScratch(max(winogradSize*max(c.Channels, winogradColumns), (9+18)*winogradChannels*set.nr))}
 	for i := range tiles {
 		w.transformInput(i)
 	}
@@ -144,7 +145,7 @@ func (w *winograd) copyPixel(dst []float32, image, row, col int) {
 
 // columns computes the output channels j0 to j0+cols, at most winogradColumns.
 func (w *winograd) columns(y []float32, weights tapSource, e *Epilogue, j0, cols int) {
-	depth := evenly(w.Channels, kcLimit, 1)
+	mr, nr, depth := w.set.mr, w.set.nr, evenly(w.Channels, w.set.kc, 1)
 	in := w.tiles * w.Channels
 	for j := 0; j < cols; j += nr {
 		for k0 := 0; k0 < w.Channels; k0 += depth {
@@ -152,7 +153,7 @@ func (w *winograd) columns(y []float32, weights tapSource, e *Epilogue, j0, cols
 			w.transformWeights(weights, j0+j, k0, kc)
 			for i := range winogradSize {
 				a := aBlock{data: w.input.data[i*in+k0:], rows: w.tiles, k: kc, panel: mr * w.Channels, rs: w.Channels, cs: 1}
-				b := bBlock{data: w.weights.data[i*kc*nr:], cols: nr, panel: kc * nr, stride: nr}
+				b := bBlock{data: w.weights.data[i*kc*nr:], cols: min(nr, cols-j), panel: kc * nr, stride: nr}
 				w.set.multiply(a, b, w.product.data[i*w.tiles*winogradColumns+j:], winogradColumns, 1, k0 > 0)
 			}
 		}
@@ -165,7 +166,7 @@ func (w *winograd) columns(y []float32, weights tapSource, e *Epilogue, j0, cols
 // transformWeights sets the weights in work to G·g·Gᵀ of the panel of columns from j on, channels k0 to k0+kc.
 func (w *winograd) transformWeights(weights tapSource, j, k0, kc int) {
 	for c0 := 0; c0 < kc; c0 += winogradChannels {
-		channels := min(winogradChannels, kc-c0)
+		channels, nr := min(winogradChannels, kc-c0), w.set.nr
 		n := channels * nr
 		taps, half := w.work.data[:9*n], w.work.data[9*n:][:18*n]
 		weights.taps(taps, k0+c0, channels, j)
