@@ -155,6 +155,9 @@ func readOutcome(o Outcome, kind string, path []string, name string) (any, error
 
 // namedAt lists the stages that stages[E] in c names at the point at hand.
 func (m *maker) namedAt(c *code) []string {
+	if m.broken && c.axes != 0 {
+		return nil
+	}
 	m.named = map[string]bool{}
 	_, _ = c.try(m.frame) // its results are not known yet
 	var out []string

@@ -46,10 +46,15 @@ func (x *expansion) chosenBy(c *code) []string {
 		return out
 	}
 	x.named = map[string]bool{}
-	l := x.layout(c.axes)
+	points := x.layout(c.axes).first
+	if len(x.ids) == 0 && c.axes == 0 { // it names the same stage at all points, though there are none
+		points = []int32{noValue}
+	}
 	f := x.newFrame()
-	for _, i := range l.first {
-		f.ids = x.ids[i]
+	for _, i := range points {
+		if i != noValue {
+			f.ids = x.ids[i]
+		}
 		x.named[""] = false
 		if _, err := c.try(f); err != nil && x.named[""] {
 			c.eval(f) // reports

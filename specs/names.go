@@ -222,9 +222,6 @@ func (r *resolver) sweep(ref expr.Reference) (expr.Binding, *expr.Problem) {
 		return expr.Binding{}, &expr.Problem{Span: ref.To(1), Summary: fmt.Sprintf("axis %s does not stand above this one", a.Name), Note: "an axis is computed from the axes above it"}
 	}
 	r.axes |= setOf(a.index)
-	if a.bad {
-		return expr.Binding{}, silent
-	}
 	return r.axisPart(ref, a)
 }
 
@@ -290,7 +287,7 @@ func (r *resolver) axisPart(ref expr.Reference, a *Axis) (expr.Binding, *expr.Pr
 		path = path[1:]
 	}
 	v := &variable{name: ref.Path(used), axis: a.index, path: path}
-	if !a.known {
+	if !a.known || a.bad {
 		if len(path) > 0 {
 			r.p.late = append(r.p.late, lateField{r.node, r.offset, ref, a, path})
 		}
