@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -137,15 +138,10 @@ func (c *attentionConfig) setMask(s shapes.Shape) bool {
 }
 
 // heads is a tensor of attention as the kernels see it.
-func (c *attentionConfig) heads(flat any, seq, dim int) kernels.Heads {
-	if c.layout == compute.AttentionAxesLayoutBSHD {
-		return kernels.Heads{Data: flat.([]float32), BatchStride: seq * c.Heads * dim, RowStride: c.Heads * dim, HeadStride: dim}
-	}
-	return kernels.Heads{Data: flat.([]float32), BatchStride: c.Heads * seq * dim, RowStride: dim, HeadStride: seq * dim}
+func (c *attentionConfig) heads(flat any, v view) kernels.Heads {
+	return kernels.Heads{Data: flat.([]float32)[v.offset:], BatchStride: v.strides[0], RowStride: v.strides[c.layout.SeqAxis()],
+		HeadStride: v.strides[c.layout.HeadsAxis()]}
 }
-
-func (c *attentionConfig) queries(flat any) kernels.Heads { return c.heads(flat, c.Queries, c.Dim) }
-func (c *attentionConfig) keys(flat any) kernels.Heads    { return c.heads(flat, c.Keys, c.Dim) }
 
 // kernel is the attention with its mask, which is among the inputs.
 func (c *attentionConfig) kernel(in []any) kernels.Attention {
@@ -168,28 +164,94 @@ func (c *attentionConfig) kernel(in []any) kernels.Attention {
 	return a
 }
 
+// swap is the order that exchanges heads and positions.
+var swap = permutation{0, 2, 1, 3}
+
+// placeHeads finds results of attention that are only looked at with heads and positions exchanged: they are computed so,
+// and what exchanged them computes nothing.
+func (c *compiler) placeHeads() {
+	for i, n := range c.function.nodes {
+		if _, ok := n.attrs.(attentionConfig); !ok || !c.needed[i] {
+			continue
+		}
+		for _, v := range n.outputs {
+			if v.shape.Rank() == 4 && c.isSwapped(v) {
+				dims := slices.Clone(v.shape.Dimensions)
+				dims[1], dims[2] = dims[2], dims[1]
+				c.placed[v] = &value{node: n, shape: shapes.Make(dtypes.Float32, dims...)}
+			}
+		}
+	}
+}
+
+func (c *compiler) isSwapped(v *value) bool {
+	return len(c.consumers[v]) > 0 && !slices.ContainsFunc(c.consumers[v], func(n *node) bool {
+		return n == nil || !swaps(n) && n.op != compute.OpTypeFusedScaledDotProductAttentionVJP
+	})
+}
+
+func swaps(n *node) bool {
+	order, ok := n.attrs.(permutation)
+	return ok && n.op == compute.OpTypeTranspose && slices.Equal(order, swap)
+}
+
+// An attentionStep is a fused attention with its operands and results where they are.
+type attentionStep struct {
+	attentionConfig
+	in, out []view
+}
+
 // lowerAttention makes a step of a fused attention.
 func (c *compiler) lowerAttention(n *node) bool {
 	config, ok := n.attrs.(attentionConfig)
 	if !ok {
 		return false
 	}
-	run := config.forward
+	s := &attentionStep{attentionConfig: config}
+	run := s.forward
 	if n.op == compute.OpTypeFusedScaledDotProductAttentionVJP {
-		run = config.backward
+		run = s.backward
 	}
-	c.emit(step{op: n.op, in: append([]*value(nil), n.inputs...), out: n.outputs, run: run})
+	out := slices.Clone(n.outputs)
+	for i, v := range n.outputs {
+		s.out = append(s.out, contiguous(v.shape.Dimensions))
+		if p, ok := c.placed[v]; ok {
+			out[i], s.out[i] = p, contiguous(p.shape.Dimensions).transpose(swap)
+			if c.demanded[v] {
+				c.emit(permuteStep(n.op, p, v, p.shape.Dimensions, swap))
+			}
+		}
+	}
+	var in []*value
+	for i, v := range n.inputs {
+		base, w := c.root(v), contiguous(v.shape.Dimensions)
+		if isMask := config.masked && i == 3; !isMask && v.shape.Rank() == 4 {
+			base, w = c.rowsOf(v)
+		}
+		in, s.in = append(in, base), append(s.in, w)
+	}
+	c.emit(step{op: n.op, in: in, out: out, run: run})
 	return true
 }
 
-func (c *attentionConfig) forward(x *execution, in, out []any) error {
-	c.kernel(in).Forward(x.pool, c.queries(out[0]), c.queries(in[0]), c.keys(in[1]), c.keys(in[2]), out[1].([]float32))
+// rowsOf is v where it is, if the elements of its last axis lie side by side there.
+func (c *compiler) rowsOf(v *value) (*value, view) {
+	if base, w := c.viewOf(v, true); w.strides[3] == 1 || w.dims[3] == 1 {
+		return base, w
+	}
+	return c.root(v), contiguous(v.shape.Dimensions)
+}
+
+func (s *attentionStep) forward(x *execution, in, out []any) error {
+	s.kernel(in).Forward(x.pool, s.heads(out[0], s.out[0]), s.heads(in[0], s.in[0]), s.heads(in[1], s.in[1]), s.heads(in[2], s.in[2]),
+		out[1].([]float32))
 	return nil
 }
 
-func (c *attentionConfig) backward(x *execution, in, out []any) error {
-	rest := in[len(in)-3:]
-	d := kernels.AttentionGradients{Q: c.queries(out[0]), K: c.keys(out[1]), V: c.keys(out[2])}
-	c.kernel(in).Backward(x.pool, d, c.queries(rest[2]), c.queries(rest[0]), c.queries(in[0]), c.keys(in[1]), c.keys(in[2]), rest[1].([]float32))
+func (s *attentionStep) backward(x *execution, in, out []any) error {
+	last := len(in) - 3
+	d := kernels.AttentionGradients{Q: s.heads(out[0], s.out[0]), K: s.heads(out[1], s.out[1]), V: s.heads(out[2], s.out[2])}
+	s.kernel(in).Backward(x.pool, d, s.heads(in[last+2], s.in[last+2]), s.heads(in[last], s.in[last]),
+		s.heads(in[0], s.in[0]), s.heads(in[1], s.in[1]), s.heads(in[2], s.in[2]), in[last+1].([]float32))
 	return nil
 }

@@ -26,6 +26,7 @@ type compiler struct {
 	constants map[*value]any     // what is known before an execution
 	consumers map[*value][]*node // of roots, those that are needed
 	demanded  map[*value]bool    // roots that have to be in memory
+	placed    map[*value]*value  // results of attention that are computed in another order of axes
 	steps     []step             // in reverse
 }
 
@@ -33,7 +34,7 @@ func compile(f *Function) (p *program, err error) {
 	defer caught(&err)
 	c := &compiler{
 		backend: f.builder.backend, function: f, needed: make([]bool, len(f.nodes)), roots: map[*value]*value{},
-		constants: map[*value]any{}, consumers: map[*value][]*node{}, demanded: map[*value]bool{},
+		constants: map[*value]any{}, consumers: map[*value][]*node{}, demanded: map[*value]bool{}, placed: map[*value]*value{},
 	}
 	c.findRoots()
 	c.findNeeded()
@@ -41,6 +42,9 @@ func compile(f *Function) (p *program, err error) {
 		return nil, err
 	}
 	c.findNeeded()
+	c.findConsumers()
+	c.placeHeads()
+	c.findRoots()
 	c.findConsumers()
 	if err := c.lower(); err != nil {
 		return nil, err
@@ -63,6 +67,10 @@ func (c *compiler) findRoots() {
 		case compute.OpTypeIdentity, compute.OpTypeReshape, compute.OpTypeSchedulingBarrier, compute.OpTypeOptimizationBarrier:
 			for i, v := range n.outputs {
 				c.roots[v] = c.root(n.inputs[i])
+			}
+		case compute.OpTypeTranspose:
+			if p, ok := c.placed[c.root(n.inputs[0])]; ok && swaps(n) && n.inputs[0].shape.Equal(c.root(n.inputs[0]).shape) {
+				c.roots[n.outputs[0]] = p
 			}
 		}
 	}
@@ -147,6 +155,7 @@ func (c *compiler) evaluate(n *node) error {
 
 // findConsumers finds what uses each root.
 func (c *compiler) findConsumers() {
+	clear(c.consumers)
 	for i, n := range c.function.nodes {
 		if !c.needed[i] || c.isAlias(n) {
 			continue
@@ -183,6 +192,9 @@ func (c *compiler) lower() error {
 func (c *compiler) isDemanded(n *node) bool {
 	for _, v := range n.outputs {
 		if _, known := c.constants[v]; c.demanded[v] && !known {
+			return true
+		}
+		if p, ok := c.placed[v]; ok && c.demanded[p] {
 			return true
 		}
 	}

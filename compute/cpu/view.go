@@ -133,6 +133,9 @@ func (c *compiler) viewOf(v *value, any bool) (*value, view) {
 
 func (c *compiler) viewOfRoot(root *value, any bool) (*value, view, bool) {
 	n := root.node
+	if p, ok := c.placed[root]; ok {
+		return p, contiguous(p.shape.Dimensions).transpose(swap), true
+	}
 	if _, known := c.constants[root]; known || c.demanded[root] || root.shape.Size() == 0 || root.shape.DType.IsPacked() {
 		return nil, view{}, false
 	}
