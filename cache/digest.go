@@ -17,6 +17,9 @@ type sum struct{ bytes [sha256.Size]byte }
 // String gives "sha256:<hex>".
 func (s sum) String() string { return digestPrefix + s.hex() }
 
+// Append adds the form of String to b.
+func (s sum) Append(b []byte) []byte { return hex.AppendEncode(append(b, digestPrefix...), s.bytes[:]) }
+
 // IsZero tells whether s was never set. (No text is known to hash to zero.)
 func (s sum) IsZero() bool { return s == sum{} }
 
@@ -66,7 +69,7 @@ func SumBytes(content []byte) Digest { return Digest{sum{sha256.Sum256(content)}
 func NewActionID(keyText string) ActionID { return ActionID{sum{sha256.Sum256([]byte(keyText))}} }
 
 // NewRecipeID gives the identity of the recipe that recipeText describes.
-func NewRecipeID(recipeText string) RecipeID {
+func NewRecipeID[T ~string | ~[]byte](recipeText T) RecipeID {
 	return RecipeID{sum{sha256.Sum256([]byte(recipeText))}}
 }
 

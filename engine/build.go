@@ -2,7 +2,9 @@ package engine
 
 import (
 	"maps"
+	"runtime"
 	"slices"
+	"sync"
 
 	"regft/cache"
 	"regft/specs"
@@ -13,66 +15,187 @@ import (
 type builder struct {
 	*Plan
 	sources  map[*specs.Instance]*sources
-	byRecipe map[identity]*Node
-	fields   map[[2]string]*stages.Field // by type and parameter
-	each     map[string]bool             // stage types with an each:"node" parameter
+	byRecipe map[cache.RecipeID]*Node
+	each     map[string]bool // stage types with an each:"node" parameter
+	drafters []*drafter      // one for each core
+	parts    slab[part]
+	users    slab[use]
 }
 
-// identity tells nodes apart. A list with members that a condition may leave out is shared only among instances that
-// name the same members: which are left is decided by the members, not by their nodes.
-type identity struct {
-	recipe  cache.RecipeID
-	members string
-}
+// blockSize is how many instances are drafted before they become nodes.
+const blockSize = 2048
 
-// build makes the nodes of all instances, producers first.
+// build makes the nodes of all instances, producers first. Those of one stage take nothing of each other, so they are
+// drafted side by side.
 func (b *builder) build(instances []*specs.Instance) {
-	for _, si := range instances {
-		i := &instance{Instance: si}
-		b.instances[si] = i
-		b.order = append(b.order, i)
-		inputs := b.connect(i)
-		i.whenever = i.When == nil && !slices.ContainsFunc(inputs, func(in input) bool { return in.member != nil && !in.member.whenever })
-		i.sure = i.whenever || i.When == nil && sureMembers(inputs)
-		if !b.addCopy(i, inputs) {
-			b.addNodes(i, inputs)
+	made := make([]instance, len(instances))
+	b.order = make([]*instance, len(instances))
+	for k, si := range instances {
+		made[k].Instance = si
+		b.order[k] = &made[k]
+	}
+	for range runtime.GOMAXPROCS(0) {
+		b.drafters = append(b.drafters, &drafter{builder: b})
+	}
+	for rest := b.order; len(rest) > 0; {
+		n := 1
+		for n < min(len(rest), blockSize) && rest[n].Stage == rest[0].Stage {
+			n++
+		}
+		b.splits(rest[0].Stage.Type)
+		for k, d := range b.drafts(rest[:n]) {
+			b.settleDraft(rest[k], d)
+		}
+		rest = rest[n:]
+	}
+	b.join()
+}
+
+// drafts makes the drafts of instances of one stage.
+func (b *builder) drafts(of []*instance) []draft {
+	out := make([]draft, len(of))
+	share := (len(of) + len(b.drafters) - 1) / len(b.drafters)
+	if len(of) < 64 { // not worth a goroutine
+		share = len(of)
+	}
+	var group sync.WaitGroup
+	for k, d := range b.drafters {
+		from, to := min(k*share, len(of)), min((k+1)*share, len(of))
+		draftAll := func() {
+			for j := from; j < to; j++ {
+				out[j] = d.draft(of[j])
+			}
+		}
+		if k == len(b.drafters)-1 || share == len(of) {
+			draftAll()
+			break
+		}
+		group.Go(draftAll)
+	}
+	group.Wait()
+	return out
+}
+
+// settleDraft makes i a copy if its output would equal one of its inputs. A copy takes only that one. Else i gets its
+// nodes, those that are there already or new ones.
+func (b *builder) settleDraft(i *instance, d draft) {
+	if d.copies != nil {
+		i.copyOf, i.copyOutput = d.copies.from, d.copies.output
+		i.copyOf.copies = append(i.copyOf.copies, i)
+		i.parts = b.parts.take(len(i.copyOf.parts))
+		for k, pt := range i.copyOf.parts {
+			i.parts[k] = part{node: pt.node, inputs: []input{*d.copies}}
+		}
+		return
+	}
+	i.parts = b.parts.take(1 + len(d.more))
+	b.addNode(i, 0, d.first)
+	for k, n := range d.more {
+		b.addNode(i, 1+k, n)
+	}
+}
+
+// addNode makes the node of part p of i. Nodes are told apart by their recipes. A list with members that a condition
+// may leave out is shared only among instances that name the same members: which are left is decided by the members,
+// not by their nodes.
+func (b *builder) addNode(i *instance, p int, d draftNode) {
+	u := use{i, p}
+	first := b.byRecipe[d.recipe]
+	n := first
+	for n != nil && n.members != d.members {
+		n = n.alike
+	}
+	if n == nil {
+		n = &Node{Type: &i.Stage.Type, Recipe: d.recipe, Index: len(b.Nodes), runner: d.runner, inputs: d.inputs, own: d.own, members: d.members, alike: first, sources: b.sources[i.Instance]}
+		n.users = b.users.take(1)[:0]
+		b.Nodes = append(b.Nodes, n)
+		b.byRecipe[d.recipe] = n
+	}
+	n.users = append(n.users, u)
+	i.parts[p] = part{node: n, inputs: d.inputs}
+}
+
+// join connects the nodes with their producers and consumers.
+func (b *builder) join() {
+	l := &linker{marks: make([]int, len(b.Nodes))}
+	takers, consumers := make([]int, len(b.Nodes)), make([]int, len(b.Nodes))
+	for _, n := range b.Nodes {
+		n.takes, n.producers = l.producersOf(n)
+		for _, p := range n.takes {
+			takers[p.Index]++
+		}
+		for _, p := range n.producers {
+			consumers[p.Index]++
+			n.level = max(n.level, p.level+1)
+		}
+	}
+	for k, n := range b.Nodes {
+		n.takers = l.room.take(takers[k])[:0]
+		n.consumers = n.takers
+		if consumers[k] > takers[k] {
+			n.consumers = l.room.take(consumers[k])[:0]
 		}
 	}
 	for _, n := range b.Nodes {
-		n.takes, n.producers = producersOf(n)
 		for _, p := range n.takes {
 			p.takers = append(p.takers, n)
 		}
 		for _, p := range n.producers {
 			p.consumers = append(p.consumers, n)
-			n.level = max(n.level, p.level+1)
 		}
 	}
 }
 
-// connect finds the instances that i reads, and gives its inputs.
-func (b *builder) connect(i *instance) []input {
-	bound := i.Stage.Type.Inputs(i.Runner)
-	inputs := make([]input, len(bound))
-	for j, x := range bound {
-		in := input{field: b.field(i.Stage.Type, x.Field.Name), key: x.Key, coords: x.Coords}
-		if ref := i.Refs[j]; ref.Instance != nil {
-			in.member, in.from, in.output = b.instances[ref.Instance], b.instances[ref.Instance], ref.Output
-			if parent := in.from.copyOf; parent != nil {
-				in.from, in.output = parent, in.from.copyOutput
-			}
-		}
-		inputs[j] = in
-	}
-	label(inputs)
-	for _, c := range []*specs.Condition{i.When, i.Assert} {
-		if c != nil {
-			for _, ref := range c.Refs {
-				i.conditions = append(i.conditions, b.instances[ref])
-			}
+// linker finds the producers of nodes.
+type linker struct {
+	marks []int // by Node.Index: 1 + the index of the last consumer that counted it
+	found []*Node
+	room  slab[*Node]
+}
+
+// producersOf are the nodes whose content n takes, and those that must end before n can be decided, each once.
+func (l *linker) producersOf(n *Node) (takes, all []*Node) {
+	l.found = l.found[:0]
+	l.marks[n.Index] = n.Index + 1
+	for k := range n.inputs {
+		if from := n.inputs[k].from; from != nil {
+			l.add(n, from)
 		}
 	}
-	return inputs
+	taken := len(l.found)
+	for k := range n.inputs {
+		if in := &n.inputs[k]; in.member != in.from { // a copy has no node that waits for its conditions
+			for _, c := range in.member.conditions {
+				l.add(n, c)
+			}
+		}
+	}
+	for _, u := range n.users {
+		for _, c := range u.conditions {
+			l.add(n, c)
+		}
+	}
+	all = l.room.take(len(l.found))
+	copy(all, l.found)
+	return all[:taken:taken], all
+}
+
+func (l *linker) add(n *Node, i *instance) {
+	for k := range i.parts {
+		if p := i.parts[k].node; l.marks[p.Index] != n.Index+1 {
+			l.marks[p.Index] = n.Index + 1
+			l.found = append(l.found, p)
+		}
+	}
+}
+
+func (b *builder) splits(t stages.Type) bool {
+	s, known := b.each[t.Name]
+	if !known {
+		s = slices.ContainsFunc(t.Fields(), func(f stages.Field) bool { return f.Each })
+		b.each[t.Name] = s
+	}
+	return s
 }
 
 // sureMembers says that conditions leave something of each of the inputs: all that is not gathered, and of the lists
@@ -100,140 +223,18 @@ func surelyKept(inputs []input, x input) bool {
 	})
 }
 
-// field is the one Field of a parameter, shared by all inputs that it takes.
-func (b *builder) field(t stages.Type, name string) *stages.Field {
-	key := [2]string{t.Name, name}
-	if b.fields[key] == nil {
-		f, _ := t.Field(name)
-		b.fields[key] = &f
-	}
-	return b.fields[key]
-}
+// A slab hands out slices of one array after the other: many small allocations become one.
+type slab[T any] struct{ left []T }
 
-// addCopy makes i a copy if its output would equal one of its inputs. A copy takes only that one.
-func (b *builder) addCopy(i *instance, inputs []input) bool {
-	c, ok := i.Runner.(stages.Copier)
-	if !ok || c.CopyOf() == "" {
-		return false
+// take gives n elements, none for nothing.
+func (s *slab[T]) take(n int) []T {
+	if n == 0 {
+		return nil
 	}
-	for _, in := range inputs {
-		if in.field.Name == c.CopyOf() && in.from != nil {
-			i.copyOf, i.copyOutput = in.from, in.output
-			in.from.copies = append(in.from.copies, i)
-			for _, pt := range in.from.parts {
-				i.parts = append(i.parts, part{node: pt.node, inputs: []input{in}})
-			}
-			return true
-		}
+	if n > len(s.left) {
+		s.left = make([]T, max(n, 512))
 	}
-	return false
-}
-
-// addNodes gives i its nodes, those that are there already or new ones.
-func (b *builder) addNodes(i *instance, inputs []input) {
-	t := i.Stage.Type
-	if i.split = b.splits(t); !i.split {
-		b.addNode(i, i.Runner, inputs)
-		return
-	}
-	var each, others []int
-	for j, in := range inputs {
-		if in.field.Each {
-			each = append(each, j)
-		} else {
-			others = append(others, j)
-		}
-	}
-	bound := t.Inputs(i.Runner)
-	for _, e := range each {
-		runner := i.Runner
-		if len(each) > 1 {
-			runner = t.Clone(runner)
-			t.SetInputs(runner, *inputs[e].field, []stages.Input{*bound[e].Input})
-		}
-		b.addNode(i, runner, partInputs(inputs, append(slices.Clone(others), e)))
-	}
-}
-
-func (b *builder) splits(t stages.Type) bool {
-	s, known := b.each[t.Name]
-	if !known {
-		s = slices.ContainsFunc(t.Fields(), func(f stages.Field) bool { return f.Each })
-		b.each[t.Name] = s
-	}
-	return s
-}
-
-// partInputs are the inputs of a node that is one part of an instance, in the order of the parameters. A part's list
-// has one element, so its label is the list's first.
-func partInputs(all []input, which []int) []input {
-	slices.Sort(which)
-	out := make([]input, len(which))
-	for k, j := range which {
-		out[k] = all[j]
-		if out[k].field.Each {
-			out[k].label = out[k].field.Name + "[0]"
-		}
-	}
+	out := s.left[:n:n]
+	s.left = s.left[n:]
 	return out
-}
-
-func (b *builder) addNode(i *instance, r stages.Runner, inputs []input) {
-	n := &Node{Type: i.Stage.Type, runner: r, inputs: inputs, own: ownLines(i.Stage.Type, r), sources: b.sources[i.Instance]}
-	u := use{i, len(i.parts)}
-	n.users = []use{u}
-	n.Recipe = cache.NewRecipeID(n.recipeText())
-	id := identity{n.Recipe, conditionalMembers(inputs)}
-	if same := b.byRecipe[id]; same != nil {
-		same.users = append(same.users, u)
-		i.parts = append(i.parts, part{node: same, inputs: inputs})
-		return
-	}
-	n.Index = len(b.Nodes)
-	b.Nodes = append(b.Nodes, n)
-	b.byRecipe[id] = n
-	i.parts = append(i.parts, part{node: n, inputs: inputs})
-}
-
-// conditionalMembers names the members of gathered lists that a condition may leave out.
-func conditionalMembers(inputs []input) string {
-	var text string
-	for _, in := range inputs {
-		if in.gathered() && in.member != nil && !in.member.whenever {
-			text += in.member.Address() + "\n"
-		}
-	}
-	return text
-}
-
-// producersOf are the nodes whose content n takes, and those that must end before n can be decided, each once.
-func producersOf(n *Node) (takes, all []*Node) {
-	seen := map[*Node]bool{n: true}
-	add := func(i *instance) {
-		for _, pt := range i.parts {
-			if !seen[pt.node] {
-				seen[pt.node] = true
-				all = append(all, pt.node)
-			}
-		}
-	}
-	for _, in := range n.inputs {
-		if in.from != nil {
-			add(in.from)
-		}
-	}
-	takes = all[:len(all):len(all)]
-	for _, in := range n.inputs {
-		if in.member != in.from { // a copy has no node that waits for its conditions
-			for _, c := range in.member.conditions {
-				add(c)
-			}
-		}
-	}
-	for _, u := range n.users {
-		for _, c := range u.conditions {
-			add(c)
-		}
-	}
-	return takes, all
 }

@@ -91,7 +91,7 @@ func (p *Plan) judgeConditions(i *instance) fate {
 		return wanted
 	}
 	for _, ref := range i.When.Refs {
-		c := p.instances[ref]
+		c := p.order[ref.Index]
 		p.judge(c)
 		switch c.fate {
 		case failed, blocked, unknown:
@@ -171,7 +171,7 @@ func together(parts []part) fate {
 
 // outcome is what expressions see of an instance.
 func (p *Plan) outcome(si *specs.Instance) specs.Outcome {
-	i := p.instances[si]
+	i := p.order[si.Index]
 	if i.fate == skipped {
 		return specs.Outcome{Skipped: true}
 	}

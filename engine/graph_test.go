@@ -72,11 +72,10 @@ func (g *graph) add(s *specs.Stage, coords, params string, args ...arg) *specs.I
 	if len(problems) > 0 {
 		g.t.Fatal(problems)
 	}
-	i := &specs.Instance{Stage: s, Runner: r, Needed: true, Point: map[string]any{}}
+	i := &specs.Instance{Stage: s, Runner: r, Needed: true, Index: len(g.e.Instances)}
 	for c := range strings.SplitSeq(coords, ",") {
 		if axis, key, ok := strings.Cut(c, "="); ok {
 			i.Coords = append(i.Coords, stages.Coord{Axis: axis, Key: key})
-			i.Point[axis] = key
 		}
 	}
 	g.connect(i, args)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ func (n *Node) work() work {
 			byField[bound.Field.Name] = append(byField[bound.Field.Name], *bound.Input)
 		}
 	}
-	label(w.inputs)
+	label(w.inputs, elementLabel)
 	w.runner = n.Type.Clone(n.runner)
 	for _, f := range n.Type.Fields() {
 		if f.Kinds != nil && f.List() {
@@ -49,7 +50,7 @@ func (n *Node) work() work {
 }
 
 // ownLines are the lines of a key that neither inputs nor the user's files change.
-func ownLines(t stages.Type, r stages.Runner) []string {
+func ownLines(t *stages.Type, r stages.Runner) []string {
 	return append(t.ParamLines(r, false), fmt.Sprintf("stage %s v%d", t.Name, t.Version))
 }
 
@@ -96,18 +97,65 @@ func shareAxis(a, b []stages.Coord) bool {
 
 // keyText joins the lines of a key: the stage's, then all others sorted.
 func keyText(lines []string) string {
-	slices.SortFunc(lines, func(a, b string) int {
-		as, bs := strings.HasPrefix(a, "stage "), strings.HasPrefix(b, "stage ")
-		switch {
-		case as != bs && as:
-			return -1
-		case as != bs:
-			return 1
-		}
-		return strings.Compare(a, b)
-	})
-	return strings.Join(lines, "\n") + "\n"
+	var t lineSorter
+	for _, l := range lines {
+		t.line(l)
+	}
+	return string(t.sorted())
 }
+
+// lineSorter is room for the texts of keys and recipes, one after the other.
+type lineSorter struct {
+	lines []byte
+	ends  []int // of the lines
+	order []int // the lines, sorted
+	text  []byte
+}
+
+func (t *lineSorter) line(text string) {
+	t.lines = append(t.lines, text...)
+	t.end()
+}
+
+// end ends the line that was written to t.lines.
+func (t *lineSorter) end() { t.ends = append(t.ends, len(t.lines)) }
+
+// at is the k-th line.
+func (t *lineSorter) at(k int) []byte {
+	if k == 0 {
+		return t.lines[:t.ends[0]]
+	}
+	return t.lines[t.ends[k-1]:t.ends[k]]
+}
+
+// sorted gives the lines as the text of a key, and forgets them. The text is there until the next is sorted.
+func (t *lineSorter) sorted() []byte {
+	t.order = t.order[:0]
+	for k := range t.ends {
+		t.order = append(t.order, k)
+	}
+	slices.SortFunc(t.order, func(a, b int) int { return compareLines(t.at(a), t.at(b)) })
+	t.text = t.text[:0]
+	for _, k := range t.order {
+		t.text = append(append(t.text, t.at(k)...), '\n')
+	}
+	t.lines, t.ends = t.lines[:0], t.ends[:0]
+	return t.text
+}
+
+func compareLines(a, b []byte) int {
+	as, bs := bytes.HasPrefix(a, stageLine), bytes.HasPrefix(b, stageLine)
+	switch {
+	case as != bs && as:
+		return -1
+	case as != bs:
+		return 1
+	}
+	return bytes.Compare(a, b)
+}
+
+// stageLine is how the line begins that names the stage's type and version.
+var stageLine = []byte("stage ")
 
 // inputLines has a line for each artifact among inputs; content names it, "" leaves it open.
 func inputLines(inputs []input, content func(n *Node, output string) string) []string {
@@ -136,18 +184,6 @@ func (n *Node) lines(w work, content func(n *Node, output string) string) []stri
 		lines = append(lines, n.sources.lines...)
 	}
 	return lines
-}
-
-// recipeText is the text of n's recipe: its key with each input's content replaced by its producer's recipe. A node
-// whose files are missing is told apart by their paths.
-func (n *Node) recipeText() string {
-	lines := n.lines(work{n.runner, n.inputs, n.own}, func(p *Node, output string) string {
-		return strings.TrimSuffix(p.Recipe.String()+" "+output, " ")
-	})
-	if n.sources != nil && n.sources.missing != "" {
-		lines = append(lines, "missing "+sourceKey(n.users[0].Instance))
-	}
-	return keyText(lines)
 }
 
 // digestOf is the content of an output, "" where it is not known.

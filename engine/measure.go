@@ -32,7 +32,7 @@ const (
 
 // Measure is what the cache holds for an instance, as p stands.
 func (p *Plan) Measure(si *specs.Instance) Measure {
-	i := p.instances[si]
+	i := p.order[si.Index]
 	if i.fate != done {
 		return Measure{Outcome: specs.Outcome{Skipped: i.fate == skipped}, Failed: p.failed(si)}
 	}
@@ -51,7 +51,7 @@ func (p *Plan) Measure(si *specs.Instance) Measure {
 
 // failed tells whether an instance failed, or what it needs did.
 func (p *Plan) failed(si *specs.Instance) bool {
-	switch p.instances[si].fate {
+	switch p.order[si.Index].fate {
 	case failed:
 		return true
 	case blocked:
@@ -100,11 +100,11 @@ func PointKey(stage string, point map[string]any) string {
 
 // Measure is what is known of an instance.
 func (l *Ledger) Measure(si *specs.Instance) Measure {
-	m, i := l.plan.Measure(si), l.plan.instances[si]
+	m, i := l.plan.Measure(si), l.plan.order[si.Index]
 	if m.Standing == Current || i.fate == skipped || i.fate == failed {
 		return m
 	}
-	key := PointKey(si.Stage.Name, cache.EncodeMetrics(si.Point))
+	key := PointKey(si.Stage.Name, cache.EncodeMetrics(si.Point()))
 	line, has := l.lines[key]
 	if !has {
 		return m

@@ -13,7 +13,7 @@ import (
 // an each:"node" parameter has one for each artifact of that list.
 type Node struct {
 	Index  int // in plan order: producers come first
-	Type   stages.Type
+	Type   *stages.Type
 	State  State
 	Reason string // of State, in a word
 
@@ -25,6 +25,8 @@ type Node struct {
 	runner    stages.Runner // inputs without artifacts
 	inputs    []input
 	own       []string // lines of the key that no input changes
+	members   string   // of gathered lists, that a condition may leave out
+	alike     *Node    // another of the same recipe and other members
 	sources   *sources
 	users     []use
 	takes     []*Node       // whose content it takes, each once
@@ -77,6 +79,7 @@ type instance struct {
 	fate       fate        // of all parts together
 	problem    string      // why it failed
 	reported   bool        // the problem is an event
+	judged     int         // the last Plan.round in which it was
 }
 
 // part is one node of an instance.
@@ -124,7 +127,12 @@ func (i *instance) label(p int) string {
 
 // label names inputs for a key. A position is given where the stage can tell it: in lists, and in mappings where
 // several stand under one name or a list of one was gathered.
-func label(inputs []input) {
+// element gives the label of a list's element.
+func label(inputs []input, element func(list string, index int) string) {
+	if !slices.ContainsFunc(inputs, func(in input) bool { return in.field.Map }) {
+		labelPlain(inputs, element)
+		return
+	}
 	total, seen := map[string]int{}, map[string]int{}
 	for i := range inputs {
 		in := &inputs[i]
@@ -138,11 +146,30 @@ func label(inputs []input) {
 		in := &inputs[i]
 		name := in.label
 		if in.field.List() && (!in.field.Map || total[name] > 1 || len(in.coords) > 0) {
-			in.label += "[" + strconv.Itoa(seen[name]) + "]"
+			in.label = element(name, seen[name])
 		}
 		seen[name]++
 	}
 }
+
+// labelPlain labels inputs none of which are of a mapping. Those of one parameter stand together.
+func labelPlain(inputs []input, element func(list string, index int) string) {
+	index := 0
+	for i := range inputs {
+		in := &inputs[i]
+		if i > 0 && in.field != inputs[i-1].field {
+			index = 0
+		}
+		in.label = in.field.Name
+		if in.field.List() {
+			in.label = element(in.label, index)
+		}
+		index++
+	}
+}
+
+// elementLabel is the label of a list's element.
+func elementLabel(list string, index int) string { return list + "[" + strconv.Itoa(index) + "]" }
 
 // open says that the fate of one of n's instances is not known.
 func (n *Node) open() bool {

@@ -8,7 +8,6 @@ import (
 
 	"regft/cache"
 	"regft/specs"
-	"regft/stages"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -47,13 +46,13 @@ type Plan struct {
 	store     *cache.Dir
 	linked    map[string]cache.Linked // the user's files, by their paths
 	order     []*instance
-	instances map[*specs.Instance]*instance
+	round     int // of judgements: none of them changes within one
 }
 
 // NewPlan finds out what there is to do for e. Its error lists every file of the user's that cannot be used; files
 // that are not there leave their nodes Unknown and are Warnings.
 func NewPlan(ctx context.Context, e *specs.Expansion, store *cache.Dir, o Options) (*Plan, error) {
-	p := &Plan{Expansion: e, options: o, store: store, instances: make(map[*specs.Instance]*instance, len(e.Instances))}
+	p := &Plan{Expansion: e, options: o, store: store}
 	if err := p.checkForce(); err != nil {
 		return nil, err
 	}
@@ -62,7 +61,7 @@ func NewPlan(ctx context.Context, e *specs.Expansion, store *cache.Dir, o Option
 		return nil, err
 	}
 	p.Warnings = missingSources(found)
-	(&builder{p, found, map[identity]*Node{}, map[[2]string]*stages.Field{}, map[string]bool{}}).build(e.Instances)
+	(&builder{Plan: p, sources: found, byRecipe: map[cache.RecipeID]*Node{}, each: map[string]bool{}}).build(e.Instances)
 	p.markNeeded()
 	if err := p.lookUpAll(ctx); err != nil {
 		return nil, err

@@ -374,7 +374,7 @@ func TestLabels(t *testing.T) {
 	mapping.Name, mapping.Map = "inputs", true
 	at := []stages.Coord{{Axis: "alpha", Key: "1"}}
 	inputs := []input{{field: &one}, {field: &list}, {field: &list}, {field: &mapping, key: "a b"}, {field: &mapping, key: "c", coords: at}, {field: &mapping, key: "d"}, {field: &mapping, key: "d"}}
-	label(inputs)
+	label(inputs, elementLabel)
 	var got []string
 	for _, in := range inputs {
 		got = append(got, in.label)

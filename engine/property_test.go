@@ -84,7 +84,7 @@ func TestARandomGraphComesToItsValues(t *testing.T) {
 			rt.Fatalf("%d nodes, %d executed; %d are distinct", len(p.Nodes), sum.Executed, s.distinct())
 		}
 		for k, want := range s.values() {
-			if got := p.instances[made[k]].metrics()["value"]; got != any(want) {
+			if got := p.order[made[k].Index].metrics()["value"]; got != any(want) {
 				rt.Fatalf("element %d: got %v, want %v", k, got, want)
 			}
 		}

@@ -282,7 +282,7 @@ func (p *Plan) record() PlanRecord {
 		out.Nodes[k] = r
 	}
 	for k, i := range p.order {
-		r := InstanceRecord{Address: i.Address(), Stage: i.Stage.Name, Coords: i.Coords, Point: cache.EncodeMetrics(i.Point), Output: i.copyOutput, Needed: i.needed}
+		r := InstanceRecord{Address: i.Address(), Stage: i.Stage.Name, Coords: i.Coords, Point: cache.EncodeMetrics(i.Point()), Output: i.copyOutput, Needed: i.needed}
 		for part, pt := range i.parts {
 			r.Nodes = append(r.Nodes, pt.node.Index)
 			if len(i.parts) > 1 {

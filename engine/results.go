@@ -39,7 +39,7 @@ func (p *Plan) Results() []Line {
 }
 
 func (i *instance) line() Line {
-	l := Line{Stage: i.Stage.Name, Point: cache.EncodeMetrics(i.Point), Params: cache.EncodeMetrics(i.Stage.Type.Params(i.Runner)),
+	l := Line{Stage: i.Stage.Name, Point: cache.EncodeMetrics(i.Point()), Params: cache.EncodeMetrics(i.Stage.Type.Params(i.Runner)),
 		Metrics: cache.EncodeMetrics(i.metrics()), Chosen: cache.EncodeMetrics(i.chosen()), Oracle: i.Oracle, Cached: true}
 	if l.Point == nil {
 		l.Point = map[string]any{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"regft/specs/expr"
@@ -40,17 +41,16 @@ type expansion struct {
 	pairs   map[[2]axisSet][][]int32
 	chosen  map[*code][]string
 	cycles  map[string]bool // reported
-	broken  bool            // there are no points, for a mistake: see pretend
 }
 
-// expand makes points and instances. Where there are no points for a mistake, the stages are sketched, as far as they
+// expand makes points and instances. Where there are no points for a mistake, the stages are checked as far as they
 // mention no axis.
 func (p *program) expand(ctx context.Context) *Expansion {
 	x := &expansion{program: p, ctx: ctx, layouts: map[axisSet]*layout{}, pairs: map[[2]axisSet][][]int32{}, chosen: map[*code][]string{}, cycles: map[string]bool{}}
-	x.broken = p.whereBad || slices.ContainsFunc(p.spec.Axes, func(a *Axis) bool { return a.bad })
-	if !x.broken {
+	broken := p.whereBad || slices.ContainsFunc(p.spec.Axes, func(a *Axis) bool { return a.bad })
+	if !broken {
 		ids, err := p.points(ctx)
-		x.broken = err != nil || len(ids) == 0
+		broken = err != nil || len(ids) == 0
 		x.ids = ids
 		if err == nil {
 			p.checkComparisons(false)
@@ -58,31 +58,28 @@ func (p *program) expand(ctx context.Context) *Expansion {
 			x.checkLate()
 		}
 	}
-	if x.broken {
+	if broken {
 		x.ids = nil
 	}
 	e := &Expansion{Spec: p.spec, Points: x.points(), made: x}
-	order := x.order()
-	if x.broken {
-		x.pretend()
-	}
-	for _, s := range order {
+	for _, s := range x.order() {
 		x.depend(s)
 		switch {
 		case ctx.Err() != nil:
 			return e
-		case !x.ready(s):
-			x.glance(s)
+		case broken || !x.ready(s):
+			x.glance(s, broken)
 		case s.Type.Name == "":
 			x.blank(s)
 		default:
-			e.Instances = append(e.Instances, x.instantiate(s)...)
+			for _, i := range x.instantiate(s) {
+				i.Index = len(e.Instances)
+				e.Instances = append(e.Instances, i)
+			}
 		}
 		x.checkAxes(s)
 	}
-	if x.broken {
-		x.checkHeadings()
-	} else {
+	if !broken {
 		x.finish(e)
 	}
 	return e
@@ -128,15 +125,15 @@ func (x *expansion) checkFields(late []lateField) {
 }
 
 // glance decodes the parameters of a stage that cannot have instances, for what is wrong with them too.
-func (x *expansion) glance(s *Stage) {
+func (x *expansion) glance(s *Stage, broken bool) {
 	if s.with == nil || s.Type.Name == "" {
 		return
 	}
 	f := x.newFrame()
-	if len(x.ids) > 0 {
+	if !broken && len(x.ids) > 0 {
 		f.ids = x.ids[0]
 	}
-	x.variant(s, f, x.broken)
+	x.variant(s, f, broken)
 }
 
 // instantiate makes the instances of s; those of what it takes are there. Where s is bad they are sketches: what can be
@@ -147,20 +144,24 @@ func (x *expansion) instantiate(s *Stage) []*Instance {
 	s.expansion = x
 	s.layout = x.layout(s.over)
 	x.describe(s.layout)
-	variants := make([]*variant, len(x.layout(mentioned).first))
+	places := x.layout(mentioned)
+	variants := make([]*variant, len(places.first))
 	m := &maker{expansion: x, stage: s, frame: x.newFrame(), coords: map[coordKey][]stages.Coord{}}
+	made := make([]Instance, len(s.layout.first))
+	s.instances = make([]*Instance, 0, len(made))
 	for g, first := range s.layout.first {
 		if g&0x3ff == 0 && x.ctx.Err() != nil || x.madeBytes > maxMade {
 			return nil
 		}
 		m.group, m.point = int32(g), first
 		m.frame.ids = x.ids[first]
-		v := &variants[x.layout(mentioned).of[first]]
+		v := &variants[places.of[first]]
 		if *v == nil {
-			*v = x.variant(s, m.frame, x.broken)
+			*v = x.variant(s, m.frame, false)
 		}
 		s.bad = s.bad || (*v).bad
-		s.instances = append(s.instances, m.instance(*v))
+		m.instance(&made[g], *v)
+		s.instances = append(s.instances, &made[g])
 	}
 	s.made = true
 	if s.bad {
@@ -177,6 +178,18 @@ type maker struct {
 	group  int32
 	point  int32
 	coords map[coordKey][]stages.Coord
+	inputs []stages.Input // room for those of instances to come
+	refs   []Ref          // the same
+}
+
+// room takes n elements off the room that there is, which grows by many at once. They have no room behind them.
+func room[T any](left *[]T, n int) []T {
+	if n > len(*left) {
+		*left = make([]T, max(n, 512))
+	}
+	out := (*left)[:n:n]
+	*left = (*left)[n:]
+	return out
 }
 
 type coordKey struct {
@@ -187,11 +200,15 @@ type coordKey struct {
 // errInstance ends an instance after a report.
 var errInstance = errors.New("reported")
 
-func (m *maker) instance(v *variant) *Instance {
+// instance makes i the instance at hand.
+func (m *maker) instance(i *Instance, v *variant) {
 	s := m.stage
-	i := &Instance{Stage: s, Coords: m.stage.layout.coords[m.group], Point: m.stage.layout.points[m.group], Runner: v.runner, variant: v, kind: s.Type.Out, group: m.group}
+	*i = Instance{Stage: s, Coords: s.layout.coords[m.group], Runner: v.runner, variant: v, kind: s.Type.Out, group: m.group}
 	if len(v.inputs) > 0 || len(v.exprs) > 0 {
 		i.Runner = s.Type.Clone(v.runner)
+	}
+	if len(v.inputs) > 0 {
+		i.Refs = room(&m.refs, v.entries)[:0]
 	}
 	failed := false
 	for k := range v.inputs {
@@ -205,7 +222,6 @@ func (m *maker) instance(v *variant) *Instance {
 	whole := !failed && !v.bad && !slices.ContainsFunc(i.Refs, func(r Ref) bool { return r.Instance != nil && r.Instance.Stage.bad })
 	s.bad = s.bad || failed || whole && !m.inputRules(i)
 	i.When, i.Assert = m.when(), m.assert(i)
-	return i
 }
 
 // inputRules checks rules over what i takes.
@@ -224,7 +240,7 @@ func (m *maker) inputRules(i *Instance) bool {
 // fill resolves a parameter that takes artifacts.
 func (m *maker) fill(i *Instance, in *input) error {
 	f := &in.param.field
-	var inputs []stages.Input
+	inputs := room(&m.inputs, len(in.entries))[:0]
 	from := len(i.Refs)
 	for k := range in.entries {
 		e := &in.entries[k]
@@ -290,6 +306,9 @@ func (m *maker) coordsOf(producer *Instance, axes axisSet) []stages.Coord {
 	if axes == 0 {
 		return nil
 	}
+	if c := producer.coordsOn(axes); c != nil && (axes&m.stage.gather == 0 || axes&^m.stage.gather == 0) {
+		return c
+	}
 	key := coordKey{producer, axes}
 	if c, done := m.coords[key]; done {
 		return c
@@ -304,6 +323,17 @@ func (m *maker) coordsOf(producer *Instance, axes axisSet) []stages.Coord {
 	}
 	m.coords[key] = out
 	return out
+}
+
+// coordsOn are i's coordinates on these axes, where they stand side by side; else nil.
+func (i *Instance) coordsOn(axes axisSet) []stages.Coord {
+	over, above := i.Stage.over, axes&-axes-1
+	if upTo := axisSet(1)<<(axes.last()+1) - 1; over&upTo&^above != axes {
+		return nil
+	}
+	from := bits.OnesCount64(uint64(over & above))
+	to := from + bits.OnesCount64(uint64(axes))
+	return i.Coords[from:to:to]
 }
 
 // output names what e takes of an instance, and checks its kind.
@@ -383,7 +413,7 @@ func (m *maker) candidates(i *Instance, refs []Ref, inputs []stages.Input) {
 		values := map[string]any{}
 		for _, c := range inputs[k].Coords {
 			if m.stage.gather.has(m.axis(c.Axis).index) {
-				values[c.Axis] = refs[k].Instance.Point[c.Axis]
+				values[c.Axis] = refs[k].Instance.Point()[c.Axis]
 			}
 		}
 		i.Candidates = append(i.Candidates, values)

@@ -9,3 +9,12 @@ func (i *Instance) ParamPlace(name string) Place {
 	}
 	return i.Stage.Place
 }
+
+// Variant is the same for instances of a stage that have the same parameters, their artifacts aside; nil where that is
+// not known.
+func (i *Instance) Variant() any {
+	if i.variant == nil || len(i.variant.exprs) > 0 {
+		return nil
+	}
+	return i.variant
+}

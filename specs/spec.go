@@ -109,8 +109,8 @@ type Value struct {
 // An Instance is a stage and one value for each axis that it depends on.
 type Instance struct {
 	Stage  *Stage
+	Index  int            // in Expansion.Instances
 	Coords []stages.Coord // of Stage.Over
-	Point  map[string]any // the same, as results.jsonl has it
 	Runner stages.Runner  // decoded; its inputs have Key, Coords and Path but no artifacts
 	Refs   []Ref          // for each of Stage.Type.Inputs(Runner)
 	When   *Condition     // nil: always

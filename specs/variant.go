@@ -20,6 +20,7 @@ type variant struct {
 	runner  stages.Runner
 	outputs []stages.Output
 	inputs  []input // parameters that take artifacts, in the order of the type's fields
+	entries int     // of all inputs
 	exprs   []goal
 	bad     bool // then outputs are nil and …
 	unnamed bool // … the names of metrics not known, where they may hang on what is wrong
@@ -348,6 +349,7 @@ func (b *builder) artifacts(pr *param) (n *yaml.Node, given, ok bool) {
 		return nil, true, false
 	}
 	b.variant.inputs = append(b.variant.inputs, in)
+	b.variant.entries += len(in.entries)
 	return b.placeholder(pr.node), true, true
 }
 
@@ -426,12 +428,12 @@ func (b *builder) cel(pr *param) (n *yaml.Node, given, ok bool) {
 		}
 		return b.placeholder(pr.node), true, ok
 	}
-	if b.unknown(c.code.axes) {
-		return nil, true, false
-	}
 	if len(c.code.outcomes) > 0 || len(c.code.vars) == 0 {
 		b.goal(pr, c.code.program.Text, c.code)
 		return b.placeholder(pr.node), true, true
+	}
+	if b.unknown(c.code.axes) {
+		return nil, true, false
 	}
 	v, ok := c.code.eval(b.frame)
 	if !ok || v == nil {

@@ -8,16 +8,17 @@ import (
 
 // A Bound is one artifact parameter of a Runner.
 type Bound struct {
-	Field Field
-	Index int // in the parameter's list
+	Field *Field // shared by all Runners of the type
+	Index int    // in the parameter's list
 	*Input
 }
 
 // Inputs lists the artifacts of r in the order of the parameters. They point into r.
 func (t Type) Inputs(r Runner) []Bound {
 	var out []Bound
-	v := reflect.ValueOf(r).Elem()
-	for _, f := range t.fields() {
+	v, fields := reflect.ValueOf(r).Elem(), t.fields()
+	for k := range fields {
+		f := &fields[k]
 		if f.Kinds == nil {
 			continue
 		}
@@ -29,6 +30,7 @@ func (t Type) Inputs(r Runner) []Bound {
 				out = append(out, Bound{f, 0, *p})
 			}
 		case *[]Input:
+			out = slices.Grow(out, len(*p))
 			for i := range *p {
 				out = append(out, Bound{f, i, &(*p)[i]})
 			}
@@ -75,7 +77,12 @@ func (t Type) SetExpr(r Runner, f Field, e Expr) {
 func (t Type) Clone(r Runner) Runner {
 	out := reflect.New(reflect.TypeOf(r).Elem())
 	out.Elem().Set(reflect.ValueOf(r).Elem())
-	for _, f := range t.fields() {
+	fields := t.fields()
+	for k := range fields {
+		f := &fields[k]
+		if f.Kinds == nil {
+			continue
+		}
 		switch p := out.Elem().FieldByIndex(f.index).Addr().Interface().(type) {
 		case **Input:
 			if *p != nil {

@@ -52,7 +52,7 @@ func whole(point map[string]any, axis string) int {
 // measured gives every instance one metric, value, of result id.
 func measured(of func(point map[string]any) (value float64, id string)) tables.Source {
 	return func(i *specs.Instance) engine.Measure {
-		x, id := of(i.Point)
+		x, id := of(i.Point())
 		return engine.Measure{Outcome: specs.Outcome{Metrics: map[string]any{"value": x}}, Standing: engine.Current, Actions: []string{id}, Numerics: []string{"go"}}
 	}
 }
@@ -346,7 +346,7 @@ tables:
   way: {of: best, value: {Way: chosen.way}}
 `)
 	built := tables.Build(e, func(i *specs.Instance) engine.Measure {
-		d := whole(i.Point, "d")
+		d := whole(i.Point(), "d")
 		return engine.Measure{Standing: engine.Current, Actions: []string{i.Address()}, Outcome: specs.Outcome{
 			Metrics: map[string]any{"data": map[string]any{"top1": 0.5 + 0.1*float64(d)}},
 			Chosen:  map[string]any{"alpha": 0.5 * float64(d), "way": []string{"short", "long"}[d]}}}
@@ -374,7 +374,7 @@ func TestStandings(t *testing.T) {
 	e := expand(t, t.TempDir(), standings)
 	build := func(change func(a, d int, m *engine.Measure)) report.Table {
 		return tables.Build(e, func(i *specs.Instance) engine.Measure {
-			a, d := whole(i.Point, "a"), whole(i.Point, "d")
+			a, d := whole(i.Point(), "a"), whole(i.Point(), "d")
 			m := measured(func(map[string]any) (float64, string) { return float64(10*a + d), i.Address() })(i)
 			change(a, d, &m)
 			return m
