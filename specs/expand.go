@@ -41,16 +41,17 @@ type expansion struct {
 	pairs   map[[2]axisSet][][]int32
 	chosen  map[*code][]string
 	cycles  map[string]bool // reported
+	broken  bool            // there are no points, for a mistake: see pretend
 }
 
-// expand makes points and instances. Where there are no points for a mistake, the stages are checked as far as they
+// expand makes points and instances. Where there are no points for a mistake, the stages are sketched, as far as they
 // mention no axis.
 func (p *program) expand(ctx context.Context) *Expansion {
 	x := &expansion{program: p, ctx: ctx, layouts: map[axisSet]*layout{}, pairs: map[[2]axisSet][][]int32{}, chosen: map[*code][]string{}, cycles: map[string]bool{}}
-	broken := p.whereBad || slices.ContainsFunc(p.spec.Axes, func(a *Axis) bool { return a.bad })
-	if !broken {
+	x.broken = p.whereBad || slices.ContainsFunc(p.spec.Axes, func(a *Axis) bool { return a.bad })
+	if !x.broken {
 		ids, err := p.points(ctx)
-		broken = err != nil || len(ids) == 0
+		x.broken = err != nil || len(ids) == 0
 		x.ids = ids
 		if err == nil {
 			p.checkComparisons(false)
@@ -58,17 +59,21 @@ func (p *program) expand(ctx context.Context) *Expansion {
 			x.checkLate()
 		}
 	}
-	if broken {
+	if x.broken {
 		x.ids = nil
 	}
 	e := &Expansion{Spec: p.spec, Points: x.points(), made: x}
-	for _, s := range x.order() {
+	order := x.order()
+	if x.broken {
+		x.pretend()
+	}
+	for _, s := range order {
 		x.depend(s)
 		switch {
 		case ctx.Err() != nil:
 			return e
-		case broken || !x.ready(s):
-			x.glance(s, broken)
+		case !x.ready(s):
+			x.glance(s)
 		case s.Type.Name == "":
 			x.blank(s)
 		default:
@@ -79,7 +84,9 @@ func (p *program) expand(ctx context.Context) *Expansion {
 		}
 		x.checkAxes(s)
 	}
-	if !broken {
+	if x.broken {
+		x.checkHeadings()
+	} else {
 		x.finish(e)
 	}
 	return e
@@ -125,15 +132,15 @@ func (x *expansion) checkFields(late []lateField) {
 }
 
 // glance decodes the parameters of a stage that cannot have instances, for what is wrong with them too.
-func (x *expansion) glance(s *Stage, broken bool) {
+func (x *expansion) glance(s *Stage) {
 	if s.with == nil || s.Type.Name == "" {
 		return
 	}
 	f := x.newFrame()
-	if !broken && len(x.ids) > 0 {
+	if len(x.ids) > 0 {
 		f.ids = x.ids[0]
 	}
-	x.variant(s, f, broken)
+	x.variant(s, f, x.broken)
 }
 
 // instantiate makes the instances of s; those of what it takes are there. Where s is bad they are sketches: what can be
@@ -157,7 +164,7 @@ func (x *expansion) instantiate(s *Stage) []*Instance {
 		m.frame.ids = x.ids[first]
 		v := &variants[places.of[first]]
 		if *v == nil {
-			*v = x.variant(s, m.frame, false)
+			*v = x.variant(s, m.frame, x.broken)
 		}
 		s.bad = s.bad || (*v).bad
 		m.instance(&made[g], *v)

@@ -28,6 +28,26 @@ func (x *expansion) ready(s *Stage) bool {
 	return (s.Type.Name == "" || s.with != nil) && !slices.ContainsFunc(s.inputs, func(t *Stage) bool { return !t.made })
 }
 
+// pretend puts one point at which no axis has a value in place of those that there are not, for a mistake, so that stages
+// are sketched: what mentions an axis counts as not known.
+func (x *expansion) pretend() {
+	x.ids = [][]int32{x.newFrame().ids}
+	x.layouts, x.pairs = map[axisSet]*layout{}, map[[2]axisSet][][]int32{}
+	for _, s := range x.spec.Stages {
+		s.bad = true
+	}
+}
+
+// checkHeadings reports metrics in tables and studies that their stages' results do not have.
+func (x *expansion) checkHeadings() {
+	for _, t := range x.spec.Tables {
+		x.checkValues(t.stage, t.Values)
+	}
+	for _, s := range x.spec.Studies {
+		x.checkValues(s.stage, s.Values)
+	}
+}
+
 // blank sketches a stage whose type is not known: nothing is known of its instances.
 func (x *expansion) blank(s *Stage) {
 	s.bad, s.layout, s.expansion = true, x.layout(s.over), x

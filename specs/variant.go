@@ -428,12 +428,12 @@ func (b *builder) cel(pr *param) (n *yaml.Node, given, ok bool) {
 		}
 		return b.placeholder(pr.node), true, ok
 	}
+	if b.unknown(c.code.axes) {
+		return nil, true, false
+	}
 	if len(c.code.outcomes) > 0 || len(c.code.vars) == 0 {
 		b.goal(pr, c.code.program.Text, c.code)
 		return b.placeholder(pr.node), true, true
-	}
-	if b.unknown(c.code.axes) {
-		return nil, true, false
 	}
 	v, ok := c.code.eval(b.frame)
 	if !ok || v == nil {
