@@ -167,16 +167,6 @@ func (d *Dir) removeOldTemps(limit time.Time) error {
 	return nil
 }
 
-// readEntry reads a small file of the store. A file that is absent, or that
-// cannot be one of ours, is a miss.
-func (d *Dir) readEntry(entry, path string) ([]byte, error) {
-	content, err := os.ReadFile(path)
-	if err == nil {
-		return content, nil
-	}
-	return nil, d.missing(entry, path, err)
-}
-
 // missing turns the error of opening or reading an entry's file into a miss,
 // unless it says that the store cannot be read.
 func (d *Dir) missing(entry, path string, err error) error {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"os"
 	"path/filepath"
 
 	"github.com/cespare/xxhash/v2"
@@ -26,14 +27,14 @@ func (d *Dir) localResult(ctx context.Context, action ActionID) (*Result, error)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	entry, path := "result of "+action.String(), d.entryPath(resultsFolder, action.sum)
-	content, err := d.readEntry(entry, path)
+	path := d.entryPath(resultsFolder, action.sum)
+	content, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, d.missing("result of "+action.String(), path, err)
 	}
 	result, err := DecodeResult(content, action)
 	if err != nil {
-		return nil, d.damaged(entry, path, err.Error())
+		return nil, d.damaged("result of "+action.String(), path, err.Error())
 	}
 	return result, nil
 }
@@ -116,14 +117,14 @@ func (d *Dir) localRecipe(ctx context.Context, recipe RecipeID) (ActionID, error
 	if err := ctx.Err(); err != nil {
 		return ActionID{}, err
 	}
-	entry, path := "recipe "+recipe.String(), d.entryPath(recipesFolder, recipe.sum)
-	content, err := d.readEntry(entry, path)
+	path := d.entryPath(recipesFolder, recipe.sum)
+	content, err := os.ReadFile(path)
 	if err != nil {
-		return ActionID{}, err
+		return ActionID{}, d.missing("recipe "+recipe.String(), path, err)
 	}
 	action, err := DecodeRecipe(content, recipe)
 	if err != nil {
-		return ActionID{}, d.damaged(entry, path, err.Error())
+		return ActionID{}, d.damaged("recipe "+recipe.String(), path, err.Error())
 	}
 	return action, nil
 }

@@ -51,7 +51,9 @@ func (p *Plan) Counts() Counts {
 		s := c.Stages[i.Stage.Name]
 		s.Instances++
 		for _, pt := range i.parts {
-			if m := (member{i.Stage, pt.node}); !seen[m] {
+			if len(pt.node.users) == 1 {
+				s.add(pt.node.State)
+			} else if m := (member{i.Stage, pt.node}); !seen[m] {
 				seen[m] = true
 				s.add(pt.node.State)
 			}

@@ -11,6 +11,7 @@ import (
 
 // decide gives every node its state.
 func (p *Plan) decide(ctx context.Context) error {
+	p.round++
 	for _, i := range p.order {
 		p.judge(i)
 	}
@@ -37,11 +38,17 @@ func (n *Node) idleState() State {
 	if n.found {
 		return Hit
 	}
-	states := map[fate]State{unknown: Unknown, blocked: Blocked, failed: Blocked, skipped: Skipped, lost: Skipped}
 	out := Skipped
 	for _, u := range n.users {
-		s, dead := states[u.part().fate]
-		if !dead {
+		var s State
+		switch u.part().fate {
+		case unknown:
+			s = Unknown
+		case blocked, failed:
+			s = Blocked
+		case skipped, lost:
+			s = Skipped
+		default:
 			return Idle
 		}
 		if out == Skipped {
@@ -65,7 +72,7 @@ func (n *Node) unsure() bool { return n.stirred || n.willRun() }
 // markDemanded marks what is asked for, by the run or by what runs, consumers first.
 func (p *Plan) markDemanded() (changed bool) {
 	for _, n := range slices.Backward(p.Nodes) {
-		forced := slices.ContainsFunc(n.users, func(u use) bool { return u.needed && slices.Contains(p.options.Force, u.Stage.Name) })
+		forced := len(p.options.Force) > 0 && slices.ContainsFunc(n.users, func(u use) bool { return u.needed && slices.Contains(p.options.Force, u.Stage.Name) })
 		wanted := forced || slices.ContainsFunc(n.users, use.wantedItself) || slices.ContainsFunc(n.consumers, (*Node).active)
 		if wanted && !n.demanded {
 			n.demanded, changed = true, true
@@ -201,7 +208,11 @@ func (n *Node) explain(last *Past) {
 	if n.State != Work || n.Reason != "" {
 		return
 	}
-	before, known := last.node(n.Name())
+	var before NodeRecord
+	known := false
+	if last != nil {
+		before, known = last.node(n.Name())
+	}
 	upstream := slices.ContainsFunc(n.takes, (*Node).willRun)
 	switch {
 	case !n.certain() || n.recorded && slices.ContainsFunc(n.inputs, input.open):

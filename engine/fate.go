@@ -21,11 +21,12 @@ const (
 	unknown // a file of its is missing
 )
 
-// judge decides what can be decided of i by now.
+// judge decides what can be decided of i by now. Callers begin a round of judgements after each change.
 func (p *Plan) judge(i *instance) {
-	if i.fate != undecided {
+	if i.fate != undecided || i.judged == p.round {
 		return
 	}
+	i.judged = p.round
 	for k := range i.parts {
 		pt := &i.parts[k]
 		if pt.fate == undecided {
@@ -60,7 +61,8 @@ func (p *Plan) judgePart(i *instance, pt *part) {
 // judgeMembers is the part of the judgement that inputs decide.
 func (p *Plan) judgeMembers(inputs []input, whenever bool) fate {
 	f := wanted
-	for _, in := range inputs {
+	for k := range inputs {
+		in := &inputs[k]
 		if in.member == nil {
 			continue
 		}
@@ -136,6 +138,9 @@ func (p *Plan) settle(i *instance) {
 		return
 	}
 	for _, c := range i.conditions {
+		if c != i {
+			p.judge(c)
+		}
 		if c != i && c.fate == undecided {
 			i.fate = undecided
 			return
@@ -151,6 +156,9 @@ func (p *Plan) settle(i *instance) {
 
 // together is the fate of an instance with these parts.
 func together(parts []part) fate {
+	if len(parts) == 1 && parts[0].fate != wanted && parts[0].fate != lost {
+		return parts[0].fate
+	}
 	count := [unknown + 1]int{}
 	for _, pt := range parts {
 		count[pt.fate]++

@@ -198,19 +198,29 @@ func digestOf(n *Node, output string) string {
 	return d.String()
 }
 
+// known says that the content of all that w takes is.
+func (w work) known() bool {
+	for k := range w.inputs {
+		in := &w.inputs[k]
+		if in.from == nil {
+			continue
+		}
+		for _, pt := range in.from.parts {
+			if pt.fate != lost && digestOf(pt.node, in.output) == "" {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // setKey computes n's action key, if the content of all its inputs is known.
 func (n *Node) setKey(w work) bool {
-	known := true
-	lines := n.lines(w, func(p *Node, output string) string {
-		d := digestOf(p, output)
-		known = known && d != ""
-		return d
-	})
-	if !known {
+	if !w.known() {
 		n.Key, n.Action = "", cache.ActionID{}
 		return false
 	}
-	n.Key = keyText(lines)
+	n.Key = keyText(n.lines(w, digestOf))
 	n.Action = cache.NewActionID(n.Key)
 	return true
 }
@@ -222,7 +232,7 @@ func (n *Node) partialText(w work) string {
 }
 
 // lookUp finds n's result: by its action key, or, where a producer has no record, by its recipe.
-func (n *Node) lookUp(ctx context.Context, store *cache.Dir, w work) error {
+func (n *Node) lookUp(ctx context.Context, store *cache.Survey, w work) error {
 	if n.setKey(w) {
 		r, err := store.Result(ctx, n.Action)
 		if errors.Is(err, cache.ErrMiss) {

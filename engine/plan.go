@@ -83,26 +83,22 @@ func (p *Plan) checkForce() error {
 
 // lookUpAll finds the results that are there, producers first, level by level.
 func (p *Plan) lookUpAll(ctx context.Context) error {
+	survey := p.store.Survey(len(p.Nodes))
 	for _, level := range p.levels() {
-		works := make([]work, len(level))
-		for k, n := range level {
-			for _, u := range n.users {
-				p.judge(u.instance)
-			}
-			works[k] = n.work()
-		}
-		if err := p.lookUpLevel(ctx, level, works); err != nil {
+		p.judgeUsers(level)
+		if err := p.lookUpLevel(ctx, level, survey); err != nil {
 			return err
 		}
 		for _, n := range level {
 			n.found = n.Result != nil
-			p.ended(n)
+			n.markDone()
 		}
+		p.judgeUsers(level)
 	}
 	return nil
 }
 
-func (p *Plan) lookUpLevel(ctx context.Context, level []*Node, works []work) error {
+func (p *Plan) lookUpLevel(ctx context.Context, level []*Node, survey *cache.Survey) error {
 	group, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
 	for range min(len(level), p.store.LookupsAtOnce()) {
@@ -112,7 +108,7 @@ func (p *Plan) lookUpLevel(ctx context.Context, level []*Node, works []work) err
 				if !n.needed() || !n.open() && !n.wanted() {
 					continue
 				}
-				if err := n.lookUp(ctx, p.store, works[k]); err != nil {
+				if err := n.lookUp(ctx, survey, n.work()); err != nil {
 					return fmt.Errorf("looking up %s: %w", n.Name(), err)
 				}
 			}
@@ -124,20 +120,42 @@ func (p *Plan) lookUpLevel(ctx context.Context, level []*Node, works []work) err
 
 // ended updates n's instances after it was looked up or has run.
 func (p *Plan) ended(n *Node) {
+	n.markDone()
+	p.judgeUsers([]*Node{n})
+}
+
+// markDone marks the parts that n is, if it has a result.
+func (n *Node) markDone() {
 	for _, u := range n.users {
 		if n.Result != nil && u.part().fate == wanted {
 			u.part().fate = done
 		}
-		p.judge(u.instance)
+	}
+}
+
+// judgeUsers judges the instances of nodes, after something changed.
+func (p *Plan) judgeUsers(nodes []*Node) {
+	p.round++
+	for _, n := range nodes {
+		for _, u := range n.users {
+			p.judge(u.instance)
+		}
 	}
 }
 
 func (p *Plan) levels() [][]*Node {
-	var out [][]*Node
+	var sizes []int
 	for _, n := range p.Nodes {
-		for len(out) <= n.level {
-			out = append(out, nil)
+		for len(sizes) <= n.level {
+			sizes = append(sizes, 0)
 		}
+		sizes[n.level]++
+	}
+	out := make([][]*Node, len(sizes))
+	for k, size := range sizes {
+		out[k] = make([]*Node, 0, size)
+	}
+	for _, n := range p.Nodes {
 		out[n.level] = append(out[n.level], n)
 	}
 	return out
@@ -147,16 +165,16 @@ func (p *Plan) levels() [][]*Node {
 // parent.
 func (p *Plan) markNeeded() {
 	roots := p.roots()
-	for _, i := range slices.Backward(p.order) {
-		i.needed = i.needed || roots[i]
+	for k, i := range slices.Backward(p.order) {
+		i.needed = i.needed || roots[k]
 		if !i.needed {
 			continue
 		}
-		i.root = roots[i] && p.options.Only == nil || p.options.Only != nil && p.options.Only(i.Instance)
+		i.root = roots[k] && p.options.Only == nil || p.options.Only != nil && p.options.Only(i.Instance)
 		for _, pt := range i.parts {
-			for _, in := range pt.inputs {
-				if in.member != nil {
-					in.member.needed = true
+			for k := range pt.inputs {
+				if member := pt.inputs[k].member; member != nil {
+					member.needed = true
 				}
 			}
 		}
@@ -168,12 +186,14 @@ func (p *Plan) markNeeded() {
 
 // roots are the instances that are wanted for themselves: those of leaf stages and of tables and studies, and those
 // that the spec needs for a reason of its own.
-func (p *Plan) roots() map[*instance]bool {
+func (p *Plan) roots() []bool {
 	taken, named := map[*specs.Stage]bool{}, map[string]bool{}
+	var last *specs.Stage // most refer to the same one after the other
 	for _, i := range p.order {
 		for _, ref := range i.Refs {
-			if ref.Instance != nil {
-				taken[ref.Instance.Stage] = true
+			if ref.Instance != nil && ref.Instance.Stage != last {
+				last = ref.Instance.Stage
+				taken[last] = true
 			}
 		}
 	}
@@ -183,19 +203,21 @@ func (p *Plan) roots() map[*instance]bool {
 	for _, s := range p.Expansion.Spec.Studies {
 		named[s.Of] = true
 	}
-	roots, reached := map[*instance]bool{}, map[*specs.Instance]bool{}
-	for _, i := range slices.Backward(p.order) {
+	roots, reached := make([]bool, len(p.order)), make([]bool, len(p.order))
+	for k, i := range slices.Backward(p.order) {
 		if !i.Needed {
 			continue
 		}
-		roots[i] = !taken[i.Stage] || named[i.Stage.Name] || !reached[i.Instance]
+		roots[k] = !reached[k] || !taken[i.Stage] || named[i.Stage.Name]
 		for _, ref := range i.Refs {
-			reached[ref.Instance] = true
+			if ref.Instance != nil {
+				reached[ref.Instance.Index] = true
+			}
 		}
-		for _, c := range []*specs.Condition{i.When, i.Assert} {
+		for _, c := range [2]*specs.Condition{i.When, i.Assert} {
 			if c != nil {
 				for _, ref := range c.Refs {
-					reached[ref] = true
+					reached[ref.Index] = true
 				}
 			}
 		}

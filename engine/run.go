@@ -219,6 +219,7 @@ func (n *Node) needed() bool {
 
 // finish decides the instances that are left, and counts the nodes that are.
 func (s *scheduler) finish() {
+	s.plan.round++
 	for _, i := range s.plan.order {
 		s.plan.judge(i)
 		s.reportProblem(i)
@@ -273,9 +274,7 @@ func (s *scheduler) releaseQueue() {
 
 // begin decides whether a node whose producers have ended runs.
 func (s *scheduler) begin(n *Node) {
-	for _, u := range n.users {
-		s.plan.judge(u.instance)
-	}
+	s.plan.judgeUsers([]*Node{n})
 	if !n.wanted() {
 		s.pass(n)
 		return
