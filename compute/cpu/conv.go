@@ -12,7 +12,9 @@ import (
 
 // lowerConv makes steps of a convolution in one or two dimensions: the kernel's, which is channels-last, between
 // transpositions of what is in another layout.
-func (c *compiler) lowerConv(n *node) bool {
+func (c *compiler) lowerConv(n *node) bool { return c.lowerConvTo(n, epilogue{}) }
+
+func (c *compiler) lowerConvTo(n *node, e epilogue) bool {
 	config, ok := n.attrs.(convConfig)
 	if !ok || !isFloat32(n) || n.outputs[0].shape.Size() == 0 || config.batchGroups > 1 {
 		return false
@@ -29,27 +31,37 @@ func (c *compiler) lowerConv(n *node) bool {
 	if conv.OutHeight()*conv.OutWidth()*conv.Batch*conv.OutChannels != n.outputs[0].shape.Size() {
 		return false
 	}
-	result := c.emitInverse(n, y)
+	if !e.isNone() && !y.isIdentity() {
+		return false
+	}
+	out := e.outputs(n)
+	if e.isNone() {
+		out = []*value{c.emitInverse(n, y)}
+	}
 	image, weights := x.ordered(n.inputs[0]), n.inputs[1]
 	run := forwardOIHW
 	if !w.isOIHW() {
 		weights, run = w.ordered(weights), forwardHWIO
 	}
-	c.emit(step{op: n.op, in: []*value{image, weights}, out: []*value{result}, run: func(x *execution, in, out []any) error {
-		run(conv, x, out[0].([]float32), in[0].([]float32), in[1].([]float32))
+	end, in, sum := c.ending(n, e, nil, []*value{image, weights})
+	c.emit(step{op: n.op, in: in, out: out, run: func(x *execution, in, out []any) error {
+		run(conv, x, out[0].([]float32), in[0].([]float32), in[1].([]float32), end.kernel(in))
 		return nil
 	}})
+	if sum != nil {
+		c.emit(*sum)
+	}
 	c.emitOrdered(n, x, n.inputs[0], image)
 	c.emitOrdered(n, w, n.inputs[1], weights)
 	return true
 }
 
-func forwardOIHW(conv kernels.Conv, x *execution, y, image, weights []float32) {
-	conv.ForwardOIHW(x.pool, y, image, weights, kernels.Epilogue{})
+func forwardOIHW(conv kernels.Conv, x *execution, y, image, weights []float32, e kernels.Epilogue) {
+	conv.ForwardOIHW(x.pool, y, image, weights, e)
 }
 
-func forwardHWIO(conv kernels.Conv, x *execution, y, image, weights []float32) {
-	conv.Forward(x.pool, y, image, conv.PackWeights(x.pool, weights), kernels.Epilogue{})
+func forwardHWIO(conv kernels.Conv, x *execution, y, image, weights []float32, e kernels.Epilogue) {
+	conv.Forward(x.pool, y, image, conv.PackWeights(x.pool, weights), e)
 }
 
 // isOIHW tells whether the weights lie in torch's order: out, in, then what is spatial.

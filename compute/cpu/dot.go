@@ -18,13 +18,14 @@ type matmul struct {
 	batch                dimension
 	rows, columns, depth dimension
 	offsetA, offsetB     int
-	epilogue             kernels.Epilogue // of the activation; bias is the third input
-	biased               bool
+	end                  ending
 }
 
 // lowerDot makes a matrix product of a DotGeneral of float32. Operands are read where they are, transposed or sliced,
 // unless their contracted axes are not one axis in memory.
-func (c *compiler) lowerDot(n *node) bool {
+func (c *compiler) lowerDot(n *node) bool { return c.lowerDotTo(n, epilogue{}) }
+
+func (c *compiler) lowerDotTo(n *node, e epilogue) bool {
 	config, ok := n.attrs.(dotConfig)
 	if !ok || !isFloat32(n) || n.outputs[0].shape.Size() == 0 || !plainConfig(config.DotGeneralConfig) {
 		return false
@@ -42,7 +43,20 @@ func (c *compiler) lowerDot(n *node) bool {
 			return false
 		}
 	}
-	c.emit(step{op: n.op, in: []*value{baseA, baseB}, out: n.outputs, run: m.run})
+	return c.emitMatmul(n, m, e, nil, []*value{baseA, baseB})
+}
+
+// emitMatmul emits the step of a product with its epilogue, which wants one matrix.
+func (c *compiler) emitMatmul(n *node, m *matmul, e epilogue, bias []operand, in []*value) bool {
+	if !e.isNone() && (len(m.loops) > 0 || m.batch.size != 1 || m.columns.size != n.outputs[0].shape.Dimensions[n.outputs[0].shape.Rank()-1]) {
+		return false
+	}
+	var sum *step
+	m.end, in, sum = c.ending(n, e, bias, in)
+	c.emit(step{op: n.op, in: in, out: e.outputs(n), run: m.run})
+	if sum != nil {
+		c.emit(*sum)
+	}
 	return true
 }
 
@@ -154,10 +168,7 @@ func take(axes []dimension, i int, loops []dimension) (dimension, []dimension) {
 
 // run computes the products: those of the loops side by side where there are several.
 func (m *matmul) run(x *execution, in, out []any) error {
-	e := m.epilogue
-	if m.biased {
-		e.Bias = in[2].([]float32)
-	}
+	e := m.end.kernel(in)
 	count := 1
 	for _, d := range m.loops {
 		count *= d.size
@@ -195,7 +206,9 @@ var activations = map[compute.ActivationType]kernels.Activation{
 }
 
 // lowerDense makes a matrix product with bias and activation of a FusedDense of float32.
-func (c *compiler) lowerDense(n *node) bool {
+func (c *compiler) lowerDense(n *node) bool { return c.lowerDenseTo(n, epilogue{}) }
+
+func (c *compiler) lowerDenseTo(n *node, e epilogue) bool {
 	config, ok := n.attrs.(compute.DenseConfig)
 	if !ok || !isFloat32(n) || n.outputs[0].shape.Size() == 0 {
 		return false
@@ -216,9 +229,14 @@ func (c *compiler) lowerDense(n *node) bool {
 	if !ok {
 		return false
 	}
-	m.epilogue.Activation, m.biased = activation, len(n.inputs) == 3
-	c.emit(step{op: n.op, in: append([]*value{baseX, baseW}, n.inputs[2:]...), out: n.outputs, run: m.run})
-	return true
+	if activation != kernels.NoActivation {
+		e.activation = activation
+	}
+	var bias []operand
+	if len(n.inputs) == 3 {
+		bias = append(bias, operand{base: n.inputs[2], view: contiguous(n.inputs[2].shape.Dimensions)})
+	}
+	return c.emitMatmul(n, m, e, bias, []*value{baseX, baseW})
 }
 
 // matrixOf is v as a matrix in memory.

@@ -16,6 +16,9 @@ func (c *compiler) lowerChain(n *node) bool {
 	if _, ok := applyOf(n); !ok {
 		return false
 	}
+	if c.lowerEpilogue(n) {
+		return true
+	}
 	f := c.newFusion(n.outputs[0].shape.Size())
 	f.collect(n)
 	f.chain.result = f.register(n.outputs[0])
@@ -185,8 +188,8 @@ func (f *fusion) scalar(v *value) (int, bool) {
 }
 
 // uniform is the number that all elements of a constant are.
-func (f *fusion) uniform(v *value) (float32, bool) {
-	switch flat := f.constants[f.root(v)].(type) {
+func (c *compiler) uniform(v *value) (float32, bool) {
+	switch flat := c.constants[c.root(v)].(type) {
 	case []float32:
 		return allEqual(flat)
 	case []bool:

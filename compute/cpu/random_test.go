@@ -13,6 +13,7 @@ import (
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/layers/activation"
 	"github.com/gomlx/gomlx/ml/layers/attention"
 	gnn "github.com/gomlx/gomlx/ml/nn"
 )
@@ -64,6 +65,8 @@ var growths = []func(g *grower, x *Node) *Node{
 	func(g *grower, x *Node) *Node { return attended(g, x) },
 	func(g *grower, x *Node) *Node { return multiHead(g, x) },
 	func(g *grower, x *Node) *Node { return convolved(g, x) },
+	func(g *grower, x *Node) *Node { return ended(g, dense(g, x)) },
+	func(g *grower, x *Node) *Node { return ended(g, convolved(g, x)) },
 }
 
 // like is a node of x's shape.
@@ -158,6 +161,48 @@ func convolved(g *grower, x *Node) *Node {
 	return conv.PadSame().Done()
 }
 
+// ended adds what may follow a product in one step with it, in any order, which is not always such a step's: rows, scalars,
+// activations, tensors of x's shape.
+func ended(g *grower, x *Node) *Node {
+	d := x.Shape().Dimensions
+	row := slices.Repeat([]int{1}, len(d))
+	row[len(d)-1] = d[len(d)-1]
+	residual := Cos(x)
+	for range g.IntN(4) {
+		switch g.IntN(8) {
+		case 0, 1:
+			x = Add(x, Sin(IotaFull(x.Graph(), shapes.Make(x.DType(), row...))))
+		case 2:
+			x = AddScalar(x, 0.3)
+		case 3:
+			x = activated(g, x)
+		case 4:
+			x = Add(residual, x)
+		case 5:
+			x = Add(x, g.like(x))
+		case 6:
+			x = Reshape(x, merge(d)...)
+			return Add(ReduceAndKeep(x, ReduceMean, x.Rank()-1), x)
+		case 7:
+			x = Add(x, ReduceAllMean(x))
+		}
+	}
+	return x
+}
+
+func activated(g *grower, x *Node) *Node {
+	switch g.IntN(4) {
+	case 0:
+		return Mul(x, Sigmoid(MulScalar(x, 1.702)))
+	case 1:
+		return Mul(Sigmoid(x), x)
+	case 2:
+		return activation.Apply(activation.TypeGelu, x)
+	default:
+		return Max(x, ScalarZero(x.Graph(), x.DType()))
+	}
+}
+
 // grow builds one graph: its nodes' sums, and the gradients with respect to the inputs.
 func grow(seed uint64, inputs []*Node) []*Node {
 	g := &grower{Rand: rand.New(rand.NewPCG(seed, 7)), nodes: slices.Clone(inputs)}
@@ -240,7 +285,7 @@ func TestRandomGraphs(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(reference.Finalize)
-	for seed := range uint64(600) {
+	for seed := range uint64(900) {
 		want, err := runSeed(reference, seed)
 		if err != nil {
 			t.Fatalf("seed %d on the reference: %v", seed, err)
