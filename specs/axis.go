@@ -145,13 +145,11 @@ func (p *program) axisValues(a *Axis, f *frame) (ids []int32, ok bool) {
 	return ids, ok
 }
 
-// axisError reports a mistake in the values that a has at f: a few for each place, since many points may have them.
+// axisError reports a mistake in the values that a has at f.
 func (p *program) axisError(a *Axis, at *yaml.Node, f *frame, expected, format string, args ...any) {
-	p.some(10, at, 0, func() {
-		d := p.tree.At(at, format, args...)
-		d.Expected, d.Note = expected, f.describe(a.reads)
-		p.report(d)
-	})
+	d := p.tree.At(at, format, args...)
+	d.Expected = expected
+	p.alike(at, format, f.describe(a.reads), d)
 }
 
 // element is the node of a's i-th value, as far as the definition lists them.

@@ -2,6 +2,7 @@ package specs
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -58,6 +59,8 @@ type program struct {
 	said map[Diagnostic]bool
 	told map[place]int // evaluations that failed, by place
 
+	kinds map[likeness]*alikes
+
 	vars      *yaml.Node
 	varValues map[*yaml.Node]*varValue
 	varPath   []string // vars that are being evaluated
@@ -92,7 +95,7 @@ type place struct {
 }
 
 func newProgram(tree *source.Tree) (*program, error) {
-	p := &program{tree: tree, told: map[place]int{}, said: map[Diagnostic]bool{}, blamed: map[*yaml.Node]bool{}, varValues: map[*yaml.Node]*varValue{}, files: map[string]*readFile{}, origins: map[*yaml.Node]*yaml.Node{}, decoded: map[*yaml.Node]*reflect.Value{}, vars: &yaml.Node{Kind: yaml.MappingNode}}
+	p := &program{tree: tree, told: map[place]int{}, kinds: map[likeness]*alikes{}, said: map[Diagnostic]bool{}, blamed: map[*yaml.Node]bool{}, varValues: map[*yaml.Node]*varValue{}, files: map[string]*readFile{}, origins: map[*yaml.Node]*yaml.Node{}, decoded: map[*yaml.Node]*reflect.Value{}, vars: &yaml.Node{Kind: yaml.MappingNode}}
 	name := strings.TrimSuffix(filepath.Base(tree.Name), filepath.Ext(tree.Name))
 	p.spec = &Spec{Path: tree.Name, Dir: tree.Dir, Name: name, program: p}
 	var err error
@@ -130,10 +133,53 @@ func (p *program) some(times int, n *yaml.Node, offset int, report func()) {
 	}
 }
 
+// A likeness is a mistake in values that differ from point to point.
+type likeness struct {
+	node *yaml.Node
+	kind string
+}
+
+// alikes is a diagnostic that stands for all of a likeness.
+type alikes struct {
+	at     int      // in program.out
+	note   string   // of the diagnostic, before points were added
+	points []string // at which it was found
+}
+
+// mostNamed is how many points a diagnostic names.
+const mostNamed = 3
+
+// alike reports d, which is wrong with n at a point. Where the same kind of mistake was reported there before, with
+// another value at another point, that diagnostic names this point too.
+func (p *program) alike(n *yaml.Node, kind, point string, d Diagnostic) {
+	key := likeness{n, kind}
+	all := p.kinds[key]
+	if all == nil && p.said[d] {
+		return
+	}
+	if all == nil {
+		all = &alikes{at: len(p.out), note: d.Note}
+		p.kinds[key] = all
+		p.report(d)
+	}
+	if point == "" || len(all.points) == maxFailures || slices.Contains(all.points, point) {
+		return
+	}
+	all.points = append(all.points, point)
+	text := strings.Join(all.points[:min(mostNamed, len(all.points))], ", ")
+	if more := len(all.points) - mostNamed; more > 0 {
+		text += fmt.Sprintf(", and at %d more", more)
+	}
+	if len(all.points) == maxFailures {
+		text += " or above"
+	}
+	p.out[all.at].Note = strings.TrimPrefix(all.note+"; "+text, "; ")
+}
+
 // faulty reports whether a mistake in n itself was reported.
 func (p *program) faulty(n *yaml.Node) bool {
 	at := p.tree.Place(n)
-	return slices.ContainsFunc(p.out, func(d Diagnostic) bool { return d.Place() == at })
+	return slices.ContainsFunc(p.out, func(d Diagnostic) bool { return d.Severity == Error && d.Place() == at })
 }
 
 // A section is a key of the spec, or of a part of it, and what reads it.

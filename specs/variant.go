@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"regft/specs/expr"
+	"regft/specs/source"
 	"regft/stages"
 
 	"gopkg.in/yaml.v3"
@@ -134,6 +135,11 @@ func (b *builder) parameter(s *Stage, problem stages.Problem) {
 	}
 	d := b.tree.At(at, "%s", problem.Text)
 	d.Expected = problem.Want
+	if meant, note := source.Misread(problem.Node); meant != "" {
+		d.Note = note
+	} else if problem.Node.Tag == "!!timestamp" {
+		d.Note = "YAML reads it as a date"
+	}
 	if problem.Names != nil {
 		d.Nearest = expr.Nearest(problem.Got, problem.Names)
 		if d.Expected == "" {
@@ -143,9 +149,36 @@ func (b *builder) parameter(s *Stage, problem stages.Problem) {
 	if problem.Names != nil && problem.Got != "" && problem.Want == "" || problem.Node == b.mapped && problem.Param != "" {
 		d.Note = "regft stages " + s.Type.Name + " lists the parameters"
 	}
-	if !b.said[d] { // at each point it may read differently
-		b.some(mostAtOnePlace, at, 0, func() { b.report(d) })
+	switch given := s.param(strings.Split(problem.Param, ".")[0]); {
+	case problem.Node == b.mapped:
+		if !b.said[d] { // a rule may read differently at each point
+			b.some(mostAtOnePlace, at, 0, func() { b.report(d) })
+		}
+	default:
+		b.alike(at, without(problem.Text, problem.Node.Value), b.pointOf(given), d)
 	}
+}
+
+// pointOf says at which point a parameter has the value at hand, "" where it is the same at all.
+func (b *builder) pointOf(pr *param) string {
+	if pr == nil || pr.plain == nil {
+		return ""
+	}
+	return b.frame.describe(pr.plain.axes)
+}
+
+// without is text less the value that it is about: what is wrong, in which each point may have its own value.
+func without(text, value string) string {
+	if value == "" {
+		return text
+	}
+	words := strings.Fields(strings.ReplaceAll(text, strconv.Quote(value), "…"))
+	for i, w := range words {
+		if w == value {
+			words[i] = "…"
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // blamed is where a broken rule is shown: at the parameter that its text begins with, else at the stage.

@@ -1,8 +1,11 @@
 package source
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"gopkg.in/yaml.v3"
@@ -95,6 +98,9 @@ func (x *expander) collection(n *yaml.Node, depth int) *yaml.Node {
 		if c == nil {
 			return nil
 		}
+		if n.Kind != yaml.MappingNode || i%2 == 1 {
+			x.odd(c)
+		}
 		size += x.sizes[c]
 		if size > maxNodes {
 			x.limit(n.Content[i], "with its aliases written out, the spec has more than %d values", maxNodes)
@@ -135,6 +141,7 @@ func (x *expander) mergeKey(out, n, value *yaml.Node, depth int) (size int) {
 
 var (
 	truthKey = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?i:on|off|yes|no)$`) })
+	sixties  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[1-9][0-9]{0,5}(:[0-5]?[0-9]){1,2}$`) })
 	octal    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[-+]?0[0-9]+$`) })
 )
 
@@ -187,5 +194,69 @@ func (x *expander) scalar(n *yaml.Node) {
 		d := x.tree.At(n, "%s starts with a zero", n.Value)
 		d.Note = "YAML reads such a number in base eight: leave the zero out, or quote a text"
 		x.out = append(x.out, d)
+	case n.Tag == "!!int" || n.Tag == "!!float":
+		x.number(n)
 	}
+}
+
+// number refuses numbers that YAML reads otherwise than people, or other programs, may.
+func (x *expander) number(n *yaml.Node) {
+	how := ""
+	switch digits := strings.ToLower(strings.TrimLeft(n.Value, "+-")); {
+	case strings.HasPrefix(digits, "0o"):
+		how = "in base eight"
+	case strings.HasPrefix(digits, "0x"):
+		how = "in base sixteen"
+	case strings.HasPrefix(digits, "0b"):
+		how = "in base two"
+	case strings.Contains(digits, "_"):
+		how = "with an underscore"
+	default:
+		return
+	}
+	d := x.tree.At(n, "%s is a number %s", n.Value, how)
+	plain := strings.ReplaceAll(n.Value, "_", "")
+	if i, err := strconv.ParseInt(plain, 0, 64); err == nil {
+		plain = strconv.FormatInt(i, 10)
+	}
+	d.Expected = fmt.Sprintf("%s, or %q for a text", plain, n.Value)
+	d.Note = "YAML reads an unquoted " + n.Value + " as " + plain
+	x.out = append(x.out, d)
+}
+
+// odd warns of texts that older YAML, and other programs with it, read as something else.
+func (x *expander) odd(n *yaml.Node) {
+	if meant, note := Misread(n); meant != "" && n.Style == 0 {
+		d := x.tree.At(n, "%s is a text here", n.Value)
+		d.Severity = Warning
+		d.Expected = fmt.Sprintf("%q, or %s", n.Value, meant)
+		d.Note = note
+		x.out = append(x.out, d)
+	}
+}
+
+// Misread says what older YAML reads in the place of the text of n, and that it does; "" where nothing but the text.
+func Misread(n *yaml.Node) (meant, note string) {
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" {
+		return "", ""
+	}
+	switch {
+	case truthKey().MatchString(n.Value):
+		meant = truth(n)
+	case sixties().MatchString(n.Value):
+		meant = strconv.Itoa(seconds(n.Value))
+	default:
+		return "", ""
+	}
+	return meant, fmt.Sprintf("older YAML reads an unquoted %s as %s, this one as text", n.Value, meant)
+}
+
+// seconds is a number to the base of sixty, as older YAML reads it.
+func seconds(text string) int {
+	total := 0
+	for part := range strings.SplitSeq(text, ":") {
+		digits, _ := strconv.Atoi(part)
+		total = 60*total + digits
+	}
+	return total
 }

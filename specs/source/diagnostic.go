@@ -82,9 +82,15 @@ func (p Place) String() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }
 
-// Sorted is ds by place, each once.
+// Sorted is ds by place, each once, less warnings of what an error is about.
 func (ds Diagnostics) Sorted() Diagnostics {
-	out := slices.Clone(ds)
+	wrong := map[Place]bool{}
+	for _, d := range ds {
+		if d.Severity == Error {
+			wrong[d.Place()] = true
+		}
+	}
+	out := slices.DeleteFunc(slices.Clone(ds), func(d Diagnostic) bool { return d.Severity == Warning && wrong[d.Place()] })
 	slices.SortStableFunc(out, func(a, b Diagnostic) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Start.Line, b.Start.Line), cmp.Compare(a.Start.Column, b.Start.Column), cmp.Compare(a.Summary, b.Summary))
 	})
