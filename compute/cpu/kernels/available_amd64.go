@@ -56,14 +56,56 @@ var avx2 = &instructionSet{
 	adamW: func(param, grad, m, v []float32, s *adamWStep) {
 		adamWAVX2(param, grad, m, v, s.decay, s.beta1, s.keep1, s.beta2, s.keep2, s.stepSize, s.rootBias2, s.epsilon, s.gradientScale)
 	},
-	float16To32:  inEights(float16To32AVX2, float16To32Portable),
-	bfloat16To32: inEights(bfloat16To32AVX2, bfloat16To32Portable),
+	float16To32:  inWhole(8, float16To32AVX2, float16To32Portable),
+	bfloat16To32: inWhole(8, bfloat16To32AVX2, bfloat16To32Portable),
 }
 
-// inEights calls f for whole eights of numbers and portable for the rest: the conversions are exact in both.
-func inEights(f, portable func(dst []float32, src []uint16)) func(dst []float32, src []uint16) {
+// avx512 holds the functions of gen for AVX-512.
+var avx512 = &instructionSet{
+	name:      "avx512",
+	tileSizes: tileSizes{mr: 14, nr: 32, kc: 256, mc: 168}, // 32 of 48 KiB of L1, 168 KiB of L2
+	tile:      tileAVX512,
+	unary: [unaryOps]func(dst, x []float32){
+		Neg: negAVX512, Abs: absAVX512, Sqrt: sqrtAVX512, Rsqrt: rsqrtAVX512, Exp: expAVX512, Log: logAVX512, Erf: erfAVX512, Tanh: tanhAVX512,
+		Sigmoid: sigmoidAVX512, Relu: reluAVX512, Gelu: geluAVX512, GeluTanh: geluTanhAVX512, QuickGelu: quickGeluAVX512, Silu: siluAVX512,
+	},
+	binary: [binaryOps]func(dst, x, y []float32){
+		Add: addAVX512, Sub: subAVX512, Mul: mulAVX512, Div: divAVX512, Max: maxAVX512, Min: minAVX512,
+	},
+	binaryScalar: [binaryOps]func(dst, x []float32, s float32){
+		Add: addScalarAVX512, Sub: subScalarAVX512, Mul: mulScalarAVX512, Div: divScalarAVX512, Max: maxScalarAVX512, Min: minScalarAVX512,
+	},
+	scalarBinary: [binaryOps]func(dst []float32, s float32, x []float32){
+		Add: scalarAddAVX512, Sub: scalarSubAVX512, Mul: scalarMulAVX512, Div: scalarDivAVX512, Max: scalarMaxAVX512, Min: scalarMinAVX512,
+	},
+
+	mulAdd:     mulAddAVX512,
+	axpy:       axpyAVX512,
+	affine:     affineAVX512,
+	expSub:     expSubAVX512,
+	sum:        sumAVX512,
+	sumSquares: sumSquaresAVX512,
+	maximum:    maximumAVX512,
+	minimum:    minimumAVX512,
+	dot:        dotAVX512,
+
+	normalize:       normalizeAVX512,
+	addSquares:      addSquaresAVX512,
+	winogradWeights: winogradWeightsAVX512,
+	winogradInput:   winogradInputAVX512,
+	winogradOutput:  winogradOutputAVX512,
+	transpose:       transposeAVX512,
+	adamW: func(param, grad, m, v []float32, s *adamWStep) {
+		adamWAVX512(param, grad, m, v, s.decay, s.beta1, s.keep1, s.beta2, s.keep2, s.stepSize, s.rootBias2, s.epsilon, s.gradientScale)
+	},
+	float16To32:  inWhole(16, float16To32AVX512, float16To32Portable),
+	bfloat16To32: inWhole(16, bfloat16To32AVX512, bfloat16To32Portable),
+}
+
+// inWhole calls f for whole registers of a power of two of numbers and portable for the rest: the conversions are exact in both.
+func inWhole(lanes int, f, portable func(dst []float32, src []uint16)) func(dst []float32, src []uint16) {
 	return func(dst []float32, src []uint16) {
-		n := len(dst) &^ 7
+		n := len(dst) &^ (lanes - 1)
 		f(dst[:n], src[:n])
 		portable(dst[n:], src[n:])
 	}
@@ -113,14 +155,4 @@ func transposeAVX512(dst []float32, dstStride int, src []float32, srcStride, row
 	for i := 0; i < rows; i += 16 {
 		transposeRowsAVX512(dst[i:], dstStride, src[i*srcStride:], srcStride, min(16, rows-i), cols)
 	}
-}
-
-var avx512 = &instructionSet{}
-
-func init() {
-	*avx512 = *avx2
-	avx512.name = "avx512"
-	avx512.tileSizes = tileSizes{mr: 14, nr: 32, kc: 256, mc: 168}
-	avx512.tile = tileAVX512
-	avx512.transpose = transposeAVX512
 }

@@ -9,7 +9,252 @@ package kernels
 //go:noescape
 func tileAVX512(rows int, cols int, k int, a []float32, ars int, acs int, b []float32, brs int, c []float32, ldc int, alpha float32, accumulate bool)
 
-// transposeRowsAVX512 is a function of an instructionSet, in AVX2.
+// transposeRowsAVX512 is a function of an instructionSet, in AVX512.
 //
 //go:noescape
 func transposeRowsAVX512(dst []float32, dstStride int, src []float32, srcStride int, rows int, cols int)
+
+// negAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func negAVX512(dst []float32, x []float32)
+
+// absAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func absAVX512(dst []float32, x []float32)
+
+// sqrtAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func sqrtAVX512(dst []float32, x []float32)
+
+// rsqrtAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func rsqrtAVX512(dst []float32, x []float32)
+
+// expAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func expAVX512(dst []float32, x []float32)
+
+// logAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func logAVX512(dst []float32, x []float32)
+
+// erfAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func erfAVX512(dst []float32, x []float32)
+
+// tanhAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func tanhAVX512(dst []float32, x []float32)
+
+// sigmoidAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func sigmoidAVX512(dst []float32, x []float32)
+
+// reluAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func reluAVX512(dst []float32, x []float32)
+
+// geluAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func geluAVX512(dst []float32, x []float32)
+
+// geluTanhAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func geluTanhAVX512(dst []float32, x []float32)
+
+// quickGeluAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func quickGeluAVX512(dst []float32, x []float32)
+
+// siluAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func siluAVX512(dst []float32, x []float32)
+
+// addAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func addAVX512(dst []float32, x []float32, y []float32)
+
+// addScalarAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func addScalarAVX512(dst []float32, x []float32, s float32)
+
+// scalarAddAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func scalarAddAVX512(dst []float32, s float32, x []float32)
+
+// subAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func subAVX512(dst []float32, x []float32, y []float32)
+
+// subScalarAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func subScalarAVX512(dst []float32, x []float32, s float32)
+
+// scalarSubAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func scalarSubAVX512(dst []float32, s float32, x []float32)
+
+// mulAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func mulAVX512(dst []float32, x []float32, y []float32)
+
+// mulScalarAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func mulScalarAVX512(dst []float32, x []float32, s float32)
+
+// scalarMulAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func scalarMulAVX512(dst []float32, s float32, x []float32)
+
+// divAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func divAVX512(dst []float32, x []float32, y []float32)
+
+// divScalarAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func divScalarAVX512(dst []float32, x []float32, s float32)
+
+// scalarDivAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func scalarDivAVX512(dst []float32, s float32, x []float32)
+
+// maxAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func maxAVX512(dst []float32, x []float32, y []float32)
+
+// maxScalarAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func maxScalarAVX512(dst []float32, x []float32, s float32)
+
+// scalarMaxAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func scalarMaxAVX512(dst []float32, s float32, x []float32)
+
+// minAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func minAVX512(dst []float32, x []float32, y []float32)
+
+// minScalarAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func minScalarAVX512(dst []float32, x []float32, s float32)
+
+// scalarMinAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func scalarMinAVX512(dst []float32, s float32, x []float32)
+
+// mulAddAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func mulAddAVX512(dst []float32, x []float32, y []float32, z []float32)
+
+// axpyAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func axpyAVX512(dst []float32, a float32, x []float32)
+
+// affineAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func affineAVX512(dst []float32, x []float32, scale float32, shift float32)
+
+// normalizeAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func normalizeAVX512(dst []float32, x []float32, gamma []float32, beta []float32, mean float32, rstd float32)
+
+// addSquaresAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func addSquaresAVX512(dst []float32, x []float32, mean []float32)
+
+// sumAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func sumAVX512(x []float32) float32
+
+// dotAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func dotAVX512(x []float32, y []float32) float32
+
+// sumSquaresAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func sumSquaresAVX512(x []float32, mean float32) float32
+
+// expSubAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func expSubAVX512(dst []float32, x []float32, s float32) float32
+
+// maximumAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func maximumAVX512(x []float32) float32
+
+// minimumAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func minimumAVX512(x []float32) float32
+
+// winogradInputAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func winogradInputAVX512(dst []float32, dstStride int, src []float32, srcStride int, n int)
+
+// winogradWeightsAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func winogradWeightsAVX512(dst []float32, dstStride int, src []float32, srcStride int, n int)
+
+// winogradOutputAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func winogradOutputAVX512(dst []float32, dstStride int, src []float32, srcStride int, n int)
+
+// adamWAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func adamWAVX512(param []float32, grad []float32, m []float32, v []float32, decay float32, beta1 float32, keep1 float32, beta2 float32, keep2 float32, stepSize float32, rootBias2 float32, epsilon float32, gradientScale float32)
+
+// bfloat16To32AVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func bfloat16To32AVX512(dst []float32, src []uint16)
+
+// float16To32AVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func float16To32AVX512(dst []float32, src []uint16)

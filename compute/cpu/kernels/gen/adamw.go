@@ -1,13 +1,11 @@
 package main
 
-import . "github.com/mmcloughlin/avo/reg"
-
 // adamW emits one step of AdamW. Coefficients stay on the stack: broadcasts from there cost nothing beside the traffic of
 // seven numbers an element.
 func adamW() {
-	function("adamWAVX2", "func(param, grad, m, v []float32, decay, beta1, keep1, beta2, keep2, stepSize, rootBias2, epsilon, gradientScale float32)", func() {
+	function("adamW", "func(param, grad, m, v []float32, decay, beta1, keep1, beta2, keep2, stepSize, rootBias2, epsilon, gradientScale float32)", func() {
 		l := loop{dst: []string{"param", "m", "v"}, sources: []string{"param", "grad", "m", "v"}}
-		l.run(func(in []vec, _ *VecVirtual) []vec {
+		l.run(func(in []vec, _ mask) []vec {
 			g := mul(in[1], broadcast("gradientScale"))
 			m := fma(in[2], broadcast("beta1"), mul(g, broadcast("keep1")))
 			v := fma(in[3], broadcast("beta2"), mul(mul(g, g), broadcast("keep2")))

@@ -32,10 +32,10 @@ func unaryFunctions() {
 		{"relu", narrow, func(x vec) vec { return maxOrSecond(zeros(len(x)), x) }},
 		{"gelu", wide, gelu},
 		{"geluTanh", wide, geluTanh},
-		{"quickGelu", wide, func(x vec) vec { return div(x, logistic(mul(x, number(1.702)))) }},
-		{"silu", wide, func(x vec) vec { return div(x, logistic(x)) }},
+		{"quickGelu", wide, func(x vec) vec { return gated(x, mul(x, number(1.702))) }},
+		{"silu", wide, func(x vec) vec { return gated(x, x) }},
 	} {
-		function(f.name+"AVX2", "func(dst, x []float32)", func() {
+		function(f.name, "func(dst, x []float32)", func() {
 			loop{dst: []string{"dst"}, sources: []string{"x"}, width: f.width}.run(one(func(in []vec) vec { return f.body(in[0]) }))
 		})
 	}
@@ -56,14 +56,14 @@ func binaryFunctions() {
 		{"max", func(x, y vec) vec { return keepNaN(maxOrSecond(x, y), x) }},
 		{"min", func(x, y vec) vec { return keepNaN(minOrSecond(x, y), x) }},
 	} {
-		function(f.name+"AVX2", "func(dst, x, y []float32)", func() {
+		function(f.name, "func(dst, x, y []float32)", func() {
 			loop{dst: []string{"dst"}, sources: []string{"x", "y"}}.run(one(func(in []vec) vec { return f.body(in[0], in[1]) }))
 		})
-		function(f.name+"ScalarAVX2", "func(dst, x []float32, s float32)", func() {
+		function(f.name+"Scalar", "func(dst, x []float32, s float32)", func() {
 			s := vec{broadcast("s")}
 			loop{dst: []string{"dst"}, sources: []string{"x"}}.run(one(func(in []vec) vec { return f.body(in[0], s) }))
 		})
-		function("scalar"+strings.ToUpper(f.name[:1])+f.name[1:]+"AVX2", "func(dst []float32, s float32, x []float32)", func() {
+		function("scalar"+strings.ToUpper(f.name[:1])+f.name[1:], "func(dst []float32, s float32, x []float32)", func() {
 			s := vec{broadcast("s")}
 			loop{dst: []string{"dst"}, sources: []string{"x"}}.run(one(func(in []vec) vec { return f.body(s, in[0]) }))
 		})
@@ -71,24 +71,24 @@ func binaryFunctions() {
 }
 
 func ternaryFunctions() {
-	function("mulAddAVX2", "func(dst, x, y, z []float32)", func() {
+	function("mulAdd", "func(dst, x, y, z []float32)", func() {
 		loop{dst: []string{"dst"}, sources: []string{"x", "y", "z"}}.run(one(func(in []vec) vec { return fma(in[0], in[1], in[2]) }))
 	})
-	function("axpyAVX2", "func(dst []float32, a float32, x []float32)", func() {
+	function("axpy", "func(dst []float32, a float32, x []float32)", func() {
 		a := broadcast("a")
 		loop{dst: []string{"dst"}, sources: []string{"dst", "x"}}.run(one(func(in []vec) vec { return fma(in[1], a, in[0]) }))
 	})
-	function("affineAVX2", "func(dst, x []float32, scale, shift float32)", func() {
+	function("affine", "func(dst, x []float32, scale, shift float32)", func() {
 		scale, shift := broadcast("scale"), broadcast("shift")
 		loop{dst: []string{"dst"}, sources: []string{"x"}}.run(one(func(in []vec) vec { return fma(in[0], scale, shift) }))
 	})
-	function("normalizeAVX2", "func(dst, x, gamma, beta []float32, mean, rstd float32)", func() {
+	function("normalize", "func(dst, x, gamma, beta []float32, mean, rstd float32)", func() {
 		mean, rstd := broadcast("mean"), broadcast("rstd")
 		loop{dst: []string{"dst"}, sources: []string{"x", "gamma", "beta"}}.run(one(func(in []vec) vec {
 			return fma(mul(sub(in[0], mean), rstd), in[1], in[2])
 		}))
 	})
-	function("addSquaresAVX2", "func(dst, x, mean []float32)", func() {
+	function("addSquares", "func(dst, x, mean []float32)", func() {
 		loop{dst: []string{"dst"}, sources: []string{"dst", "x", "mean"}}.run(one(func(in []vec) vec {
 			d := sub(in[1], in[2])
 			return fma(d, d, in[0])

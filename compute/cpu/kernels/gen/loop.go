@@ -11,8 +11,13 @@ import (
 // tailMask is the address of eight words of ones, then eight of zeros.
 var tailMask Mem
 
-// maskOf loads the mask of the first n lanes.
-func maskOf(n Register) VecVirtual {
+// maskOf is the mask of the first n lanes, n below lanes.
+func maskOf(n Register) mask {
+	if avx512 {
+		k := K()
+		firstLanes(n, k)
+		return mask{k}
+	}
 	if tailMask.Symbol.Name == "" {
 		tailMask = GLOBL("tailMask", RODATA|NOPTR)
 		for i := range 16 {
@@ -23,22 +28,22 @@ func maskOf(n Register) VecVirtual {
 	LEAQ(tailMask, table)
 	MOVQ(U32(8), back)
 	SUBQ(n, back)
-	return load(Mem{Base: table, Index: back, Scale: 4})
+	return mask{loadNumbers(Mem{Base: table, Index: back, Scale: 4})}
 }
 
-// A loop visits slices of one length: width registers of eight elements at a time, then one, then the rest under a mask.
+// A loop visits slices of one length: width registers at a time, then one, then the rest under a mask.
 type loop struct {
 	dst     []string // what is stored
 	sources []string
 	width   int
 }
 
-// A body computes what is stored from the sources' elements; mask is that of the elements that are there in the rest, else nil.
-type body func(in []vec, mask *VecVirtual) []vec
+// A body computes what is stored from the sources' elements; there is the mask of those that are there in the rest, else nil.
+type body func(in []vec, there mask) []vec
 
 // one is the body of one result.
 func one(f func(in []vec) vec) body {
-	return func(in []vec, _ *VecVirtual) []vec { return []vec{f(in)} }
+	return func(in []vec, _ mask) []vec { return []vec{f(in)} }
 }
 
 // frame is where a loop's slices are.
@@ -66,15 +71,16 @@ func (l loop) run(f body) {
 }
 
 func (r frame) at(name string, i int) Mem {
-	return Mem{Base: r.base[name], Index: r.i, Scale: 4, Disp: 32 * i}
+	return Mem{Base: r.base[name], Index: r.i, Scale: 4, Disp: 4 * lanes() * i}
 }
 
-// whole emits the loop over width·8 elements.
+// whole emits the loop over width registers.
 func (r frame) whole(width int, f body) {
-	name := func(s string) string { return fmt.Sprintf("%s%d", s, 8*width) }
+	step := uint64(lanes() * width)
+	name := func(s string) string { return fmt.Sprintf("%s%d", s, step) }
 	last := GP64()
 	MOVQ(r.n, last)
-	SUBQ(Imm(uint64(8*width)), last)
+	SUBQ(Imm(step), last)
 	JMP(LabelRef(name("check")))
 	Label(name("loop"))
 	in := make([]vec, len(r.sources))
@@ -86,7 +92,7 @@ func (r frame) whole(width int, f body) {
 			VMOVUPS(v, r.at(r.dst[k], i))
 		}
 	}
-	ADDQ(Imm(uint64(8*width)), r.i)
+	ADDQ(Imm(step), r.i)
 	Label(name("check"))
 	CMPQ(r.i, last)
 	JLE(LabelRef(name("loop")))
@@ -95,21 +101,29 @@ func (r frame) whole(width int, f body) {
 func (r frame) rest(f body) {
 	SUBQ(r.i, r.n)
 	JZ(LabelRef("done"))
-	mask := maskOf(r.n)
+	there := maskOf(r.n)
 	in := make([]vec, len(r.sources))
 	for k, s := range r.sources {
-		in[k] = vec{YMM()}
-		VMASKMOVPS(r.at(s, 0), mask, in[k][0])
+		in[k] = vec{newRegister()}
+		if avx512 {
+			VMOVUPS_Z(r.at(s, 0), there[0], in[k][0])
+		} else {
+			VMASKMOVPS(r.at(s, 0), there[0], in[k][0])
+		}
 	}
-	for k, out := range f(in, &mask) {
-		VMASKMOVPS(out[0], mask, r.at(r.dst[k], 0))
+	for k, out := range f(in, there) {
+		if avx512 {
+			VMOVUPS(out[0], there[0], r.at(r.dst[k], 0))
+		} else {
+			VMASKMOVPS(out[0], there[0], r.at(r.dst[k], 0))
+		}
 	}
 	Label("done")
 }
 
 // broadcast is a float32 parameter in all lanes.
 func broadcast(name string) VecVirtual {
-	r := YMM()
+	r := newRegister()
 	p, err := Param(name).Resolve()
 	if err != nil {
 		panic(err)
@@ -120,8 +134,9 @@ func broadcast(name string) VecVirtual {
 
 // function emits the frame of a function around its body.
 func function(name, signature string, body func()) {
+	name += suffix()
 	TEXT(name, NOSPLIT, signature)
-	Doc(name + " is a function of an instructionSet, in AVX2.")
+	Doc(name + " is a function of an instructionSet, in " + suffix() + ".")
 	Pragma("noescape")
 	body()
 	VZEROUPPER()

@@ -14,16 +14,18 @@ var set = flag.String("set", "avx2", "the instruction set: avx2 or avx512")
 func main() {
 	flag.Parse()
 	ConstraintExpr("amd64")
-	if *set == "avx512" {
+	avx512 = *set == "avx512"
+	if avx512 {
 		tile512()
 		transpose512()
-		Generate()
-		return
+	} else {
+		tile()
 	}
-	tile()
 	elementwiseFunctions()
 	reductions()
-	transpose()
+	if !avx512 {
+		transpose()
+	}
 	winograd()
 	adamW()
 	halves()

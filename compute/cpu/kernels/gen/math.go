@@ -17,6 +17,9 @@ func exp(x vec) vec {
 	x = minOrSecond(fill(x, number(89)), x)
 	x = maxOrSecond(fill(x, number(-104)), x)
 	y, n := expReduced(x)
+	if avx512 {
+		return timesPowerOfTwo(y, n)
+	}
 	whole := toInt(n)
 	half := halve(whole)
 	y = mul(y, powerOfTwo(half))
@@ -25,15 +28,23 @@ func exp(x vec) vec {
 
 // expFlushed is exp(x) for use inside sums and quotients: results below 5e-38 are 0, and 2ⁿ⁻¹ is added to the exponent.
 func expFlushed(x vec) vec {
+	if avx512 {
+		there := compare(notLess, x, number(-86))
+		y, n := expReduced(minOrSecond(fill(x, number(89)), x))
+		return timesPowerOfTwoWhere(there, y, n)
+	}
 	below := compare(lessThan, x, number(-86))
 	y, n := expReduced(minOrSecond(fill(x, number(89)), x))
 	y = addInts(y, shiftLeft(toInt(sub(n, number(1))), 23))
-	return andNot(below, add(y, y))
+	return whereNot(below, add(y, y))
 }
 
 // expModerate is exp(x) for x whose result is far from the ends of float32's range.
 func expModerate(x vec) vec {
 	y, n := expReduced(x)
+	if avx512 {
+		return timesPowerOfTwo(y, n)
+	}
 	return addInts(y, shiftLeft(toInt(n), 23))
 }
 
@@ -53,11 +64,11 @@ func log(x vec) vec {
 	tiny := compare(lessThan, x, number(smallest))
 	scaled := choose(tiny, x, mul(x, number(1<<23)))
 	e := fromInt(subInts(shiftRight(scaled, 23), word(126)))
-	e = sub(e, and(tiny, number(23)))
+	e = sub(e, where(tiny, number(23)))
 	m := or(and(scaled, word(0x007fffff)), number(0.5))
 	small := compare(lessThan, m, number(sqrt12))
-	e = sub(e, and(small, number(1)))
-	m = sub(add(m, and(small, m)), number(1))
+	e = sub(e, where(small, number(1)))
+	m = sub(add(m, where(small, m)), number(1))
 	z := mul(m, m)
 	y := polynomial(m, 7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
 		-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1)
@@ -97,7 +108,11 @@ func negate(x vec) vec { return xor(x, word(signBit)) }
 func tanh(x vec) vec {
 	t := minOrSecond(fill(x, number(10)), and(x, word(allButSign)))
 	high := add(expModerate(add(t, t)), number(1))
-	high = sub(fill(x, number(1)), div(fill(x, number(2)), high))
+	if avx512 {
+		high = fnma(reciprocal(high), number(2), fill(x, number(1)))
+	} else {
+		high = sub(fill(x, number(1)), div(fill(x, number(2)), high))
+	}
 	high = or(high, and(x, word(signBit)))
 	s := mul(x, x)
 	low := polynomial(s, -5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1)
@@ -108,7 +123,27 @@ func tanh(x vec) vec {
 // logistic is 1 + exp(−x), what sigmoid and its relatives divide by.
 func logistic(x vec) vec { return add(expFlushed(negate(x)), number(1)) }
 
-func sigmoid(x vec) vec { return div(fill(x, number(1)), logistic(x)) }
+func sigmoid(x vec) vec {
+	if avx512 {
+		return openGate(x)
+	}
+	return div(fill(x, number(1)), logistic(x))
+}
+
+// gated is y·sigmoid(x).
+func gated(y, x vec) vec {
+	if avx512 {
+		return mul(y, openGate(x))
+	}
+	return div(y, logistic(x))
+}
+
+// openGate is sigmoid(x) without a division, 0 below −88. What is divided by stays where the reciprocal is normal.
+func openGate(x vec) vec {
+	open := compare(notLess, x, number(-88))
+	x = maxOrSecond(fill(x, number(-87.33)), x)
+	return where(open, reciprocal(logistic(x)))
+}
 
 func gelu(x vec) vec {
 	return mul(mul(x, number(0.5)), add(erf(mul(x, number(sqrt12))), number(1)))
@@ -117,5 +152,5 @@ func gelu(x vec) vec {
 func geluTanh(x vec) vec {
 	const scale = 2 * 0.7978845608028654 // 2·√(2/π)
 	cube := mul(mul(x, x), x)
-	return div(x, logistic(mul(fma(cube, number(0.044715), x), number(scale))))
+	return gated(x, mul(fma(cube, number(0.044715), x), number(scale)))
 }

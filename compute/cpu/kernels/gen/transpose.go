@@ -8,11 +8,11 @@ import (
 
 // transpose emits the transposition of 8 × 8 numbers: pairs, quadruples, halves.
 func transpose() {
-	function("transpose8x8AVX2", "func(dst []float32, dstStride int, src []float32, srcStride int)", func() {
+	function("transpose8x8", "func(dst []float32, dstStride int, src []float32, srcStride int)", func() {
 		src := rowsOf8("src", "srcStride")
 		var r, s [8]VecVirtual
 		for i := range r {
-			r[i] = load(src(i))
+			r[i] = loadNumbers(src(i))
 		}
 		for i := 0; i < 8; i += 2 {
 			s[i], s[i+1] = YMM(), YMM()

@@ -8,7 +8,7 @@ import (
 
 // transpose512 emits the transposition of up to 16 rows of any length, 16 × 16 numbers at a time.
 func transpose512() {
-	function("transposeRowsAVX512", "func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)", func() {
+	function("transposeRows", "func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)", func() {
 		dst, dstStride := Load(Param("dst").Base(), GP64()), Load(Param("dstStride"), GP64())
 		src, srcStride := Load(Param("src").Base(), GP64()), Load(Param("srcStride"), GP64())
 		rows, cols := Load(Param("rows"), GP64()), Load(Param("cols"), GP64())

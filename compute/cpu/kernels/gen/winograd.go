@@ -11,7 +11,7 @@ import (
 // winograd emits the one-dimensional transforms of F(4, 3), as the portable functions have them,
 // for whole eights of numbers.
 func winograd() {
-	function("winogradInputAVX2", "func(dst []float32, dstStride int, src []float32, srcStride, n int)", func() {
+	function("winogradInput", "func(dst []float32, dstStride int, src []float32, srcStride, n int)", func() {
 		eachEight(6, func(d []vec) []vec {
 			a, b := fnma(d[2], number(2), d[4]), mul(fnma(d[1], number(2), d[3]), number(1/math.Sqrt2))
 			c, e := fnma(d[2], number(0.5), d[4]), mul(fnma(d[1], number(0.5), d[3]), number(math.Sqrt2))
@@ -19,14 +19,14 @@ func winograd() {
 			return []vec{first, add(a, b), sub(a, b), add(c, e), sub(c, e), last}
 		})
 	})
-	function("winogradWeightsAVX2", "func(dst []float32, dstStride int, src []float32, srcStride, n int)", func() {
+	function("winogradWeights", "func(dst []float32, dstStride int, src []float32, srcStride, n int)", func() {
 		eachEight(3, func(g []vec) []vec {
 			a, b := fma(g[0], number(-2.0/3), mul(g[2], number(-1.0/3))), mul(g[1], number(math.Sqrt2/3))
 			c, e := fma(g[0], number(1.0/6), mul(g[2], number(1.0/3))), mul(g[1], number(math.Sqrt2/6))
 			return []vec{g[0], sub(a, b), add(a, b), add(c, e), sub(c, e), g[2]}
 		})
 	})
-	function("winogradOutputAVX2", "func(dst []float32, dstStride int, src []float32, srcStride, n int)", func() {
+	function("winogradOutput", "func(dst []float32, dstStride int, src []float32, srcStride, n int)", func() {
 		eachEight(6, func(m []vec) []vec {
 			s, p, u, v := add(m[1], m[2]), sub(m[1], m[2]), add(m[3], m[4]), sub(m[3], m[4])
 			return []vec{
@@ -39,7 +39,7 @@ func winograd() {
 	})
 }
 
-// eachEight emits the loop that reads some rows and writes others, eight numbers of each at a time.
+// eachEight emits the loop that reads some rows and writes others, a register of each at a time; n is a multiple of eight.
 func eachEight(read int, f func(rows []vec) []vec) {
 	src, dst := rowsOf6("src", "srcStride"), rowsOf6("dst", "dstStride")
 	n := Load(Param("n"), GP64())
@@ -47,17 +47,31 @@ func eachEight(read int, f func(rows []vec) []vec) {
 	Label("loop")
 	rows := make([]vec, read)
 	for i := range rows {
-		rows[i] = vec{load(src.row(i))}
+		rows[i] = vec{loadNumbers(src.row(i))}
 	}
 	for i, out := range f(rows) {
 		VMOVUPS(out[0], dst.row(i))
 	}
 	src.next()
 	dst.next()
-	SUBQ(Imm(8), n)
+	SUBQ(U8(lanes()), n)
 	Label("check")
-	CMPQ(n, Imm(8))
+	CMPQ(n, U8(lanes()))
 	JGE(LabelRef("loop"))
+	if !avx512 {
+		return
+	}
+	TESTQ(n, n)
+	JZ(LabelRef("done"))
+	there := maskOf(n)
+	for i := range rows {
+		rows[i] = vec{newRegister()}
+		VMOVUPS_Z(src.row(i), there[0], rows[i][0])
+	}
+	for i, out := range f(rows) {
+		VMOVUPS(out[0], there[0], dst.row(i))
+	}
+	Label("done")
 }
 
 // strided is six rows, a stride apart, at the current column.
@@ -74,6 +88,6 @@ func rowsOf6(name, stride string) strided {
 func (s strided) row(i int) Mem { return rowAt(s.base, s.base3, s.stride, i) }
 
 func (s strided) next() {
-	ADDQ(Imm(32), s.base)
-	ADDQ(Imm(32), s.base3)
+	ADDQ(Imm(uint64(4*lanes())), s.base)
+	ADDQ(Imm(uint64(4*lanes())), s.base3)
 }
