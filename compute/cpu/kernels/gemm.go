@@ -63,14 +63,28 @@ func gemm(pool Pool, alpha float32, a View, b bSource, k int, beta float32, c Vi
 		panic("kernels: the sizes of a matrix product do not match")
 	}
 	set := active
-	mc := evenly(c.Rows, set.mc, set.mr)
-	nc := set.columnBlock(c, mc, pool.Workers())
+	mc, nc := set.blocks(a, c, pool.Workers())
 	mBlocks, nBlocks := ceilDiv(c.Rows, mc), ceilDiv(c.Cols, nc)
 	pool.Run(c.Batch*mBlocks*nBlocks, func(i int) {
 		batch, i0, j0 := i/(mBlocks*nBlocks), i%mBlocks*mc, i/mBlocks%nBlocks*nc
 		t := gemmTask{set: set, a: a, b: b, k: k, c: c, e: e, alpha: alpha, beta: beta, batch: batch}
 		t.run(i0, min(mc, c.Rows-i0), j0, min(nc, c.Cols-j0))
 	})
+}
+
+// copiedColumns is up to how many columns a block of B stays in the L2 cache with what is copied of A.
+const copiedColumns = 512
+
+// blocks are how many rows and columns of C one task computes. The sizes do not touch the results, whose sums run over k
+// alone. Where tasks copy their rows of A, tasks of fewer rows share the work better than tasks of fewer columns, each of
+// which would copy the rows anew.
+func (s *instructionSet) blocks(a, c View, workers int) (mc, nc int) {
+	mc = evenly(c.Rows, s.mc, s.mr)
+	few := max(1, ceilDiv(c.Rows, s.mr)/(4*workers)) * s.mr
+	if a.ColStride != 1 && workers > 1 && c.Cols <= copiedColumns && few < mc && 2*workers*few <= c.Rows {
+		return few, max(s.nr, c.Cols)
+	}
+	return mc, s.columnBlock(c, mc, workers)
 }
 
 // columnBlock is how many columns of C one task computes: all, unless that leaves workers without work. The size does
