@@ -27,9 +27,10 @@ func (d Difference) String() string {
 // found. A table stands between a line that holds "regft:table NAME" and one that holds "regft:end", both comments.
 //
 // Rows of numbers are those below the first rule (\midrule, \hline, |---|), or where there is none, below the first
-// row. They are matched by their leading cells where those are the table's, else by their order. In each cell, numbers
-// must be the table's mean, deviation or interval, and n, rounded to as many digits as the text gives; it may leave out
-// all but the mean.
+// row. They are matched by their leading cells where those are the table's, and columns by their headings; the rest by
+// their order. A leading cell without text is that of the row above. In each cell, numbers must be the table's mean,
+// deviation or interval, and n, rounded to as many digits as the text gives; it may leave out all but the mean. A column
+// of what was chosen is compared where the text has one of that name.
 func Check(tables []Table, text string) (found []string, differences []Difference) {
 	for _, m := range markedTables(text) {
 		found = append(found, m.name)
@@ -55,7 +56,7 @@ func (m *markedTable) compare(t Table) []Difference {
 		return []Difference{{m.line, "table " + m.name, fmt.Sprintf("%d rows", len(m.rows)), fmt.Sprintf("%d rows", len(t.Rows))}}
 	}
 	var out []Difference
-	order := m.match(t)
+	order, at := m.matchRows(t), m.matchColumns(t)
 	for k, row := range m.rows {
 		of := t.Rows[order[k]]
 		where := "table " + m.name
@@ -67,12 +68,33 @@ func (m *markedTable) compare(t Table) []Difference {
 			continue
 		}
 		for i, c := range of.Cells {
-			if text := row.cells[len(t.Heads)+i]; !c.agrees(t.Columns[i], text) {
+			if text := row.cell(at[i]); !c.agrees(t.Columns[i], text) {
 				out = append(out, Difference{row.line, where + ", " + t.Columns[i].Name, shown(text), c.Text})
+			}
+		}
+		for i, chosen := range of.Chosen {
+			if k := at[len(t.Columns)+i]; k >= 0 && !sameChoice(row.cell(k), chosen) {
+				out = append(out, Difference{row.line, where + ", " + t.Chosen[i] + " chosen", shown(row.cell(k)), shown(chosen)})
 			}
 		}
 	}
 	return out
+}
+
+// cell is the text of one cell, "" where the row has no such.
+func (r paperRow) cell(k int) string {
+	if k >= len(r.cells) {
+		return ""
+	}
+	return r.cells[k]
+}
+
+// sameChoice tells whether a cell says what was chosen; a number may be written otherwise.
+func sameChoice(cell, chosen string) bool {
+	cell = strings.TrimSpace(plain(cell))
+	x, err := strconv.ParseFloat(cell, 64)
+	y, errChosen := strconv.ParseFloat(chosen, 64)
+	return cell == strings.TrimSpace(plain(chosen)) || err == nil && errChosen == nil && x == y
 }
 
 func shown(cell string) string {
@@ -82,35 +104,96 @@ func shown(cell string) string {
 	return "nothing"
 }
 
-// match says which row of t each row of the text is: by their heads where those agree, else by their order.
-func (m *markedTable) match(t Table) []int {
-	order := make([]int, len(m.rows))
-	used := map[int]bool{}
-	named := len(t.Heads) > 0
+// matchRows says which row of t each row of the text is.
+func (m *markedTable) matchRows(t Table) []int {
+	filled := make([][]string, len(m.rows)) // leading cells; of several rows together, each has them
 	for k, row := range m.rows {
-		at := slices.IndexFunc(t.Rows, func(r Row) bool { return sameHeads(r, row.cells) })
-		named = named && at >= 0 && !used[at]
-		order[k], used[at] = at, true
-	}
-	if !named {
-		for k := range order {
-			order[k] = k
+		for i := range t.Heads {
+			text := row.cell(i)
+			if k > 0 && strings.TrimSpace(plain(text)) == "" {
+				text = filled[k-1][i]
+			}
+			filled[k] = append(filled[k], text)
 		}
 	}
-	return order
+	if len(t.Heads) == 0 {
+		return assign(len(m.rows), len(t.Rows))
+	}
+	return assign(len(m.rows), len(t.Rows),
+		func(k, j int) bool { return sameTexts(m.rows[k].cells, t.Rows[j].Heads, isText) },
+		func(k, j int) bool { return sameTexts(filled[k], t.Rows[j].Heads, isText) },
+		func(k, j int) bool { return sameTexts(filled[k], t.Rows[j].Heads, isTextFolded) })
 }
 
-func sameHeads(r Row, cells []string) bool {
-	for i, h := range r.Heads {
-		if i >= len(cells) || strings.TrimSpace(plain(cells[i])) != strings.TrimSpace(plain(escapeLaTeX(h))) && strings.TrimSpace(plain(cells[i])) != strings.TrimSpace(plain(escapeMarkdown(h))) {
+// matchColumns says in which cell of a row of the text each column of t stands, and after them what was chosen: -1 where
+// the text leaves that out.
+func (m *markedTable) matchColumns(t Table) []int {
+	leading := len(t.Heads)
+	if len(m.heading) < leading+len(t.Columns) {
+		m.heading = make([]string, leading+len(t.Columns)) // one that spans columns, or none
+	}
+	headings := m.heading[leading:]
+	is := func(same func(cell, text string) bool) func(i, j int) bool {
+		return func(i, j int) bool {
+			return same(headings[j], t.Columns[i].Name) || same(headings[j], t.Columns[i].Heading())
+		}
+	}
+	at := assign(len(t.Columns), len(headings), is(isText), is(isTextFolded))
+	for _, axis := range t.Chosen {
+		at = append(at, slices.IndexFunc(headings, func(h string) bool {
+			return isText(h, axis+" chosen") || isText(h, axis) || strings.Trim(h, ` ${}\`) == axis // as in $\alpha$
+		}))
+	}
+	for i := range at {
+		if at[i] >= 0 {
+			at[i] += leading
+		}
+	}
+	return at
+}
+
+// assign gives each of n things one of most others that nothing else has: the first that is the same by the first
+// measure, then by the next; then what is left, in order.
+func assign(n, most int, same ...func(i, j int) bool) []int {
+	out := slices.Repeat([]int{-1}, n)
+	taken := make([]bool, most)
+	for _, is := range append(same, func(int, int) bool { return true }) {
+		for i := range out {
+			for j := 0; j < most && out[i] < 0; j++ {
+				if !taken[j] && is(i, j) {
+					out[i], taken[j] = j, true
+				}
+			}
+		}
+	}
+	return out
+}
+
+func sameTexts(cells, texts []string, same func(cell, text string) bool) bool {
+	for i, text := range texts {
+		if i >= len(cells) || !same(cells[i], text) {
 			return false
 		}
 	}
 	return true
 }
 
+// isText tells whether a cell, its markup apart, is a text.
+func isText(cell, text string) bool {
+	cell = strings.TrimSpace(plain(cell))
+	return cell == strings.TrimSpace(plain(escapeLaTeX(text))) || cell == strings.TrimSpace(plain(escapeMarkdown(text)))
+}
+
+// isTextFolded is isText in whatever case.
+func isTextFolded(cell, text string) bool {
+	return isText(strings.ToLower(cell), strings.ToLower(text))
+}
+
 var (
-	colours    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\\(cell|row|text)?color(\[[^\]]*\])?\{[^}]*\}`) })
+	colours = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\\(cell|row|text)?color(\[[^\]]*\])?\{[^}]*\}`) })
+	spans   = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`\\multi(row|column)(\[[^\]]*\])?\{[^}]*\}(\[[^\]]*\])?\{[^}]*\}`)
+	})
 	commands   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\\[A-Za-z]+`) })
 	marks      = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[{}$^_*\\~` + "`" + `]`) })
 	entities   = strings.NewReplacer("&lt;", "<", "&amp;", "&", `\pm`, " ± ", `\infty`, "∞", `\dagger`, oracleMark, `\,`, " ", `\;`, " ", `\%`, "%", "--", "–", "−", "-", `{,}`, "")
@@ -120,7 +203,7 @@ var (
 
 // plain is a cell without its markup.
 func plain(cell string) string {
-	cell = entities.Replace(colours().ReplaceAllString(cell, ""))
+	cell = entities.Replace(spans().ReplaceAllString(colours().ReplaceAllString(cell, ""), ""))
 	return marks().ReplaceAllString(commands().ReplaceAllString(cell, ""), "")
 }
 

@@ -92,6 +92,8 @@ func TestCheck(t *testing.T) {
 		{"fewer digits", inPaper(strings.ReplaceAll(first, "70.0", "70") + second + third), nil},
 		{"rows over several lines", inPaper(strings.ReplaceAll(first, "& 50.0", "\n & 50.0") + second + third), nil},
 		{"headings among the rows", inPaper(first + "\n\\multicolumn{6}{c}{Ours, 3 runs} \\\\\n" + second + third), nil},
+		{"a rule below some columns of the heading", strings.Replace(inPaper(first+second+third), "Method &", "& & \\multicolumn{2}{c}{Style} \\\\ \\cmidrule(lr){3-4}\nMethod &", 1), nil},
+		{"a comment at the end of a line", inPaper(strings.ReplaceAll(first, "& 50.0", "% & 49.9 \\\\\n & 50.0") + second + third), nil},
 		{"a comment", inPaper("% 1 & 2 & 3 \\\\\n" + first + second + third), nil},
 		{"another number", inPaper(strings.ReplaceAll(first, "70.0", "70.1") + second + third),
 			[]string{"line 6: table main, method=zero-shot, steps=10, photo: the file says 70.1, the results say 70.0 (n=1)"}},
@@ -116,6 +118,47 @@ func TestCheck(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			_, differences := Check(paper(), test.text)
+			var got []string
+			for _, d := range differences {
+				got = append(got, d.String())
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("differences (-want +got):\n%s\nin\n%s", diff, test.text)
+			}
+		})
+	}
+}
+
+// TestCheckByName checks a table whose rows and columns an author has arranged otherwise, and named, some of them.
+func TestCheckByName(t *testing.T) {
+	table := Table{Title: "t", Heads: []string{"a", "b"}, Columns: []Column{{Name: "photo"}, {Name: "sketch", Percent: true}}, Chosen: []string{"alpha"}}
+	for k, heads := range [][]string{{"x", "low"}, {"x", "high"}, {"y", "low"}, {"y", "high"}} {
+		table.Rows = append(table.Rows, Row{Heads: heads, Chosen: []string{"0.5"}, Cells: []Cell{FoldResults(results(fmt.Sprint(k), float64(1+k))), FoldResults(results(fmt.Sprint(k), float64(1+k)/10))}})
+	}
+	table.Finish()
+	latex := func(heading string, rows ...string) string {
+		return "% regft:table t\n" + heading + " \\\\ \\hline\n" + strings.Join(rows, " \\\\\n") + " \\\\\n% regft:end\n"
+	}
+	for _, test := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"columns in another order", latex(`a & b & Sketch (\%) & photo`, "x & low & 10 & 1", "x & high & 20 & 2", "y & low & 30 & 3", "y & high & 40 & 4"), nil},
+		{"headings in another order", latex("a & b & sketch & Photo", "x & low & 1 & 10", "x & high & 2 & 20", "y & low & 30 & 3", "y & high & 40 & 4"), []string{
+			"line 3: table t, a=x, b=low, photo: the file says 10, the results say 1", "line 3: table t, a=x, b=low, sketch: the file says 1, the results say 10.0",
+			"line 4: table t, a=x, b=high, photo: the file says 20, the results say 2", "line 4: table t, a=x, b=high, sketch: the file says 2, the results say 20.0"}},
+		{"a column of one's own", latex("a & b & photo & time & sketch", "x & low & 1 & 9 & 10", "x & high & 2 & 9 & 20", "y & low & 3 & 9 & 30", "y & high & 4 & 9 & 40"), nil},
+		{"rows in another order, one renamed", latex("a & b & photo & sketch", "Ours & low & 1 & 10", "y & low & 3 & 30", "x & high & 2 & 20", "y & high & 4 & 40"), nil},
+		{"names of rows exchanged, one renamed", latex("a & b & photo & sketch", "Ours & low & 1 & 10", "y & low & 2 & 20", "x & high & 3 & 30", "y & high & 4 & 40"), []string{
+			"line 4: table t, a=y, b=low, photo: the file says 2, the results say 3", "line 4: table t, a=y, b=low, sketch: the file says 20, the results say 30.0",
+			"line 5: table t, a=x, b=high, photo: the file says 3, the results say 2", "line 5: table t, a=x, b=high, sketch: the file says 30, the results say 20.0"}},
+		{"rows together", latex("a & b & photo & sketch", `\multirow{2}{*}{Y} & high & 4 & 40`, " & low & 3 & 30", `\hline \multirow{2}{*}{x} & low & 1 & 10`, "& high & 2 & 20"), nil},
+		{"what was chosen", latex(`a & b & photo & sketch & $\alpha$`, "x & low & 1 & 10 & 0.50", "x & high & 2 & 20 & .5", "y & low & 3 & 30 & 0.6", "y & high & 4 & 40 &"), []string{
+			"line 5: table t, a=y, b=low, alpha chosen: the file says 0.6, the results say 0.5",
+			"line 6: table t, a=y, b=high, alpha chosen: the file says nothing, the results say 0.5"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, differences := Check([]Table{table}, test.text)
 			var got []string
 			for _, d := range differences {
 				got = append(got, d.String())

@@ -8,10 +8,11 @@ import (
 
 // A markedTable is the rows of a table in a text.
 type markedTable struct {
-	name   string
-	line   int
-	closed bool
-	rows   []paperRow
+	name    string
+	line    int
+	closed  bool
+	heading []string // cells of the last row above the first rule; nil where there is none
+	rows    []paperRow
 }
 
 // A paperRow is one row of cells in a text.
@@ -32,7 +33,7 @@ func markedTables(text string) []*markedTable {
 			open, body = &markedTable{name: name, line: n + 1}, nil
 			out = append(out, open)
 		case open != nil && strings.Contains(line, markEnd):
-			open.closed, open.rows = true, paperRows(body, open.line+1)
+			open.read(body, open.line+1)
 			open = nil
 		case open != nil:
 			body = append(body, line)
@@ -42,48 +43,48 @@ func markedTables(text string) []*markedTable {
 }
 
 var (
-	latexRule = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`\\(midrule|hline|toprule|bottomrule)\b|\\cmidrule(\([^)]*\))?\{[^}]*\}`)
-	})
+	latexRule    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\\(midrule|hline|toprule|bottomrule)\b`) })
+	latexPartial = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\\(cmidrule(\([^)]*\))?|cline)\{[^}]*\}`) })
+	latexComment = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(^|[^\\])%.*$`) })
 	markdownRule = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\|(\s*:?-+:?\s*\|)+$`) })
 )
 
 // A rowReader gathers the rows below the heading of a table in a text.
 type rowReader struct {
+	heading []string
 	rows    []paperRow
 	headed  bool
 	pending string // of a LaTeX row, which may go over several lines …
 	start   int    // … from this one
 }
 
-// paperRows are the rows below the heading.
-func paperRows(lines []string, first int) []paperRow {
+// read reads the lines between the marks, of which the first has a number.
+func (m *markedTable) read(lines []string, first int) {
 	var r rowReader
 	for k, line := range lines {
 		line = strings.TrimSpace(line)
 		switch {
-		case strings.HasPrefix(line, "%"):
 		case markdownRule().MatchString(line):
 			r.rule()
 		case strings.HasPrefix(line, "|"):
 			r.rows = append(r.rows, paperRow{first + k, markdownCells(line)})
 		default:
-			r.latex(line, first+k)
+			r.latex(latexPartial().ReplaceAllString(latexComment().ReplaceAllString(line, "$1"), ""), first+k)
 		}
 	}
 	if strings.Contains(r.pending, "&") {
 		r.flush()
 	}
 	if !r.headed && len(r.rows) > 0 {
-		return r.rows[1:]
+		r.heading, r.rows = r.rows[0].cells, r.rows[1:]
 	}
-	return r.rows
+	m.closed, m.heading, m.rows = true, r.heading, r.rows
 }
 
-// rule ends the heading, if there was one yet.
+// rule ends the heading, if there was one yet. Rules below some of its columns are none.
 func (r *rowReader) rule() {
 	if !r.headed && len(r.rows) > 0 {
-		r.rows, r.headed = nil, true
+		r.heading, r.rows, r.headed = r.rows[len(r.rows)-1].cells, nil, true
 	}
 }
 
