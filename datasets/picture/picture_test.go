@@ -54,4 +54,3 @@ func TestDecodeEqualsPillow(t *testing.T) {
 		})
 	}
 }
-

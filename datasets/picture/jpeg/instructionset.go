@@ -2,6 +2,9 @@ package jpeg
 
 // An instructionSet is the table of the functions that differ between processors. They give the same bytes.
 type instructionSet struct {
+	// coefficients reads a block's coefficients from the k-th on, and returns the number of the next: blockSize or more behind the last,
+	// less before a symbol whose code is longer than lookBits.
+	coefficients func(b *bits, h *huffman, block *[blockSize]int16, k int) int
 	// inverse transforms a row of blocks, an even number of them, to eight rows of samples.
 	inverse func(samples []uint8, coefficients []int16, quant *[blockSize]uint16)
 	// weigh computes a·near + b·far; all three have one length.
@@ -12,4 +15,4 @@ type instructionSet struct {
 	colours func(out, luma, cb, cr []uint8)
 }
 
-var portable = &instructionSet{inversePortable, weighPortable, trianglePortable, coloursPortable}
+var portable = &instructionSet{coefficientsPortable, inversePortable, weighPortable, trianglePortable, coloursPortable}

@@ -17,18 +17,39 @@ func (s *scan) sequential(p *part, block *[blockSize]int16) error {
 		p.prediction += b.value(size & 15)
 	}
 	block[0] = int16(p.prediction)
-	return b.coefficients(p.ac, block)
+	for k := 1; k < blockSize; {
+		if k = active.coefficients(b, p.ac, block, k); k >= blockSize {
+			break
+		}
+		symbol, err := b.symbol(p.ac) // one whose code is too long to be looked up
+		if err != nil {
+			return err
+		}
+		run, size := symbol>>4, symbol&15
+		if size == 0 && run < 15 {
+			break
+		}
+		k += run
+		if size > 0 {
+			block[zigzag[k&127]] = int16(b.value(size))
+		}
+		k++
+	}
+	return nil
 }
 
-// coefficients reads all but the first coefficient of a block. It is where decoding spends most of its time: the reader's state is in
+// coefficientsPortable is coefficients of instructionSet. It is where decoding spends most of its time: the reader's state is in
 // variables, and the most frequent symbols take one look with their value.
-func (b *bits) coefficients(h *huffman, block *[blockSize]int16) error {
+func coefficientsPortable(b *bits, h *huffman, block *[blockSize]int16, k int) int {
 	data, at, next, n := b.data, b.at, b.next, b.n
-	for k := 1; k < blockSize; k++ {
+	for ; k < blockSize; k++ {
 		next |= binary.BigEndian.Uint64(data[at:]) >> (n & 63) // fill
 		at += int(63-n) >> 3
 		n |= 56
 		entry := h.look[next>>(64-lookBits)]
+		if entry == 0 {
+			break
+		}
 		next <<= entry & 63
 		n -= uint(entry & 63)
 		if entry>>16 != 0 {
@@ -37,16 +58,9 @@ func (b *bits) coefficients(h *huffman, block *[blockSize]int16) error {
 			continue
 		}
 		symbol := int(entry >> 8)
-		if entry == 0 {
-			long := bits{next: next, n: n}
-			var err error
-			if symbol, err = long.symbol(h); err != nil {
-				return err
-			}
-			next, n = long.next, long.n
-		}
 		size := uint(symbol & 15)
 		if size == 0 && symbol != 0xf0 {
+			k = blockSize
 			break
 		}
 		k += symbol >> 4
@@ -57,5 +71,5 @@ func (b *bits) coefficients(h *huffman, block *[blockSize]int16) error {
 		}
 	}
 	b.at, b.next, b.n = at, next, n
-	return nil
+	return k
 }
