@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"regft/specs"
@@ -65,9 +66,23 @@ stages:
 `
 
 // BenchmarkPlan100000Points reads, expands and plans a spec of which nothing has run.
-func BenchmarkPlan100000Points(b *testing.B) {
+func BenchmarkPlan100000Points(b *testing.B) { benchmarkSpec(b, hundredThousand, 100_000, 102_002) }
+
+// BenchmarkPlanMillionPoints does so for ten times as many.
+func BenchmarkPlanMillionPoints(b *testing.B) {
+	text := strings.NewReplacer("axes:", "limit: 1000000\n  axes:", "to: 1000,", "to: 10000,").Replace(hundredThousand)
+	benchmarkSpec(b, text, 1_000_000, 1_020_002)
+}
+
+// BenchmarkPlanDistinct100000 plans 100,000 points at each of which the parameters are others.
+func BenchmarkPlanDistinct100000(b *testing.B) {
+	text := strings.Replace(hundredThousand, `plus: "${sweep.b}"`, `plus: "${sweep.b + 1000 * sweep.a}"`, 1)
+	benchmarkSpec(b, text, 100_000, 102_002)
+}
+
+func benchmarkSpec(b *testing.B, text string, points, nodes int) {
 	path := filepath.Join(b.TempDir(), "spec.yaml")
-	if err := os.WriteFile(path, []byte(hundredThousand), 0o666); err != nil {
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
 		b.Fatal(err)
 	}
 	store := newStore(b)
@@ -84,7 +99,7 @@ func BenchmarkPlan100000Points(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if counts := p.Counts().Total(); len(e.Points) != 100000 || counts.Run != 102002 {
+		if counts := p.Counts().Total(); len(e.Points) != points || counts.Run != nodes {
 			b.Fatalf("%d points, %d nodes run", len(e.Points), counts.Run)
 		}
 	}

@@ -67,6 +67,7 @@ type program struct {
 	files     map[string]*readFile
 
 	axesNode    *yaml.Node
+	limit       int // of points
 	baseline    axisSet
 	hasBaseline bool
 	included    [][]choice
@@ -95,7 +96,7 @@ type place struct {
 }
 
 func newProgram(tree *source.Tree) (*program, error) {
-	p := &program{tree: tree, told: map[place]int{}, kinds: map[likeness]*alikes{}, said: map[Diagnostic]bool{}, blamed: map[*yaml.Node]bool{}, varValues: map[*yaml.Node]*varValue{}, files: map[string]*readFile{}, origins: map[*yaml.Node]*yaml.Node{}, decoded: map[*yaml.Node]*reflect.Value{}, vars: &yaml.Node{Kind: yaml.MappingNode}}
+	p := &program{tree: tree, limit: usualPoints, told: map[place]int{}, kinds: map[likeness]*alikes{}, said: map[Diagnostic]bool{}, blamed: map[*yaml.Node]bool{}, varValues: map[*yaml.Node]*varValue{}, files: map[string]*readFile{}, origins: map[*yaml.Node]*yaml.Node{}, decoded: map[*yaml.Node]*reflect.Value{}, vars: &yaml.Node{Kind: yaml.MappingNode}}
 	name := strings.TrimSuffix(filepath.Base(tree.Name), filepath.Ext(tree.Name))
 	p.spec = &Spec{Path: tree.Name, Dir: tree.Dir, Name: name, program: p}
 	var err error
@@ -280,6 +281,7 @@ func (p *program) readSweep(n *yaml.Node) {
 	}
 	p.axesNode = n
 	p.sections(n, "sweep", []section{
+		{"limit", p.readLimit},
 		{"axes", func(n *yaml.Node) { p.axesNode = n; p.readAxes(n) }},
 		{"include", p.readIncluded},
 		{"baseline", p.readBaseline},

@@ -5,15 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"regft/specs/expr"
+
+	"gopkg.in/yaml.v3"
 )
 
 // The limits of a sweep.
 const (
-	maxPoints = 200_000
-	maxLooks  = 100_000_000 // at combinations that are not ruled out early …
-	judging   = 10          // … as which an evaluation counts
+	usualPoints = 200_000 // where the spec says no other
+	mostPoints  = 10_000_000
+	maxLooks    = 100_000_000 // at combinations that are not ruled out early …
+	judging     = 10          // … as which an evaluation counts
 )
 
 // A product enumerates the product of the axes, and keeps what the filters let through.
@@ -224,10 +228,26 @@ func (e *product) point() {
 
 // few ends an enumeration that makes too many points.
 func (e *product) few(ids int) {
-	if ids > maxPoints*max(1, len(e.spec.Axes)) {
-		e.errorAt(e.axesNode, "the sweep has more than %d points", maxPoints)
+	if ids > e.limit*max(1, len(e.spec.Axes)) {
+		d := e.tree.At(e.axesNode, "the sweep has more than %d points", e.limit)
+		if e.limit < mostPoints {
+			d.Note = fmt.Sprintf("where that is meant, sweep.limit allows more: up to %d", mostPoints)
+		}
+		e.report(d)
 		e.err = errFailed
 	}
+}
+
+// readLimit reads sweep.limit.
+func (p *program) readLimit(n *yaml.Node) {
+	v, err := strconv.Atoi(n.Value)
+	if err != nil || n.Tag != "!!int" || v < 1 || v > mostPoints {
+		d := p.tree.At(n, "limit is how many points the sweep may have")
+		d.Expected = fmt.Sprintf("a whole number from 1 to %d", mostPoints)
+		p.report(d)
+		return
+	}
+	p.limit = v
 }
 
 // maxFailures is how many points are counted at which a filter could not be judged.

@@ -3,6 +3,7 @@ package specs
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 
 	"regft/stages"
 )
@@ -92,6 +93,7 @@ func sweepSchema(ref func(string) object) object {
 		"exclude":  object{"anyOf": []any{ref("cel"), list(ref("cel"))}, "description": "CEL: the points that are not"},
 		"include":  object{"type": "array", "items": points, "description": "points beside the product"},
 		"baseline": object{"type": "object", "propertyNames": ref("name"), "description": "where axes stand that a table does not name"},
+		"limit":    object{"type": "integer", "minimum": 1, "maximum": mostPoints, "description": fmt.Sprintf("how many points there may be; %d when left out", usualPoints)},
 	})
 }
 
