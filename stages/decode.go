@@ -91,15 +91,38 @@ func (d *decoder) mapping(v reflect.Value, fields []Field, n *yaml.Node, prefix 
 }
 
 func (d *decoder) defaults(v reflect.Value, fields []Field) {
-	for _, f := range fields {
+	for k := range fields {
+		f := &fields[k]
 		fv := v.FieldByIndex(f.index)
 		switch {
 		case f.Type == seedType:
 			fv.SetUint(uint64(d.Seed))
+		case f.constant.IsValid():
+			fv.Set(f.constant)
 		case f.HasDefault:
-			_ = yaml.Unmarshal([]byte(f.Default), fv.Addr().Interface()) // Register tried it
+			_ = f.decodeDefault(fv) // check tried it
 		}
 	}
+}
+
+// decodeDefault sets v to f's default.
+func (f Field) decodeDefault(v reflect.Value) error {
+	return yaml.Unmarshal([]byte(f.Default), v.Addr().Interface())
+}
+
+// constantDefault is f's default, decoded once, where instances can share it: nothing writes through it. Else it is not
+// valid.
+func (f Field) constantDefault() reflect.Value {
+	v := reflect.New(f.Type).Elem()
+	if !f.HasDefault || !isPlain(f.Type) && (f.Type.Kind() != reflect.Slice || !isPlain(f.Type.Elem())) || f.decodeDefault(v) != nil {
+		return reflect.Value{}
+	}
+	return v
+}
+
+// isPlain says that values of t hold no pointers to what may change.
+func isPlain(t reflect.Type) bool {
+	return t.Kind() >= reflect.Bool && t.Kind() <= reflect.Float64 || t.Kind() == reflect.String
 }
 
 // value decodes one parameter. yaml.v3's own messages name Go types, so the kind of node is checked first.

@@ -35,6 +35,7 @@ type Field struct {
 	HasDefault bool
 	Required   bool
 	index      []int
+	constant   reflect.Value // the default, where it can be shared
 }
 
 // Takes reports whether the parameter takes an artifact of kind k.
@@ -98,6 +99,7 @@ func field(owner, name string, sf reflect.StructField) Field {
 	}
 	f.Required = !hasDef && sf.Type.Kind() != reflect.Pointer && sf.Type != seedType && sf.Tag.Get("optional") != "true"
 	check(owner, f)
+	f.constant = f.constantDefault()
 	return f
 }
 
@@ -121,7 +123,7 @@ func check(owner string, f Field) {
 		panic(fmt.Sprintf("stages: %s: in: belongs to fields of type Input, *Input or []Input", owner))
 	}
 	if f.HasDefault {
-		if err := yaml.Unmarshal([]byte(f.Default), reflect.New(f.Type).Interface()); err != nil {
+		if err := f.decodeDefault(reflect.New(f.Type).Elem()); err != nil {
 			panic(fmt.Sprintf("stages: %s: default %q: %v", owner, f.Default, err))
 		}
 	}
