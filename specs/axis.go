@@ -90,7 +90,7 @@ func (p *program) misspeltForm(a *Axis) bool {
 		if beside && !in(name) || nearly {
 			d := p.tree.At(a.node.Content[2*i], "the definition of axis %s has no key %q", a.Name, name)
 			d.Expected, d.Nearest = axisForms, nearest
-			p.report(d)
+			p.sure(d)
 			return true
 		}
 	}

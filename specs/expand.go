@@ -48,7 +48,7 @@ type expansion struct {
 // mention no axis.
 func (p *program) expand(ctx context.Context) *Expansion {
 	x := &expansion{program: p, ctx: ctx, layouts: map[axisSet]*layout{}, pairs: map[[2]axisSet][][]int32{}, chosen: map[*code][]string{}, cycles: map[string]bool{}}
-	x.broken = p.whereBad || slices.ContainsFunc(p.spec.Axes, func(a *Axis) bool { return a.bad })
+	x.broken = p.tree.Part || p.whereBad || slices.ContainsFunc(p.spec.Axes, func(a *Axis) bool { return a.bad })
 	if !x.broken {
 		ids, err := p.points(ctx)
 		x.broken = err != nil || len(ids) == 0

@@ -28,7 +28,7 @@ func Load(path string, sets []string) (*Spec, Diagnostics) {
 
 // check makes a spec of a tree.
 func check(tree *source.Tree, path string, problems Diagnostics) (*Spec, Diagnostics) {
-	if tree == nil || tree.Part {
+	if tree == nil {
 		return nil, problems
 	}
 	p, err := newProgram(tree)
@@ -38,7 +38,7 @@ func check(tree *source.Tree, path string, problems Diagnostics) (*Spec, Diagnos
 	p.out = problems
 	p.read()
 	out := p.out.Sorted()
-	if !out.HasErrors() {
+	if !out.HasErrors() && !tree.Part {
 		return p.spec, out
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), glanceTime)
@@ -104,8 +104,16 @@ func newProgram(tree *source.Tree) (*program, error) {
 	return p, err
 }
 
-// report adds a diagnostic, once: what is wrong at one point is often wrong at all.
+// report adds a diagnostic, once: what is wrong at one point is often wrong at all. Where something of the spec could not
+// be read, it may follow from that, and is dropped.
 func (p *program) report(d Diagnostic) {
+	if !p.tree.Part {
+		p.sure(d)
+	}
+}
+
+// sure adds a diagnostic, once, of what is wrong whatever else the spec says.
+func (p *program) sure(d Diagnostic) {
 	if !p.said[d] {
 		p.said[d] = true
 		p.out = append(p.out, d)
@@ -120,8 +128,15 @@ func (p *program) errorAt(n *yaml.Node, format string, args ...any) {
 func (p *program) problem(n *yaml.Node, offset int, problem *expr.Problem) {
 	d := p.tree.Within(n, offset+problem.Start, offset+problem.End, "%s", problem.Summary)
 	d.Expected, d.Nearest, d.Note = problem.Expected, problem.Nearest, problem.Note
+	if strings.HasPrefix(d.Summary, noCEL) {
+		p.sure(d)
+		return
+	}
 	p.report(d)
 }
+
+// noCEL is how diagnostics of CEL's syntax begin.
+const noCEL = "this is no CEL"
 
 // once reports what fails at a place, the first time only: it would fail at every point.
 func (p *program) once(n *yaml.Node, offset int, report func()) { p.some(1, n, offset, report) }
@@ -155,7 +170,7 @@ const mostNamed = 3
 func (p *program) alike(n *yaml.Node, kind, point string, d Diagnostic) {
 	key := likeness{n, kind}
 	all := p.kinds[key]
-	if all == nil && p.said[d] {
+	if all == nil && p.said[d] || p.tree.Part {
 		return
 	}
 	if all == nil {
@@ -200,7 +215,7 @@ func (p *program) sections(n *yaml.Node, what string, readers []section) (meant 
 		if key := n.Content[i]; !slices.Contains(known, key.Value) && !p.faulty(key) {
 			d := p.tree.At(key, "%s has no key %q", what, key.Value)
 			d.Nearest, d.Expected = expr.Nearest(key.Value, known), listNames(known)
-			p.report(d)
+			p.sure(d)
 			meant = append(meant, d.Nearest)
 		}
 	}
@@ -252,7 +267,7 @@ func (p *program) readVersion(n *yaml.Node) {
 	if n.Value != "1" {
 		d := p.tree.At(n, "version %s of the spec language is not known", n.Value)
 		d.Expected = "version: 1"
-		p.report(d)
+		p.sure(d)
 	}
 }
 
@@ -260,7 +275,7 @@ func (p *program) readName(n *yaml.Node) {
 	if n.Kind != yaml.ScalarNode || n.Value == "" || strings.ContainsAny(n.Value, "/\\\n") || strings.HasPrefix(n.Value, ".") || strings.Contains(n.Value, "${") {
 		d := p.tree.At(n, "name must do for a folder")
 		d.Expected = "a text without / that does not begin with a dot"
-		p.report(d)
+		p.sure(d)
 		return
 	}
 	p.spec.Name = n.Value
@@ -309,7 +324,11 @@ func (p *program) wantMapping(n *yaml.Node, what, form string) bool {
 	}
 	d := p.tree.At(n, "%s is a mapping", what)
 	d.Expected = form
-	p.report(d)
+	if n.Tag == "!!null" {
+		p.report(d)
+	} else {
+		p.sure(d)
+	}
 	return false
 }
 
@@ -320,7 +339,7 @@ func (p *program) checkName(n *yaml.Node, what string) bool {
 	}
 	d := p.tree.At(n, "%q cannot name %s", n.Value, what)
 	d.Expected = "letters, digits, _ and -, beginning with a letter or _"
-	p.report(d)
+	p.sure(d)
 	return false
 }
 

@@ -54,7 +54,7 @@ func (p *program) compile(node *yaml.Node, offset int, text string, s scope) *co
 	for _, problem := range problems {
 		switch {
 		case problem == silent:
-		case node.LineComment != "" && strings.HasPrefix(problem.Summary, "this is no CEL"):
+		case node.LineComment != "" && strings.HasPrefix(problem.Summary, noCEL):
 			cut := *problem
 			cut.Note = "YAML reads a # after a space as the start of a comment: quote the text"
 			p.problem(node, offset, &cut)

@@ -69,7 +69,7 @@ func (p *program) readType(s *Stage) {
 	case uses.Kind != yaml.ScalarNode || strings.Contains(uses.Value, "${"):
 		d := p.tree.At(uses, "uses is the name of a stage type, nothing that is evaluated")
 		d.Expected = listNames(stages.Names())
-		p.report(d)
+		p.sure(d)
 	default:
 		if t, known := stages.Lookup(uses.Value); known {
 			s.Type = t
@@ -77,7 +77,7 @@ func (p *program) readType(s *Stage) {
 		}
 		d := p.tree.At(uses, "there is no stage type %q", uses.Value)
 		d.Nearest, d.Expected = expr.Nearest(uses.Value, stages.Names()), listNames(stages.Names())
-		p.report(d)
+		p.sure(d)
 	}
 	s.bad = true
 }
@@ -191,7 +191,7 @@ func (p *program) readResources(s *Stage, n *yaml.Node) {
 				if name == "memory" {
 					d.Expected = "bytes, or a size like 8 GiB"
 				}
-				p.report(d)
+				p.sure(d)
 			}
 			set(x)
 		}}
@@ -224,7 +224,7 @@ func (p *program) readTimeout(s *Stage, n *yaml.Node) {
 			d.Expected = meant + ", " + d.Expected
 			d.Note = "older YAML reads " + n.Value + " as a number to the base of sixty, this one as text: name the units"
 		}
-		p.report(d)
+		p.sure(d)
 	}
 }
 
@@ -257,7 +257,7 @@ func (p *program) readRetry(s *Stage, n *yaml.Node) {
 		if _, isBool := v.(bool); isBool || slices.Contains(oldBooleans, strings.ToLower(n.Value)) {
 			d.Note = "YAML reads " + n.Value + " as a switch or a text, never as a number: 1 tries once more, 0 does not"
 		}
-		p.report(d)
+		p.sure(d)
 		return
 	}
 	s.Retry = int(x)

@@ -106,7 +106,7 @@ func (p *program) readTable(t *Table, key, node *yaml.Node) {
 			if t.Bold = n.Value; t.Bold != "max" && t.Bold != "min" {
 				d := p.tree.At(n, "bold is %q", n.Value)
 				d.Expected = "max or min"
-				p.report(d)
+				p.sure(d)
 			}
 		}},
 	})
@@ -293,7 +293,7 @@ func (p *program) word(n *yaml.Node, what string, want ...string) string {
 	if !slices.Contains(want, n.Value) {
 		d := p.tree.At(n, "%s is %q", what, n.Value)
 		d.Expected, d.Nearest = strings.Join(want, " or "), expr.Nearest(n.Value, want)
-		p.report(d)
+		p.sure(d)
 	}
 	return n.Value
 }

@@ -99,7 +99,7 @@ func (p *program) parts(n *yaml.Node, s scope) (parts []part, ok bool) {
 		if n.LineComment != "" {
 			d.Note = "YAML reads a # after a space as the start of a comment: quote the text"
 		}
-		p.report(d)
+		p.sure(d)
 		return nil, false
 	}
 	ok = true

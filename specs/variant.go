@@ -154,6 +154,8 @@ func (b *builder) parameter(s *Stage, problem stages.Problem) {
 		if !b.said[d] { // a rule may read differently at each point
 			b.some(mostAtOnePlace, at, 0, func() { b.report(d) })
 		}
+	case b.tree.Part && problem.Node.Tag != "!!null":
+		b.sure(d)
 	default:
 		b.alike(at, without(problem.Text, problem.Node.Value), b.pointOf(given), d)
 	}

@@ -103,6 +103,9 @@ func (f *File) syntaxError(text []byte, err error) Diagnostics {
 	if name, unknown := strings.CutPrefix(message, "unknown anchor '"); unknown {
 		return Diagnostics{f.unknownAnchor(strings.TrimSuffix(name, "' referenced"))}
 	}
+	if open := f.unclosed(); open != nil {
+		return open
+	}
 	var syntax goccy.Error
 	if _, second := parseGoccy(text[:min(len(text), maxGoccy)]); second != nil && errors.As(second, &syntax) && syntax.GetToken() != nil {
 		at := syntax.GetToken().Position

@@ -77,6 +77,9 @@ func (l *loader) replace(f *File, n *yaml.Node, steps []step, i int, value *yaml
 			out.Content = append(out.Content, key, value)
 			return &out, true
 		}
+		if l.tree.Part {
+			return nil, false
+		}
 		d := f.errorAt(1, s.start+1, s.end-s.start, "the spec has no %s to set", pathText(steps[:i+1]))
 		d.Nearest = expr.Nearest(s.name, keysOf(n))
 		d.Note = "--set changes what the spec says, and adds nothing"

@@ -15,7 +15,18 @@ type scanner struct {
 	value    bool     // … or may begin, after a key on this line
 	question int      // column of a " ? " in this scalar, 0 for none
 	deepest  Position // of the first collection that stands too deep
+	open     []bracket
+	crossed  *bracket // the first that another's counterpart closes
+	indent   int      // of the line in which the outermost began
+	lost     bool     // a line with a trap was not read to its end
 	out      Diagnostics
+}
+
+// A bracket begins a list or a mapping.
+type bracket struct {
+	Position
+	char  rune
+	value bool // the entry at hand has its key
 }
 
 var blockScalar = regexp.MustCompile(`(^|[:\-] )\s*[|>][+-]?\d?\s*(#.*)?$`)
@@ -28,6 +39,29 @@ func (f *File) traps() Diagnostics {
 	return s.out
 }
 
+// unclosed finds a bracket that stays open to the end of the text, or to the counterpart of another.
+func (f *File) unclosed() Diagnostics {
+	s := &scanner{file: f}
+	s.scan()
+	at := s.crossed
+	switch {
+	case at != nil:
+	case len(s.open) > 0 && s.quote == 0:
+		at = &s.open[len(s.open)-1]
+	default:
+		return nil
+	}
+	return Diagnostics{f.errorAt(at.Line, at.Column, 1, "this %c has no %c", at.char, at.closer())}
+}
+
+// closer is the counterpart of b.
+func (b bracket) closer() rune {
+	if b.char == '[' {
+		return ']'
+	}
+	return '}'
+}
+
 // scan goes through the whole file.
 func (s *scanner) scan() {
 	block := -1 // indentation of the block scalar's parent
@@ -37,6 +71,12 @@ func (s *scanner) scan() {
 			continue
 		}
 		block = -1
+		if s.lost && strings.TrimSpace(line) != "" && indent <= s.indent {
+			s.depth, s.open, s.lost = 0, nil, false
+		}
+		if s.depth == 0 {
+			s.indent = indent
+		}
 		s.line(i+1, []rune(line))
 		if s.depth == 0 && s.quote == 0 && blockScalar.MatchString(line) {
 			block = indent
@@ -58,6 +98,7 @@ func (s *scanner) line(n int, text []rune) {
 		case c == '#' && (i == 0 || text[i-1] == ' '):
 			return
 		case s.plain(n, text, i):
+			s.lost = true
 			return
 		}
 	}
@@ -107,20 +148,33 @@ func (s *scanner) plain(n int, text []rune, i int) bool {
 		d.Note = "YAML reads the \": \" of an unquoted text as the end of a key"
 		s.out = append(s.out, d)
 		return true
+	case c == ':' && next == ' ' && s.started && s.depth > 0 && s.open[s.depth-1].value:
+		d := s.file.errorAt(n, i+1, 1, `a second ": " in one entry of a mapping`)
+		d.Note = "a comma is missing before it, or the text must be quoted"
+		s.out = append(s.out, d)
+		return true
 	case strings.ContainsRune("[{", c) && s.started && s.depth > 0:
 		d := s.file.errorAt(n, i+1, 1, "a text with %c in it must be quoted inside { } or [ ]", c)
 		d.Note = "YAML reads the " + string(c) + " as the start of a list or mapping"
 		s.out = append(s.out, d)
 		return true
 	case strings.ContainsRune("[{", c) && !s.started:
+		s.open = append(s.open, bracket{Position{n, i + 1}, c, false})
 		if s.depth++; s.depth == maxDepth+1 && s.deepest == (Position{}) {
 			s.deepest = Position{n, i + 1}
 		}
 		s.started, s.question = false, 0
 	case strings.ContainsRune("]}", c) && s.depth > 0:
 		s.depth--
+		if last := s.open[s.depth]; last.closer() != c && s.crossed == nil {
+			s.crossed = &last
+		}
+		s.open = s.open[:s.depth]
 		s.started, s.question = false, 0
 	case c == ',' && s.depth > 0, c == ':' && next == ' ', c == '-' && next == ' ' && !s.started:
+		if s.depth > 0 && c != '-' {
+			s.open[s.depth-1].value = c == ':'
+		}
 		s.started, s.question = false, 0
 		s.value = s.value || c == ':' && s.depth == 0
 	case c != ' ':

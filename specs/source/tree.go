@@ -19,7 +19,7 @@ type Tree struct {
 	Name  string   // of the file on the command line
 	Dir   string   // absolute: its folder
 	Files []string // absolute: what was read, or would have been had it been there
-	Part  bool     // a file that belongs to it could not be read: what it says of names means nothing
+	Part  bool     // something that belongs to it could not be read: what it lacks, or calls by name, may be there
 	set   [][]string
 	files map[*yaml.Node]*File
 	main  *File
@@ -97,6 +97,14 @@ func (l *loader) file(name, abs string) (*yaml.Node, error) {
 func (l *loader) mapping(f *File, text []byte) *yaml.Node {
 	n, problems := f.parse(text)
 	l.out = append(l.out, problems...)
+	if n == nil && problems != nil {
+		var lines []int
+		for _, d := range problems {
+			lines = append(lines, d.Start.Line)
+		}
+		n = f.rest(text, lines)
+		l.tree.Part = true
+	}
 	if n == nil {
 		return nil
 	}
