@@ -1,8 +1,7 @@
 // Package picture decodes picture files to the 8-bit RGB that Pillow's Image.open(file).convert("RGB") gives, and writes PNG files
 // whose bytes never change. Alpha is dropped, not composited; EXIF orientation is ignored; 16-bit grey is clipped, 16-bit colour cut.
 //
-// Lossless formats are exact. JPEG differs from libjpeg-turbo by what two inverse cosine transforms differ (see jpeg.go); chroma is
-// upsampled as libjpeg-turbo and libwebp do it.
+// Every pixel is Pillow's, also of JPEG (see package jpeg); WebP's chroma is upsampled as libwebp does it.
 package picture
 
 import (
