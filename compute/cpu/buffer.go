@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 	"reflect"
+	"sync"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -14,10 +15,19 @@ import (
 type Buffer struct {
 	backend *Backend
 	shape   shapes.Shape
-	flat    any // nil once it is finalized or donated
+
+	mu      sync.Mutex
+	flat    any     // nil once it is finalized or donated
+	settled bool    // the elements may be put in another order
+	layout  *layout // their order, nil for row-major
+	users   int     // executions that read flat
 }
 
 var _ compute.Buffer = (*Buffer)(nil)
+
+func newBuffer(b *Backend, shape shapes.Shape, flat any) *Buffer {
+	return &Buffer{backend: b, shape: shape, flat: flat}
+}
 
 // length is how many elements the slice of a tensor of that shape has.
 func length(s shapes.Shape) int {
@@ -73,7 +83,7 @@ func (b *Backend) BufferFromFlatData(device compute.DeviceNum, flat any, shape s
 	if err := fits(flat, shape); err != nil {
 		return nil, err
 	}
-	buffer := &Buffer{b, shape.Clone(), newFlat(shape)}
+	buffer := newBuffer(b, shape.Clone(), newFlat(shape))
 	copyFlat(buffer.flat, flat)
 	return buffer, nil
 }
@@ -86,7 +96,7 @@ func (b *Backend) NewSharedBuffer(device compute.DeviceNum, shape shapes.Shape) 
 	if err := b.check(device); err != nil {
 		return nil, nil, err
 	}
-	buffer := &Buffer{b, shape.Clone(), newFlat(shape)}
+	buffer := newBuffer(b, shape.Clone(), newFlat(shape))
 	return buffer, buffer.flat, nil
 }
 
@@ -95,6 +105,8 @@ func (b *Buffer) Backend() compute.Backend { return b.backend }
 
 // Finalize implements compute.Buffer. It may be called again.
 func (b *Buffer) Finalize() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.flat = nil
 	return nil
 }
@@ -113,22 +125,39 @@ func (b *Buffer) ToFlatData(flat any) error {
 	if err := fits(flat, b.shape); err != nil {
 		return err
 	}
-	copyFlat(flat, b.flat)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.copyTo(flat)
 	return nil
 }
 
-// Data implements compute.Buffer.
-func (b *Buffer) Data() (any, error) { return b.flat, b.alive() }
+// Data implements compute.Buffer. The elements are in row-major order from now on, settled or not.
+func (b *Buffer) Data() (any, error) {
+	if err := b.alive(); err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.unsettle()
+	return b.flat, nil
+}
 
 // CopyToDevice implements compute.Buffer: a copy on the only device.
 func (b *Buffer) CopyToDevice(device compute.DeviceNum) (compute.Buffer, error) {
 	if err := b.alive(); err != nil {
 		return nil, err
 	}
-	return b.backend.BufferFromFlatData(device, b.flat, b.shape)
+	if err := b.backend.check(device); err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return newBuffer(b.backend, b.shape.Clone(), b.inOwnOrder()), nil
 }
 
 func (b *Buffer) alive() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.flat == nil {
 		return fmt.Errorf("cpu backend: a buffer %s is used after it was finalized or donated", b.shape)
 	}

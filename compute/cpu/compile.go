@@ -15,6 +15,9 @@ type step struct {
 	in, out []*value
 	run     kernel
 	reuse   []int // inputs whose memory the first output may take where they are not needed any more
+
+	stored     *storedInput // nil where all inputs are read as they are
+	keepsOrder bool         // elements of the first input and the first output correspond, in whatever order they are
 }
 
 // A compiler turns a function into a program.

@@ -24,9 +24,9 @@ func (c *compiler) lowerConvTo(n *node, e epilogue) bool {
 		return false
 	}
 	a := config.axes
-	x := layout(n.inputs[0].shape, a.InputBatch, a.InputSpatial, a.InputChannels)
+	x := channelsLast(n.inputs[0].shape, a.InputBatch, a.InputSpatial, a.InputChannels)
 	w := spatialFirst(n.inputs[1].shape, a.KernelSpatial, a.KernelInputChannels, a.KernelOutputChannels)
-	y := layout(n.outputs[0].shape, a.OutputBatch, a.OutputSpatial, a.OutputChannels)
+	y := channelsLast(n.outputs[0].shape, a.OutputBatch, a.OutputSpatial, a.OutputChannels)
 	conv := config.kernel(x, w)
 	if conv.OutHeight()*conv.OutWidth()*conv.Batch*conv.OutChannels != n.outputs[0].shape.Size() {
 		return false
@@ -44,7 +44,11 @@ func (c *compiler) lowerConvTo(n *node, e epilogue) bool {
 		weights, run = w.ordered(weights), forwardHWIO
 	}
 	end, in, sum := c.ending(n, e, nil, []*value{image, weights})
-	c.emit(step{op: n.op, in: in, out: out, run: func(x *execution, in, out []any) error {
+	var stored *storedInput
+	if w.isOIHW() {
+		stored = storedConv(conv, end)
+	}
+	c.emit(step{op: n.op, in: in, out: out, stored: stored, run: func(x *execution, in, out []any) error {
 		run(conv, x, out[0].([]float32), in[0].([]float32), in[1].([]float32), end.kernel(in))
 		return nil
 	}})
@@ -76,7 +80,7 @@ type ordering struct {
 	dims  []int // of the tensor, in that order
 }
 
-func layout(s shapes.Shape, batch int, spatial []int, channels int) ordering {
+func channelsLast(s shapes.Shape, batch int, spatial []int, channels int) ordering {
 	return ordered(s, append(append([]int{batch}, spatial...), channels))
 }
 

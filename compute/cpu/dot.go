@@ -53,7 +53,7 @@ func (c *compiler) emitMatmul(n *node, m *matmul, e epilogue, bias []operand, in
 	}
 	var sum *step
 	m.end, in, sum = c.ending(n, e, bias, in)
-	c.emit(step{op: n.op, in: in, out: e.outputs(n), run: m.run})
+	c.emit(step{op: n.op, in: in, out: e.outputs(n), run: m.run, stored: m.stored(in[1])})
 	if sum != nil {
 		c.emit(*sum)
 	}
@@ -193,10 +193,16 @@ func (m *matmul) product(pool kernels.Pool, i int, a, b, c []float32, e kernels.
 		i /= d.size
 		atA, atB, atC = atA+at*d.a, atB+at*d.b, atC+at*d.c
 	}
-	A := kernels.View{Data: a[atA:], Batch: m.batch.size, Rows: m.rows.size, Cols: m.depth.size, BatchStride: m.batch.a, RowStride: m.rows.a, ColStride: m.depth.a}
-	B := kernels.View{Data: b[atB:], Batch: m.batch.size, Rows: m.depth.size, Cols: m.columns.size, BatchStride: m.batch.b, RowStride: m.depth.b, ColStride: m.columns.b}
-	C := kernels.View{Data: c[atC:], Batch: m.batch.size, Rows: m.rows.size, Cols: m.columns.size, BatchStride: m.batch.c, RowStride: m.rows.c, ColStride: 1}
+	A, B, C := m.views(a[atA:], b[atB:], c[atC:])
 	kernels.Gemm(pool, 1, A, B, 0, C, e)
+}
+
+// views are the operands and the result of one product, from where they begin.
+func (m *matmul) views(a, b, c []float32) (A, B, C kernels.View) {
+	A = kernels.View{Data: a, Batch: m.batch.size, Rows: m.rows.size, Cols: m.depth.size, BatchStride: m.batch.a, RowStride: m.rows.a, ColStride: m.depth.a}
+	B = kernels.View{Data: b, Batch: m.batch.size, Rows: m.depth.size, Cols: m.columns.size, BatchStride: m.batch.b, RowStride: m.depth.b, ColStride: m.columns.b}
+	C = kernels.View{Data: c, Batch: m.batch.size, Rows: m.rows.size, Cols: m.columns.size, BatchStride: m.batch.c, RowStride: m.rows.c, ColStride: 1}
+	return A, B, C
 }
 
 // activations are those that a product's epilogue knows.

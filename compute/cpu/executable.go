@@ -61,18 +61,14 @@ func (e *Executable) ExecuteContext(ctx context.Context, inputs []compute.Buffer
 	}
 	x := newExecution(e.program)
 	defer context.AfterFunc(ctx, x.stop)()
-	flats, err := x.run(ctx, buffers, donate)
-	for i, b := range buffers {
-		if i < len(donate) && donate[i] {
-			b.flat = nil
-		}
-	}
+	defer x.acquire(buffers, donate)()
+	flats, err := x.run(ctx, donate)
 	if err != nil {
 		return nil, fmt.Errorf("executing graph %q: %w", e.name, err)
 	}
 	outputs := make([]compute.Buffer, len(flats))
 	for i, flat := range flats {
-		outputs[i] = &Buffer{e.program.backend, e.program.outputs[i].shape, flat}
+		outputs[i] = newBuffer(e.program.backend, e.program.outputs[i].shape, flat)
 	}
 	return outputs, nil
 }
@@ -106,6 +102,8 @@ func (e *Executable) accept(inputs []compute.Buffer, donate []bool) ([]*Buffer, 
 type execution struct {
 	program *program
 	pool    *stoppable
+	inputs  []any
+	stored  []bool // the input is in the layout that the program wants
 }
 
 func newExecution(p *program) *execution {
@@ -114,17 +112,37 @@ func newExecution(p *program) *execution {
 
 func (x *execution) stop() { x.pool.stopped.Store(true) }
 
+// acquire takes the inputs' elements; what it returns gives those back that are not donated.
+func (x *execution) acquire(buffers []*Buffer, donate []bool) (release func()) {
+	x.inputs, x.stored = make([]any, len(buffers)), make([]bool, len(buffers))
+	var releases []func()
+	for i, b := range buffers {
+		if i < len(donate) && donate[i] {
+			x.inputs[i] = b.donate()
+			continue
+		}
+		var release func()
+		x.inputs[i], x.stored[i], release = b.acquire(x.program.layouts[i])
+		releases = append(releases, release)
+	}
+	return func() {
+		for _, release := range releases {
+			release()
+		}
+	}
+}
+
 // run executes all steps and returns the outputs' memory.
-func (x *execution) run(ctx context.Context, inputs []*Buffer, donate []bool) (outputs []any, err error) {
+func (x *execution) run(ctx context.Context, donate []bool) (outputs []any, err error) {
 	p := x.program
 	f := p.frame()
 	donated := func(i int) bool { return i < len(donate) && donate[i] }
 	for i, s := range p.inputs {
-		f.flats[s] = inputs[i].flat
+		f.flats[s] = x.inputs[i]
 	}
 	for _, o := range p.outputs {
 		if o.own && o.donor >= 0 && donated(o.donor) {
-			f.flats[o.slot] = inputs[o.donor].flat
+			f.flats[o.slot] = x.inputs[o.donor]
 		} else if o.own {
 			f.flats[o.slot] = newFlat(p.slots[o.slot].shape)
 		}
@@ -171,6 +189,9 @@ func (x *execution) steps(ctx context.Context, f *frame) error {
 
 func (x *execution) step(s plannedStep, in, out []any) (err error) {
 	defer caught(&err)
+	if s.stored != nil && s.storedBy >= 0 && x.stored[s.storedBy] {
+		return s.stored(x, in, out)
+	}
 	return s.run(x, in, out)
 }
 

@@ -19,6 +19,7 @@ type program struct {
 	outputs   []output
 	arena     int // bytes
 	frames    sync.Pool
+	layouts   []*layout // of the inputs that are read in one alone, nil for others
 	constants map[int]any
 }
 
@@ -32,6 +33,9 @@ type plannedStep struct {
 	op      compute.OpType
 	in, out []int
 	run     kernel
+
+	stored   kernel // instead of run where input storedBy of the program is in its layout
+	storedBy int    // -1 for none
 }
 
 // An output is a slot that leaves the program.
@@ -68,6 +72,7 @@ func (c *compiler) plan() *program {
 	p.placeInputs()
 	p.numberSteps()
 	p.placeOutputs()
+	p.findStored()
 	for i := range c.steps {
 		p.placeStep(i)
 	}
@@ -96,7 +101,10 @@ func (p *planner) placeInputs() {
 
 func (p *planner) numberSteps() {
 	for i, s := range p.steps {
-		planned := plannedStep{op: s.op, run: s.run}
+		planned := plannedStep{op: s.op, run: s.run, storedBy: -1}
+		if s.stored != nil {
+			planned.stored = s.stored.run
+		}
 		for _, v := range s.in {
 			planned.in = append(planned.in, p.slot(v))
 			p.lastUse[p.slot(v)] = i

@@ -26,7 +26,7 @@ func (c *compiler) lowerWiden(n *node) bool {
 	default:
 		return false
 	}
-	c.emit(step{op: n.op, in: []*value{n.inputs[0]}, out: n.outputs, run: func(x *execution, in, out []any) error {
+	c.emit(step{op: n.op, in: []*value{n.inputs[0]}, out: n.outputs, keepsOrder: true, run: func(x *execution, in, out []any) error {
 		dst, src := out[0].([]float32), halves(in[0])
 		tasks(x, len(dst), func(from, to int) { widen(dst[from:to], src[from:to]) })
 		return nil

@@ -247,28 +247,21 @@ func (w *Weights) LoadChanged(backend compute.Backend, dtype dtypes.DType, chang
 
 // toBackend makes a tensor of what read gives: of float32 without a copy in between, so that large weights leave no garbage.
 func toBackend(backend compute.Backend, dtype dtypes.DType, dims []int, wide *[]float32, read func([]float32) error) (*tensors.Tensor, error) {
-	t, err := tensors.FromShapeForBackend(backend, 0, shapes.Make(dtype, dims...))
-	if err != nil {
-		return nil, err
-	}
+	shape := shapes.Make(dtype, dims...)
 	if dtype == dtypes.Float32 {
-		var reading error
-		err := tensors.MutableFlatData(t, func(flat []float32) { reading = read(flat) })
-		return t, errors.Join(reading, err)
+		return nn.Settled(backend, shape, read)
 	}
-	*wide = slices.Grow((*wide)[:0], t.Shape().Size())[:t.Shape().Size()]
+	*wide = slices.Grow((*wide)[:0], shape.Size())[:shape.Size()]
 	if err := read(*wide); err != nil {
 		return nil, err
 	}
 	switch dtype {
 	case dtypes.Float16:
-		err = tensors.MutableFlatData(t, func(flat []float16.Float16) { narrow(flat, *wide, float16.FromFloat32) })
+		return nn.Settled(backend, shape, func(flat []float16.Float16) error { narrow(flat, *wide, float16.FromFloat32); return nil })
 	case dtypes.BFloat16:
-		err = tensors.MutableFlatData(t, func(flat []bfloat16.BFloat16) { narrow(flat, *wide, bfloat16.FromFloat32) })
-	default:
-		err = fmt.Errorf("weights cannot be held as %s", dtype)
+		return nn.Settled(backend, shape, func(flat []bfloat16.BFloat16) error { narrow(flat, *wide, bfloat16.FromFloat32); return nil })
 	}
-	return t, err
+	return nil, fmt.Errorf("weights cannot be held as %s", dtype)
 }
 
 func narrow[T any](dst []T, values []float32, round func(float32) T) {

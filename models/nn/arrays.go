@@ -1,12 +1,15 @@
 package nn
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/dtypes/bfloat16"
+	"github.com/gomlx/compute/dtypes/float16"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
 )
@@ -45,9 +48,40 @@ func (a Arrays) ToBackend(backend compute.Backend) (Weights, error) {
 	return w, nil
 }
 
-// ToBackend copies the array to a backend.
+// ToBackend copies the array to a backend, as Settled.
 func (a Array) ToBackend(backend compute.Backend) (*tensors.Tensor, error) {
-	return ToBackend(backend, a.Values, a.Shape...)
+	shape := shapes.Make(dtypes.Float32, a.Shape...)
+	if shape.Size() != len(a.Values) {
+		return nil, fmt.Errorf("%d values do not fill the shape %v", len(a.Values), a.Shape)
+	}
+	return Settled(backend, shape, func(flat []float32) error { copy(flat, a.Values); return nil })
+}
+
+// Settled makes a tensor of what fill puts into it, which stays so: the backend may keep the elements in an order that suits
+// the programs that read them, until they are read back.
+func Settled[T float32 | float16.Float16 | bfloat16.BFloat16](backend compute.Backend, shape shapes.Shape, fill func(flat []T) error) (*tensors.Tensor, error) {
+	if !backend.HasSharedBuffers() {
+		flat := make([]T, shape.Size())
+		if err := fill(flat); err != nil {
+			return nil, err
+		}
+		buffer, err := backend.BufferFromFlatData(0, flat, shape)
+		if err != nil {
+			return nil, err
+		}
+		return tensors.FromBuffer(buffer)
+	}
+	buffer, flat, err := backend.NewSharedBuffer(0, shape)
+	if err != nil {
+		return nil, err
+	}
+	if err := fill(flat.([]T)); err != nil {
+		return nil, errors.Join(err, buffer.Finalize())
+	}
+	if b, ok := buffer.(interface{ Settle() }); ok {
+		b.Settle()
+	}
+	return tensors.FromBuffer(buffer)
 }
 
 // ToBackend copies values, row-major, to a tensor of those dimensions on a backend.
