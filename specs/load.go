@@ -128,11 +128,29 @@ func (p *program) errorAt(n *yaml.Node, format string, args ...any) {
 func (p *program) problem(n *yaml.Node, offset int, problem *expr.Problem) {
 	d := p.tree.Within(n, offset+problem.Start, offset+problem.End, "%s", problem.Summary)
 	d.Expected, d.Nearest, d.Note = problem.Expected, problem.Nearest, problem.Note
-	if strings.HasPrefix(d.Summary, noCEL) {
+	switch {
+	case strings.HasPrefix(d.Summary, noCEL):
 		p.sure(d)
-		return
+	case problem.Unknown:
+		p.misnamed(d)
+	default:
+		p.report(d)
 	}
-	p.report(d)
+}
+
+// misnamed reports a name that nothing has: once, with all the places where it stands.
+func (p *program) misnamed(d Diagnostic) {
+	key := likeness{nil, d.Summary}
+	all := p.kinds[key]
+	switch {
+	case p.said[d] || p.tree.Part:
+	case all == nil:
+		p.kinds[key] = &alikes{at: len(p.out), note: d.Note}
+		p.report(d)
+	default:
+		p.said[d] = true
+		p.found(all, "also at ", d.Place().String())
+	}
 }
 
 // noCEL is how diagnostics of CEL's syntax begin.
@@ -178,11 +196,16 @@ func (p *program) alike(n *yaml.Node, kind, point string, d Diagnostic) {
 		p.kinds[key] = all
 		p.report(d)
 	}
+	p.found(all, "", point)
+}
+
+// found says in the diagnostic of all that the mistake was found at one more point, or place.
+func (p *program) found(all *alikes, what, point string) {
 	if point == "" || len(all.points) == maxFailures || slices.Contains(all.points, point) {
 		return
 	}
 	all.points = append(all.points, point)
-	text := strings.Join(all.points[:min(mostNamed, len(all.points))], ", ")
+	text := what + strings.Join(all.points[:min(mostNamed, len(all.points))], ", ")
 	if more := len(all.points) - mostNamed; more > 0 {
 		text += fmt.Sprintf(", and at %d more", more)
 	}

@@ -50,6 +50,9 @@ func (p *program) compile(node *yaml.Node, offset int, text string, s scope) *co
 	r := &resolver{code: c, scope: s}
 	before := len(p.comparisons)
 	program, problems := p.env.Compile(text, r)
+	if len(problems) > 0 && p.callsUnnamable(text) {
+		problems = slices.DeleteFunc(problems, func(problem *expr.Problem) bool { return strings.HasPrefix(problem.Summary, noCEL) })
+	}
 	p.forgetComparisons(before, problems)
 	for _, problem := range problems {
 		switch {
@@ -74,6 +77,14 @@ func (p *program) compile(node *yaml.Node, offset int, text string, s scope) *co
 		c.canonical, _ = p.env.Canonical(text, r) // it compiled
 	}
 	return c
+}
+
+// callsUnnamable reports whether text calls a stage or an axis by a name that cannot be one, which was reported where it is
+// given.
+func (p *program) callsUnnamable(text string) bool {
+	bad := func(root, name string) bool { return !isName(name) && strings.Contains(text, root+"."+name) }
+	return slices.ContainsFunc(p.spec.Stages, func(s *Stage) bool { return bad("stages", s.Name) }) ||
+		slices.ContainsFunc(p.spec.Axes, func(a *Axis) bool { return bad("sweep", a.Name) })
 }
 
 // Resolve implements expr.Resolver.
@@ -227,7 +238,7 @@ func (r *resolver) sweep(ref expr.Reference) (expr.Binding, *expr.Problem) {
 
 func (r *resolver) noAxis(at expr.Span, name string) *expr.Problem {
 	names := r.p.axisNames()
-	p := &expr.Problem{Span: at, Summary: fmt.Sprintf("there is no axis %q", name), Nearest: expr.Nearest(name, names)}
+	p := &expr.Problem{Span: at, Summary: fmt.Sprintf("there is no axis %q", name), Nearest: expr.Nearest(name, names), Unknown: true}
 	if len(names) == 0 {
 		p.Note = "the spec has no sweep.axes"
 	} else {

@@ -78,7 +78,7 @@ func (r *resolver) misplaced(ref expr.Reference) *expr.Problem {
 
 func (r *resolver) noStage(at expr.Span, name string) *expr.Problem {
 	names := r.p.stageNames()
-	return &expr.Problem{Span: at, Summary: fmt.Sprintf("there is no stage %q", name), Nearest: expr.Nearest(name, names), Expected: listNames(names)}
+	return &expr.Problem{Span: at, Summary: fmt.Sprintf("there is no stage %q", name), Nearest: expr.Nearest(name, names), Expected: listNames(names), Unknown: true}
 }
 
 // stageCall binds stages[E]: which stage that is, each point says.
@@ -162,6 +162,9 @@ func (r *resolver) checkChosen(ref expr.Reference, s *Stage, n int) *expr.Proble
 		return &expr.Problem{Span: ref.To(n), Summary: fmt.Sprintf("stage %s chooses nothing: it uses %s", s.Name, s.Type.Name), Expected: "a stage of type select"}
 	}
 	path := named(ref, n)
+	if len(s.Gather) < items(lookup(s.node, "gather")) {
+		return silent // an axis that it gathers is not known
+	}
 	if len(path) > 0 && !slices.Contains(s.Gather, path[0]) {
 		return &expr.Problem{Span: ref.Segs[n].Span, Summary: fmt.Sprintf("stage %s gathers no axis %q, so it chooses no value of it", s.Name, path[0]),
 			Nearest: expr.Nearest(path[0], s.Gather), Expected: listNames(s.Gather)}

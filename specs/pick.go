@@ -51,7 +51,7 @@ func (p *program) noAxis(n *yaml.Node) {
 	if names := p.axisNames(); len(names) > 0 {
 		d.Expected = listNames(names)
 	}
-	p.report(d)
+	p.misnamed(d)
 }
 
 // readBaseline reads sweep.baseline.

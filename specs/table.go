@@ -141,9 +141,9 @@ func (p *program) wantOf(key, node *yaml.Node, what string, meant []string) stri
 		return s.Name
 	case n != nil:
 		name := strings.TrimPrefix(n.Value, "stages.")
-		d := p.tree.At(n, "there is no stage %q", n.Value)
+		d := p.tree.At(n, "there is no stage %q", name)
 		d.Nearest, d.Expected = expr.Nearest(name, p.stageNames()), listNames(p.stageNames())
-		p.report(d)
+		p.misnamed(d)
 		return name
 	case !slices.Contains(meant, "of"):
 		d := p.tree.At(key, "%s does not say of which stage it is", what)

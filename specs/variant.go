@@ -95,10 +95,18 @@ func (b *builder) decode(s *Stage, n *yaml.Node) {
 			meant = append(meant, expr.Nearest(problem.Got, problem.Names))
 		}
 	}
-	incomplete := v.bad
+	incomplete, strange, missing := v.bad, 0, 0
 	for _, problem := range problems {
-		if problem.Node == n && slices.Contains(meant, problem.Param) {
-			continue
+		switch {
+		case problem.Got != "" && problem.Want == "" && expr.Nearest(problem.Got, problem.Names) == "":
+			strange++
+		case problem.Node == n && problem.Param != "" && !slices.Contains(meant, problem.Param):
+			missing++
+		}
+	}
+	for _, problem := range problems {
+		if required := problem.Node == n && problem.Param != ""; required && (slices.Contains(meant, problem.Param) || missing <= strange) {
+			continue // an unknown parameter stands for it
 		}
 		if b.skipped[problem.Param] || incomplete && problem.Node == n && problem.Param == "" {
 			continue // follows from what was reported

@@ -53,7 +53,7 @@ func (r *resolver) variable(ref expr.Reference) (expr.Binding, *expr.Problem) {
 
 func noVar(ref expr.Reference, at int, names []string) *expr.Problem {
 	name := ref.Segs[at].Name
-	p := &expr.Problem{Span: ref.Segs[at].Span, Summary: fmt.Sprintf("%s has no %q", ref.Path(at), name), Nearest: expr.Nearest(name, names)}
+	p := &expr.Problem{Span: ref.Segs[at].Span, Summary: fmt.Sprintf("%s has no %q", ref.Path(at), name), Nearest: expr.Nearest(name, names), Unknown: true}
 	if len(names) > 0 {
 		p.Expected = listNames(names)
 	} else {

@@ -166,8 +166,8 @@ func (p *program) readPool(s *Stage, pr *param) {
 			n := *at
 			n.Value = expr.Format(name)
 			d := p.tree.At(at, "there is no axis %q", n.Value)
-			d.Nearest = expr.Nearest(n.Value, p.axisNames())
-			p.report(d)
+			d.Nearest, d.Expected = expr.Nearest(n.Value, p.axisNames()), listNames(p.axisNames())
+			p.misnamed(d)
 			pr.bad = true
 		case pr.field.Axes == "replicates" && !a.Replicates && !a.bad:
 			d := p.tree.At(at, "axis %s has no replicates", a.Name)

@@ -17,6 +17,8 @@ type Span struct{ Start, End int }
 type Problem struct {
 	Span
 	Summary, Expected, Nearest, Note string
+
+	Unknown bool // a name that nothing has: the same mistake wherever the name stands
 }
 
 // Error is the mistake in one line.
