@@ -82,24 +82,59 @@ func (p *Plan) tableCells() string {
 	return "\n" + text
 }
 
+// mostReasons is how many reasons of a stage the table names.
+const mostReasons = 3
+
 // reasons joins the distinct reasons of each stage's nodes.
 func (p *Plan) reasons() map[string]string {
 	sets := map[string]map[string]bool{}
 	for _, i := range p.order {
 		for _, pt := range i.parts {
-			if i.needed && i.copyOf == nil && pt.node.willRun() {
+			if !i.needed || i.copyOf != nil {
+				continue
+			}
+			if why := pt.node.word(p.Expansion.Spec.Dir); why != "" {
 				if sets[i.Stage.Name] == nil {
 					sets[i.Stage.Name] = map[string]bool{}
 				}
-				sets[i.Stage.Name][pt.node.Reason] = true
+				sets[i.Stage.Name][why] = true
 			}
 		}
 	}
 	out := map[string]string{}
 	for name, set := range sets {
-		out[name] = strings.Join(slices.Sorted(maps.Keys(set)), ", ")
+		words := slices.Sorted(maps.Keys(set))
+		if more := len(words) - mostReasons; more > 0 {
+			words = append(words[:mostReasons], fmt.Sprintf("%d more", more))
+		}
+		out[name] = strings.Join(words, ", ")
 	}
 	return out
+}
+
+// word is why n runs, or cannot: what it lacks, or the stage that it waits for. Paths are shown from dir.
+func (n *Node) word(dir string) string {
+	switch n.State {
+	case Work, Maybe:
+		return n.Reason
+	case Unknown:
+		return n.sources.word(dir)
+	case Blocked:
+		if root := n.blocker(); root != n {
+			return "needs " + root.users[0].Stage.Name
+		}
+	}
+	return ""
+}
+
+// blocker is what keeps n, or what it takes, from running in the first place.
+func (n *Node) blocker() *Node {
+	for _, p := range n.producers {
+		if p.State == Unknown || p.State == Blocked || p.State == Failed {
+			return p.blocker()
+		}
+	}
+	return n
 }
 
 // layOut aligns columns: the first and the last two, why and over, left, numbers right. What is too wide for the table

@@ -182,6 +182,22 @@ func (f *finder) link(ctx context.Context, paths []string) ([]cache.Linked, erro
 // problem says what is missing, and which stage of the spec wants it.
 func (s *sources) problem() string { return strings.Join(s.problems(), "; ") }
 
+// word is what is missing, in few words: the paths, from dir where they are below it.
+func (s *sources) word(dir string) string {
+	if len(s.absent) == 0 {
+		return "a file is missing"
+	}
+	var paths []string
+	for _, a := range s.absent {
+		path := a.Path
+		if short, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(short) {
+			path = short
+		}
+		paths = append(paths, "no "+path)
+	}
+	return strings.Join(paths, ", ")
+}
+
 // problems are what is missing, each at the parameter that names it.
 func (s *sources) problems() []string {
 	if s.missing == "" {
