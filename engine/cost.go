@@ -210,5 +210,5 @@ func round(d time.Duration) time.Duration {
 	case d > time.Second:
 		return d.Round(time.Second)
 	}
-	return d.Round(time.Millisecond)
+	return max(d.Round(time.Millisecond), time.Millisecond)
 }

@@ -55,10 +55,12 @@ m           3    3    0      0
 s           3    2    0      1  when
 best        1    0    0      1  when
 final       1    0    0      1  upstream
-total      10    6    1      3
+total       9    5    1      3
 
 m  over [alpha, a second axis with a long name, and a third one]
 s  over [alpha]
+
+total counts a node that stages share once
 
 `
 	if table != want {

@@ -7,6 +7,8 @@ type Counts struct {
 	Points int                     `json:"points"`
 	Stages map[string]*StageCounts `json:"stages"`
 	Tables map[string]int          `json:"tables"` // cells
+
+	total StageCounts
 }
 
 // StageCounts counts what something needs of a stage's own type: an ensemble that is its parent counts there. A node
@@ -40,22 +42,32 @@ func (p *Plan) Counts() Counts {
 		c.Stages[s.Name] = &StageCounts{Uses: s.Type.Name, Over: over}
 	}
 	type member struct {
-		stage *specs.Stage
+		stage *specs.Stage // nil: any
 		node  *Node
 	}
 	seen := map[member]bool{}
+	first := func(s *specs.Stage, n *Node) bool {
+		m := member{s, n}
+		if len(n.users) == 1 {
+			return true
+		}
+		was := seen[m]
+		seen[m] = true
+		return !was
+	}
 	for _, i := range p.order {
 		if !i.needed || i.copyOf != nil {
 			continue
 		}
 		s := c.Stages[i.Stage.Name]
 		s.Instances++
+		c.total.Instances++
 		for _, pt := range i.parts {
-			if len(pt.node.users) == 1 {
+			if first(i.Stage, pt.node) {
 				s.add(pt.node.State)
-			} else if m := (member{i.Stage, pt.node}); !seen[m] {
-				seen[m] = true
-				s.add(pt.node.State)
+			}
+			if first(nil, pt.node) {
+				c.total.add(pt.node.State)
 			}
 		}
 	}
@@ -82,21 +94,16 @@ func (s *StageCounts) add(state State) {
 	}
 }
 
-// Total adds up the stages.
-func (c Counts) Total() StageCounts {
-	var t StageCounts
+// Total counts all nodes, those that stages share once.
+func (c Counts) Total() StageCounts { return c.total }
+
+// sum adds up the nodes of all stages.
+func (c Counts) sum() int {
+	sum := 0
 	for _, s := range c.Stages {
-		t.Instances += s.Instances
-		t.Nodes += s.Nodes
-		t.Hit += s.Hit
-		t.Run += s.Run
-		t.Maybe += s.Maybe
-		t.Blocked += s.Blocked
-		t.Unknown += s.Unknown
-		t.Skipped += s.Skipped
-		t.Idle += s.Idle
+		sum += s.Nodes
 	}
-	return t
+	return sum
 }
 
 // Pending says that a run would have something to do, or might: what --check tells.

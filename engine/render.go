@@ -57,7 +57,11 @@ func (p *Plan) WriteTable(ctx context.Context, w io.Writer) error {
 		add(s.Name, *c.Stages[s.Name], reasons[s.Name], over)
 	}
 	add("total", total, "", "")
-	text := layOut(rows) + p.tableCells()
+	text := layOut(rows)
+	if c.sum() != total.Nodes {
+		text += "\ntotal counts a node that stages share once\n"
+	}
+	text += p.tableCells()
 	cost, err := p.Cost(ctx)
 	if err != nil {
 		return err

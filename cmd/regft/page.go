@@ -193,11 +193,23 @@ func (r *pastRun) answers() map[string]bool {
 
 // takers says which stages take what a stage gives.
 func (r *pastRun) takers() map[string][]string {
+	asks := make([][]string, len(r.plan.Nodes)) // stages may share a node
+	for _, i := range r.plan.Instances {
+		for _, k := range i.Nodes {
+			if !slices.Contains(asks[k], i.Stage) {
+				asks[k] = append(asks[k], i.Stage)
+			}
+		}
+	}
 	out := map[string][]string{}
-	for _, n := range r.plan.Nodes {
-		for _, k := range n.Inputs {
-			if from := r.plan.Nodes[k].Stage; from != n.Stage && !slices.Contains(out[from], n.Stage) {
-				out[from] = append(out[from], n.Stage)
+	for k, n := range r.plan.Nodes {
+		for _, from := range n.Inputs {
+			for _, a := range asks[from] {
+				for _, b := range asks[k] {
+					if a != b && !slices.Contains(out[a], b) {
+						out[a] = append(out[a], b)
+					}
+				}
 			}
 		}
 	}

@@ -149,12 +149,17 @@ func (a *app) showInstances(ctx context.Context, past *engine.Past, address stri
 	if err != nil {
 		return err
 	}
+	lines, _ := past.Results() // of a run that was killed there are none
+	line := map[string]*engine.Line{}
+	for k, l := range lines {
+		line[engine.PointKey(l.Stage, l.Point)] = &lines[k]
+	}
 	told := map[int]bool{}
 	for _, i := range found {
 		for _, k := range i.Nodes {
 			if !told[k] {
 				told[k] = true
-				a.showNode(ctx, past, store, plan.Nodes[k], i)
+				a.showNode(ctx, past, store, plan.Nodes[k], i, line[engine.PointKey(i.Stage, i.Point)])
 			}
 		}
 	}
@@ -178,7 +183,8 @@ func stateOf(n engine.NodeRecord) string {
 	return string(n.State) + " (" + n.Reason + ")"
 }
 
-func (a *app) showNode(ctx context.Context, past *engine.Past, store *cache.Dir, n engine.NodeRecord, i engine.InstanceRecord) {
+// showNode tells about a node of an instance, of which line is the one in the run's results, nil where it has none.
+func (a *app) showNode(ctx context.Context, past *engine.Past, store *cache.Dir, n engine.NodeRecord, i engine.InstanceRecord, line *engine.Line) {
 	fmt.Fprintf(a.out, "%s\n", n.Name)
 	if i.Address != n.Name {
 		fmt.Fprintf(a.out, "  asked as  %s\n", i.Address)
@@ -193,14 +199,21 @@ func (a *app) showNode(ctx context.Context, past *engine.Past, store *cache.Dir,
 		return
 	}
 	fmt.Fprintf(a.out, "  took      %s\n", origin(r))
-	if len(r.Metrics) > 0 {
-		text, err := json.Marshal(cache.EncodeMetrics(r.Metrics))
+	metrics := cache.EncodeMetrics(r.Metrics)
+	if line != nil && line.Chosen != nil {
+		metrics = line.Metrics // the result has them by position, this by name
+	}
+	if len(metrics) > 0 {
+		text, err := json.Marshal(metrics)
 		if err == nil {
 			fmt.Fprintf(a.out, "  metrics   %s\n", text)
 		}
 	}
-	if chosen := choiceOf(past, i); chosen != "" {
-		fmt.Fprintf(a.out, "  chosen    %s\n", chosen)
+	if line != nil && len(line.Chosen) > 0 {
+		fmt.Fprintf(a.out, "  chosen    %s\n", choiceText(line.Chosen))
+	}
+	if line != nil && line.Oracle {
+		fmt.Fprintln(a.out, "  oracle    it was chosen on the very data that it reports")
 	}
 	for name, d := range r.Outputs {
 		fmt.Fprintf(a.out, "  output    %s\n", strings.TrimSpace(name+" "+r.Kinds[name]+" "+d.String()))
@@ -214,23 +227,13 @@ func (a *app) showNode(ctx context.Context, past *engine.Past, store *cache.Dir,
 	fmt.Fprintln(a.out)
 }
 
-// choiceOf is what a selecting instance chose, by the axes that it gathers; "" where it chose nothing.
-func choiceOf(past *engine.Past, i engine.InstanceRecord) string {
-	lines, err := past.Results()
-	if err != nil {
-		return ""
+// choiceText is what a selecting instance chose, by the axes that it gathers.
+func choiceText(chosen map[string]any) string {
+	var parts []string
+	for _, axis := range slices.Sorted(maps.Keys(chosen)) {
+		parts = append(parts, axis+"="+keyText(chosen[axis]))
 	}
-	for _, l := range lines {
-		if l.Chosen == nil || engine.PointKey(l.Stage, l.Point) != engine.PointKey(i.Stage, i.Point) {
-			continue
-		}
-		var parts []string
-		for _, axis := range slices.Sorted(maps.Keys(l.Chosen)) {
-			parts = append(parts, axis+"="+keyText(l.Chosen[axis]))
-		}
-		return strings.Join(parts, ", ")
-	}
-	return ""
+	return strings.Join(parts, ", ")
 }
 
 // numbered is a line of a key about one of several inputs.

@@ -267,3 +267,26 @@ func TestExecRefuses(t *testing.T) {
 	_, err = l.sh("true", "", stages.Input{Key: "x", Path: "/no/such/file"})
 	wantError(t, err, "input x", "/no/such/file")
 }
+
+// TestExecScores: whoever takes scores takes their metrics, so these are part of the content.
+func TestExecScores(t *testing.T) {
+	l := newLab(t)
+	for _, test := range []struct{ script, want, fault string }{
+		{`mkdir d; echo x > d/log; echo '{"top1": 0.50, "nll": "Infinity"}' > m.json`, `{"nll":"Infinity","top1":0.5}` + "\n", ""},
+		{`mkdir d; echo '{ "top1": 0.50 }' > d/scores.json; cp d/scores.json m.json`, "{ \"top1\": 0.50 }\n", ""},
+		{`mkdir d; echo '{"top1": 0.5}' > d/scores.json; echo '{"top1": 0.6}' > m.json`, "", "output s: its scores.json says other than the metrics file m.json"},
+		{`mkdir d; echo top1 > d/scores.json; echo '{"top1": 0.6}' > m.json`, "", "output s: its scores.json: invalid character"},
+	} {
+		o, err := l.sh(test.script, ", outputs: {s: {path: d, kind: scores}}, metrics: m.json")
+		if test.fault != "" {
+			wantError(t, err, test.fault)
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := text(t, o.artifacts["s"], "scores.json"); got != test.want {
+			t.Errorf("%s: scores.json is %q, want %q", test.script, got, test.want)
+		}
+	}
+}

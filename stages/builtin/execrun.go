@@ -104,10 +104,14 @@ func (e *Exec) Run(ctx context.Context, env *stages.Env) error {
 	if err := e.command(ctx, env, work); err != nil {
 		return err
 	}
-	if err := e.collect(ctx, env, work); err != nil {
+	metrics, err := e.measure(work)
+	if err != nil {
 		return err
 	}
-	return e.measure(env, work)
+	for name, x := range metrics {
+		env.Host.Metric(name, x)
+	}
+	return e.collect(ctx, env, work, metrics)
 }
 
 // place writes the inputs in their published layout.
@@ -260,8 +264,8 @@ func (t *tailWriter) quoted() string {
 	return "; its last lines:\n    " + strings.Join(lines, "\n    ")
 }
 
-// collect takes the declared outputs out of the folder.
-func (e *Exec) collect(ctx context.Context, env *stages.Env, work string) error {
+// collect takes the declared outputs out of the folder. Scores hold the program's metrics.
+func (e *Exec) collect(ctx context.Context, env *stages.Env, work string, metrics map[string]any) error {
 	for _, o := range e.Outputs() {
 		if o.Name == "" {
 			continue
@@ -270,6 +274,11 @@ func (e *Exec) collect(ctx context.Context, env *stages.Env, work string) error 
 		info, err := os.Stat(path)
 		if err != nil {
 			return fmt.Errorf("the command ended well and left no output %s: %w", o.Name, err)
+		}
+		if o.Kind == stages.Scores && info.IsDir() && e.Metrics != "" {
+			if err := e.addScores(path, metrics); err != nil {
+				return fmt.Errorf("output %s: %w", o.Name, err)
+			}
 		}
 		if err := collectOne(ctx, env, o, path, info.IsDir()); err != nil {
 			return fmt.Errorf("output %s: %w", o.Name, err)
@@ -309,28 +318,49 @@ func collectOne(ctx context.Context, env *stages.Env, o stages.Output, path stri
 	return nil
 }
 
+// addScores writes metrics into an output of scores: whoever takes it takes its metrics, so they are part of its content.
+func (e *Exec) addScores(dir string, metrics map[string]any) error {
+	path, wanted := filepath.Join(dir, "scores.json"), stages.CanonicalJSON(cache.EncodeMetrics(metrics))
+	there, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return os.WriteFile(path, []byte(wanted+"\n"), 0o666)
+	}
+	var m map[string]any
+	if err == nil {
+		err = json.Unmarshal(there, &m)
+	}
+	if err != nil {
+		return fmt.Errorf("its scores.json: %w", err)
+	}
+	if stages.CanonicalJSON(m) != wanted {
+		return fmt.Errorf("its scores.json says other than the metrics file %s: name that file as metrics, or leave it out", e.Metrics)
+	}
+	return nil
+}
+
 // measure reads the program's metrics.
-func (e *Exec) measure(env *stages.Env, work string) error {
+func (e *Exec) measure(work string) (map[string]any, error) {
 	if e.Metrics == "" {
-		return nil
+		return nil, nil
 	}
 	text, err := os.ReadFile(filepath.Join(work, e.Metrics))
 	if err != nil {
-		return fmt.Errorf("the command ended well and left no metrics: %w", err)
+		return nil, fmt.Errorf("the command ended well and left no metrics: %w", err)
 	}
 	var m map[string]any
 	if err := json.Unmarshal(text, &m); err != nil {
-		return fmt.Errorf("metrics file %s: want a JSON object of numbers: %w", e.Metrics, err)
+		return nil, fmt.Errorf("metrics file %s: want a JSON object of numbers: %w", e.Metrics, err)
 	}
 	if m == nil {
-		return fmt.Errorf("metrics file %s: want a JSON object of numbers, got null", e.Metrics)
+		return nil, fmt.Errorf("metrics file %s: want a JSON object of numbers, got null", e.Metrics)
 	}
+	out := map[string]any{}
 	for _, name := range sortedKeys(m) {
 		x, ok := cache.DecodeFloat(m[name])
 		if !ok {
-			return fmt.Errorf("metrics file %s: %s is %v, want a number", e.Metrics, name, m[name])
+			return nil, fmt.Errorf("metrics file %s: %s is %v, want a number", e.Metrics, name, m[name])
 		}
-		env.Host.Metric(name, x)
+		out[name] = x
 	}
-	return nil
+	return out, nil
 }

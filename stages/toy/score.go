@@ -33,6 +33,9 @@ func (s *Score) Run(ctx context.Context, env *stages.Env) error {
 	}
 	distance := max(model-data, data-model)
 	env.Host.Metric("top1", 1/(1+distance))
+	if err := env.WriteFile("top1.txt", fmt.Appendf(nil, "%v\n", 1/(1+distance))); err != nil {
+		return err
+	}
 	return result(env, model)
 }
 
@@ -46,11 +49,16 @@ type Pick struct {
 
 var _ = stages.Register[Pick](stages.Type{Name: "pick", Doc: "The best of several artifacts.", Version: 1, OutAs: "from"})
 
-// KeyLines implements stages.Keyer: which scores belong to which candidate.
+// KeyLines implements stages.Keyer: which scores belong to which candidate, and which of them are another replicate's.
 func (p *Pick) KeyLines() []string {
 	var lines []string
 	for i := range p.From {
 		lines = append(lines, fmt.Sprintf("pair %d %v", i, p.scoresOf(i)))
+	}
+	for j, s := range p.Scores {
+		if s.Pooled {
+			lines = append(lines, fmt.Sprintf("pooled %d", j))
+		}
 	}
 	return lines
 }
@@ -82,10 +90,14 @@ func (p *Pick) Run(ctx context.Context, env *stages.Env) error {
 		return errors.New("nothing to choose from")
 	}
 	env.Host.Choose(best)
-	for _, j := range p.scoresOf(best)[:1] {
+	for _, j := range p.scoresOf(best) {
+		if p.Scores[j].Pooled {
+			continue
+		}
 		for part, a := range p.Scores[j].Parts {
 			env.Host.Metric(strconv.Itoa(part), a.Metrics)
 		}
+		break
 	}
 	for _, f := range p.From[best].Artifact().Manifest.Files {
 		env.Host.Output("", f)
