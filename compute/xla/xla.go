@@ -1,17 +1,12 @@
 //go:build xla
 
-// Package xla executes graphs on CUDA GPUs, and whatever else a PJRT plugin serves, through go-xla. It needs cgo and
-// the build tag xla: go build -tags xla ./cmd/regft. Nothing is downloaded: a plugin is a shared library that is on the machine,
-// pjrt_c_api_NAME_plugin.so in a folder of $PJRT_PLUGIN_LIBRARY_PATH or in ~/.local/lib/go-xla (NVIDIA's comes with the
-// Python wheel jax-cuda13-pjrt).
 package xla
 
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"os"
-	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -20,45 +15,100 @@ import (
 	"github.com/gomlx/go-xla/pjrt"
 )
 
-// Env names the environment variable that chooses the plugin, by name or path, with go-xla's options behind commas:
-// "cuda13,preallocate=true".
-const Env = "REGFT_PJRT"
-
-// tf32 is off unless asked for: it rounds float32 products to ten bits.
-const tf32 = "tf32"
-
 func init() { goxla.EnableAutoInstall(false) }
 
-// New returns a backend on the plugin that $REGFT_PJRT names, or on the first that is found.
+// New returns a backend on the plugin that $REGFT_PJRT names, or on the first that is found and can be used.
 func New() (compute.Backend, error) {
-	config := os.Getenv(Env)
-	if !strings.Contains(config, tf32) {
-		config += "," + tf32 + "=false"
-	}
-	b, err := goxla.New(config)
+	c, p, _, err := pick()
 	if err != nil {
-		return nil, fmt.Errorf("%w; %s", err, strings.Join(Report(), "; "))
+		return nil, err
+	}
+	b, err := goxla.New(c.config(p))
+	if err != nil {
+		return nil, fmt.Errorf("PJRT plugin %s (%s): %w", p.name, p.path, err)
 	}
 	return b, nil
 }
 
-// Numerics names the class of machines that compute the same bits: that of the plugin, as far as is known before it is loaded.
-func Numerics() string { return "xla/" + cmp.Or(os.Getenv(Env), "default") }
+// pick is the plugin that New opens.
+func pick() (choice, plugin, *pjrt.Plugin, error) {
+	c := parse(os.Getenv(Env))
+	allowed, err := c.among(search(folders()))
+	if err != nil {
+		return c, plugin{}, nil, err
+	}
+	var reasons []string
+	for _, p := range allowed {
+		loaded, err := load(p)
+		if err == nil {
+			return c, p, loaded, nil
+		}
+		reasons = append(reasons, err.Error())
+	}
+	return c, plugin{}, nil, fmt.Errorf("no PJRT plugin can be used: %s", strings.Join(reasons, "; "))
+}
 
-// Report says which plugins were found, or where they were looked for, and whether there is an NVIDIA GPU.
+// load loads p's library, once. It is not go-xla's search that does it, which panics at a file that is no library.
+func load(p plugin) (*pjrt.Plugin, error) {
+	if p.cuda() && len(gpus()) == 0 {
+		return nil, fmt.Errorf("%s (%s): %w", p.name, p.path, errNoGPU)
+	}
+	loaded, err := pjrt.GetPlugin(p.path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.name, err)
+	}
+	return loaded, nil
+}
+
+// Numerics names the class of machines that compute the same bits: the plugin with its version, and the GPU, or the processor and the
+// number of cores, among which XLA divides its sums.
+func Numerics() string {
+	c, p, loaded, err := pick()
+	if err != nil {
+		return "xla/none"
+	}
+	major, minor := loaded.Version()
+	class := fmt.Sprintf("xla/%s %d.%d", p.name, major, minor)
+	if c.tf32() {
+		class += "+tf32"
+	}
+	if p.cuda() {
+		return class + "/" + gpus()[0]
+	}
+	return fmt.Sprintf("%s/%s/%d cores", class, cmp.Or(field("/proc/cpuinfo", "model name"), runtime.GOARCH), runtime.NumCPU())
+}
+
+// Report says which plugins were found, or where they were looked for, which of them can be used, which one New opens, and the NVIDIA
+// GPUs.
 func Report() []string {
+	c, used, _, failure := pick()
 	var lines []string
-	found := pjrt.AvailablePlugins()
-	for _, name := range slices.Sorted(maps.Keys(found)) {
-		lines = append(lines, fmt.Sprintf("PJRT plugin %s: %s", name, found[name]))
+	found := search(folders())
+	for _, p := range found {
+		lines = append(lines, describe(p, p == used))
 	}
-	if len(found) == 0 {
-		lines = append(lines, "no PJRT plugin that can be used: $PJRT_PLUGIN_LIBRARY_PATH, ~/.local/lib/go-xla and the system's libraries have none, "+
-			"or only a CUDA one without a GPU")
+	if failure == nil && !slices.Contains(found, used) { // chosen by its path
+		lines = append(lines, describe(used, true))
 	}
-	gpus, err := filepath.Glob("/proc/driver/nvidia/gpus/*")
-	if err != nil || len(gpus) == 0 {
-		return append(lines, "no NVIDIA GPU: /proc/driver/nvidia/gpus is empty or missing")
+	if failure != nil && (c.name != "" || len(found) == 0) { // without a name the plugins' lines say it
+		lines = append(lines, failure.Error())
 	}
-	return append(lines, fmt.Sprintf("%d NVIDIA GPUs", len(gpus)))
+	models := gpus()
+	if len(models) == 0 {
+		return append(lines, errNoGPU.Error())
+	}
+	return append(lines, "NVIDIA GPUs: "+strings.Join(models, ", "))
+}
+
+func describe(p plugin, used bool) string {
+	loaded, err := load(p)
+	if err != nil {
+		return "PJRT plugin that cannot be used: " + err.Error()
+	}
+	major, minor := loaded.Version()
+	line := fmt.Sprintf("PJRT plugin %s: %s, API %d.%d", p.name, p.path, major, minor)
+	if used {
+		line += ", opened where xla is the backend"
+	}
+	return line
 }
