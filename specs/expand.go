@@ -274,7 +274,7 @@ func (m *maker) fill(i *Instance, in *input) error {
 			}
 			coords := m.coordsOf(producer, axes)
 			i.Refs = append(i.Refs, Ref{Instance: producer, Output: output, field: f})
-			inputs = append(inputs, stages.Input{Key: e.slot.key, Coords: coords, Names: producer.Parts})
+			inputs = append(inputs, stages.Input{Key: e.slot.key, Coords: coords, Pooled: m.isPooled(i, producer, axes), Names: producer.Parts})
 			if f.Each {
 				i.Parts = append(i.Parts, partName(producer, coords))
 			}
@@ -306,6 +306,17 @@ func (m *maker) producers(t *Stage, f *stages.Field) ([]*Instance, axisSet) {
 		out[k] = t.instances[g]
 	}
 	return out, axes
+}
+
+// isPooled reports whether i takes a producer, gathered over axes, only because it pools: it is of another replicate.
+func (m *maker) isPooled(i, producer *Instance, axes axisSet) bool {
+	for _, a := range (axes &^ m.stage.gather).list() {
+		of, own := producer.coordsOn(1<<a), i.coordsOn(1<<a)
+		if of != nil && own != nil && of[0].Key != own[0].Key {
+			return true
+		}
+	}
+	return false
 }
 
 // coordsOf are the coordinates of an input on the axes that it is gathered over: gathered ones first, then pooled.

@@ -143,6 +143,9 @@ func instanceText(i *specs.Instance) string {
 		if in.Coords != nil {
 			fmt.Fprintf(&b, " at %s", coordsText(in.Coords))
 		}
+		if in.Pooled {
+			b.WriteString(", pooled")
+		}
 		b.WriteByte('\n')
 	}
 	if i.Parts != nil {

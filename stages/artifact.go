@@ -88,6 +88,7 @@ type Coord struct {
 type Input struct {
 	Key    string     // the name in a mapping
 	Coords []Coord    // the gathered axes' values, then for pooled inputs (pool:) those of the pooled axes
+	Pooled bool       // it is here only for a pool: of another replicate than the stage
 	Path   string     // with path:"true": the absolute path given in place of an artifact
 	Names  []string   // of its parts, as metrics.NAME has them; nil where there is one without a name
 	Parts  []Artifact // one, or one for each of the producer's each:"node" inputs; filled before Run

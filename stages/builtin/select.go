@@ -35,9 +35,19 @@ func (s *Select) Validate() error {
 	return nil
 }
 
-// KeyLines say which scores belong to which candidate, by position.
+// KeyLines say which scores belong to which candidate, by position, and which of them only pool.
 func (s *Select) KeyLines() []string {
-	return []string{"pairs " + stages.CanonicalJSON(s.pairs())}
+	lines := []string{"pairs " + stages.CanonicalJSON(s.pairs())}
+	var pooled []int
+	for j, score := range s.Scores {
+		if score.Pooled {
+			pooled = append(pooled, j)
+		}
+	}
+	if pooled != nil {
+		lines = append(lines, "pooled "+stages.CanonicalJSON(pooled))
+	}
+	return lines
 }
 
 // pairs lists, for each candidate, the scores that agree with it on every axis that both have.
@@ -70,7 +80,11 @@ func (s *Select) Run(ctx context.Context, env *stages.Env) error {
 		return fmt.Errorf("none of %d candidates has a score that is a number", len(s.From))
 	}
 	env.Host.Choose(at)
-	s.record(env, pairs[at])
+	own := slices.DeleteFunc(slices.Clone(pairs[at]), func(j int) bool { return s.Scores[j].Pooled })
+	if len(own) == 0 {
+		return fmt.Errorf("candidate %s, the chosen, has no score of this replicate: a condition left it out", s.name(at))
+	}
+	s.record(env, own)
 	for _, f := range s.From[at].Artifact().Manifest.Files {
 		env.Host.Output("", f)
 	}
@@ -122,7 +136,8 @@ func positional(parts []stages.Artifact) map[string]any {
 	return m
 }
 
-// record keeps the metrics of the chosen by position of the data set: the mean where it has several scores.
+// record keeps the metrics of the chosen by position of the data set: of this replicate; the mean where it has several scores
+// there. Scores without a data set, which another program made, have no position.
 func (s *Select) record(env *stages.Env, scores []int) {
 	for i, part := range s.Scores[scores[0]].Parts {
 		mean := map[string]any{}
@@ -134,6 +149,12 @@ func (s *Select) record(env *stages.Env, scores []int) {
 			}
 			mean[name] = sum / float64(len(scores))
 		}
-		env.Host.Metric(fmt.Sprint(i), mean)
+		if s.Scores[scores[0]].Names != nil {
+			env.Host.Metric(fmt.Sprint(i), mean)
+			continue
+		}
+		for name, value := range mean {
+			env.Host.Metric(name, value)
+		}
 	}
 }

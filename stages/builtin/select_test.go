@@ -21,7 +21,8 @@ func candidate(l *lab, content string, coords ...stages.Coord) stages.Input {
 // scored is one score of a candidate: on as many data sets as there are values.
 func scored(l *lab, values []any, coords ...stages.Coord) stages.Input {
 	in := stages.Input{Coords: coords}
-	for _, v := range values {
+	for i, v := range values {
+		in.Names = append(in.Names, fmt.Sprint("set ", i))
 		in.Parts = append(in.Parts, l.artifact(stages.Scores, nil, map[string]any{"top1": v}))
 	}
 	return in
@@ -85,24 +86,33 @@ func TestSelect(t *testing.T) {
 	}
 }
 
-// TestSelectPools: pooled replicates choose together, by their mean, and each hands on its own.
+// pooled is a score that is there for its pool alone.
+func pooled(in stages.Input) stages.Input {
+	in.Pooled = true
+	return in
+}
+
+// TestSelectPools: pooled replicates choose together, by their mean, and each hands on its own, with its own metrics.
 func TestSelectPools(t *testing.T) {
 	l := newLab(t)
 	l.expr = map[string]func(map[string]any) (any, error){"maximize": top1}
 	inputs := map[string][]stages.Input{
 		"from": {candidate(l, "a", alpha("0")), candidate(l, "b", alpha("1"))},
 		"scores": {
-			scored(l, []any{0.9}, alpha("0"), draw("0")), scored(l, []any{0.1}, alpha("0"), draw("1")),
-			scored(l, []any{0.5}, alpha("1"), draw("0")), scored(l, []any{0.7}, alpha("1"), draw("1")),
+			pooled(scored(l, []any{0.9}, alpha("0"), draw("0"))), scored(l, []any{0.1}, alpha("0"), draw("1")),
+			pooled(scored(l, []any{0.5}, alpha("1"), draw("0"))), scored(l, []any{0.7}, alpha("1"), draw("1")),
 		},
 	}
 	o := l.run("select", "{pool: [draw]}", inputs)
 	if *o.chosen != 1 {
 		t.Errorf("chose %d by the means 0.5 and 0.6", *o.chosen)
 	}
-	if got := o.metrics["0"].(map[string]any)["top1"].(float64); math.Abs(got-0.6) > 1e-12 {
-		t.Errorf("the chosen's metric is %v, want the mean", got)
+	if got := o.metrics["0"].(map[string]any)["top1"].(float64); got != 0.7 {
+		t.Errorf("the metric is %v, want the chosen's of this replicate", got)
 	}
+	inputs["scores"][3].Pooled = true
+	_, err := l.try("select", "{pool: [draw]}", inputs)
+	wantError(t, err, "candidate 2 (alpha=1), the chosen, has no score of this replicate")
 	if f, _ := mustLookup(t, "select").Field("scores"); f.Pool != "pool" {
 		t.Error("scores are not gathered over the axes of pool")
 	}
