@@ -66,7 +66,7 @@ func (a Attention) packKeys(pool Pool, k Heads) *packedKeys {
 		src := k.at(head/a.Heads, head%a.Heads)
 		for j := first; j < min(first+keyBlock, a.Keys); j += nr {
 			dst := p.scratch.data[head*p.stride+j*a.Dim:][:nr*a.Dim]
-			active.packPanel(dst, src[j*k.RowStride:], 1, k.RowStride, a.Dim, min(nr, a.Keys-j))
+			active.packColumns(dst, src[j*k.RowStride:], 1, k.RowStride, a.Dim, min(nr, a.Keys-j))
 		}
 	})
 	return p
@@ -96,7 +96,7 @@ func (a Attention) packValues(pool Pool, v Heads) *packedValues {
 	pool.Run(a.Batch*a.Heads*groups, func(i int) {
 		head, first := i/groups, i%groups*keyBlock
 		b := p.block(head, first)
-		active.packRows(b.data, v.at(head/a.Heads, head%a.Heads)[first*v.RowStride:], v.RowStride, b.panel/nr, a.ValueDim)
+		active.packColumns(b.data, v.at(head/a.Heads, head%a.Heads)[first*v.RowStride:], v.RowStride, 1, b.panel/nr, a.ValueDim)
 	})
 	return p
 }
@@ -114,15 +114,6 @@ func (p *packedValues) release() { p.scratch.release() }
 func (p *packedValues) block(head, first int) bBlock {
 	n := min(keyBlock, p.keys-first)
 	return bBlock{data: p.scratch.data[(head*p.keys+first)*p.stride:], cols: p.dim, panel: n * p.nr, stride: p.nr}
-}
-
-// packRows packs b [k, cols] with contiguous rows in panels [k, nr] and gives the block.
-func (s *instructionSet) packRows(dst, b []float32, stride, k, cols int) bBlock {
-	nr := s.nr
-	for j := 0; j < cols; j += nr {
-		s.packPanel(dst[j*k:], b[j:], stride, 1, k, min(nr, cols-j))
-	}
-	return bBlock{data: dst, cols: cols, panel: k * nr, stride: nr}
 }
 
 // flash is the work on one block of queries of one head.
@@ -153,14 +144,14 @@ func (f *flash) release() {
 
 func (f *flash) run(q Heads, keys *packedKeys, values *packedValues) {
 	batch, head := f.head/f.Heads, f.head%f.Heads
-	query := aBlock{data: q.at(batch, head)[f.from*q.RowStride:], rows: f.rows, k: f.Dim, panel: f.set.mr * q.RowStride, rs: q.RowStride, cs: 1}
+	query := f.set.inRows(q.at(batch, head)[f.from*q.RowStride:], f.rows, f.Dim, q.RowStride)
 	for first := 0; first < f.lastKey(f.from+f.rows-1); first += keyBlock {
 		n := min(keyBlock, f.Keys-first)
 		f.set.multiply(query, keys.block(f.head, first, n), f.scores.data, keyBlock, f.Scale, false)
 		for i := range f.rows {
 			f.softmaxRow(i, first, f.scores.data[i*keyBlock:][:n])
 		}
-		p := aBlock{data: f.scores.data, rows: f.rows, k: n, panel: f.set.mr * keyBlock, rs: keyBlock, cs: 1}
+		p := f.set.inRows(f.scores.data, f.rows, n, keyBlock)
 		f.set.multiply(p, values.block(f.head, first), f.sums.data, f.ValueDim, 1, true)
 	}
 }

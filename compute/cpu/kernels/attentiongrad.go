@@ -69,7 +69,7 @@ func (b *flashBackward) queries(d AttentionGradients, dOut, out, q, k Heads, key
 		}
 		b.addTransposed(b.of(d.V)[first*d.V.RowStride:], d.V.RowStride, b.weights.data, n, rows, rowsOf(dOut), dOut.RowStride, b.ValueDim, 1)
 		b.addTransposed(b.of(d.K)[first*d.K.RowStride:], d.K.RowStride, b.grads.data, n, rows, rowsOf(q), q.RowStride, b.Dim, b.Scale)
-		ds := aBlock{data: b.grads.data, rows: rows, k: n, panel: b.set.mr * keyBlock, rs: keyBlock, cs: 1}
+		ds := b.set.inRows(b.grads.data, rows, n, keyBlock)
 		kRows := b.set.inPlace(b.of(k)[first*k.RowStride:], k.RowStride, n, b.Dim, b.tail.data)
 		b.set.multiply(ds, kRows, rowsOf(d.Q), d.Q.RowStride, b.Scale, true)
 	}
@@ -77,7 +77,7 @@ func (b *flashBackward) queries(d AttentionGradients, dOut, out, q, k Heads, key
 
 // scores sets dst [rows, keyBlock] to alpha times rows of a matrix times a packed transposed block.
 func (b *flashBackward) scores(x []float32, stride, rows, dim int, packed bBlock, dst []float32, alpha float32) {
-	a := aBlock{data: x, rows: rows, k: dim, panel: b.set.mr * stride, rs: stride, cs: 1}
+	a := b.set.inRows(x, rows, dim, stride)
 	b.set.multiply(a, packed, dst, keyBlock, alpha, false)
 }
 
@@ -98,6 +98,6 @@ func (b *flashBackward) gradientRow(row, i, first, n int, logSumExp []float32) {
 
 // addTransposed adds alpha·sᵀ·x to dst [n, cols], where s is [rows, n], its rows keyBlock apart, and x [rows, cols].
 func (b *flashBackward) addTransposed(dst []float32, ldc int, s []float32, n, rows int, x []float32, stride, cols int, alpha float32) {
-	a := aBlock{data: s, rows: n, k: rows, panel: b.set.mr, rs: 1, cs: keyBlock}
+	a := b.set.inColumns(s, n, rows, keyBlock)
 	b.set.multiply(a, b.set.inPlace(x, stride, rows, cols, b.tail.data), dst, ldc, alpha, true)
 }

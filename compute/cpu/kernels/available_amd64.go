@@ -52,6 +52,7 @@ var avx2 = &instructionSet{
 	winogradWeights: winogradWeightsAVX2,
 	winogradInput:   winogradInputAVX2,
 	winogradOutput:  winogradOutputAVX2,
+	copyRows:        copyRowsAVX2,
 	transpose:       inBlocksOf8(transpose8x8AVX2),
 	adamW: func(param, grad, m, v []float32, s *adamWStep) {
 		adamWAVX2(param, grad, m, v, s.decay, s.beta1, s.keep1, s.beta2, s.keep2, s.stepSize, s.rootBias2, s.epsilon, s.gradientScale)
@@ -94,6 +95,7 @@ var avx512 = &instructionSet{
 	winogradWeights: winogradWeightsAVX512,
 	winogradInput:   winogradInputAVX512,
 	winogradOutput:  winogradOutputAVX512,
+	copyRows:        copyRowsAVX512,
 	transpose:       transposeAVX512,
 	adamW: func(param, grad, m, v []float32, s *adamWStep) {
 		adamWAVX512(param, grad, m, v, s.decay, s.beta1, s.keep1, s.beta2, s.keep2, s.stepSize, s.rootBias2, s.epsilon, s.gradientScale)
@@ -129,6 +131,23 @@ func tileEdgesAVX2(rows, cols, k int, a []float32, ars, acs int, b []float32, br
 		for j, v := range src {
 			row[j] += v
 		}
+	}
+}
+
+// copyRowsAVX2 copies rows as wide as panels number by number or by sixteens: the compiler makes a call of a copy.
+func copyRowsAVX2(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	switch cols {
+	case 6:
+		for i := range rows {
+			d, s := (*[6]float32)(dst[i*dstStride:]), (*[6]float32)(src[i*srcStride:])
+			d[0], d[1], d[2], d[3], d[4], d[5] = s[0], s[1], s[2], s[3], s[4], s[5]
+		}
+	case 16:
+		for i := range rows {
+			*(*[16]float32)(dst[i*dstStride:]) = *(*[16]float32)(src[i*srcStride:])
+		}
+	default:
+		copyRowsPortable(dst, dstStride, src, srcStride, rows, cols)
 	}
 }
 

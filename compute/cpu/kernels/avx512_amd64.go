@@ -14,6 +14,11 @@ func tileAVX512(rows int, cols int, k int, a []float32, ars int, acs int, b []fl
 //go:noescape
 func transposeRowsAVX512(dst []float32, dstStride int, src []float32, srcStride int, rows int, cols int)
 
+// copyRowsAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func copyRowsAVX512(dst []float32, dstStride int, src []float32, srcStride int, rows int, cols int)
+
 // negAVX512 is a function of an instructionSet, in AVX512.
 //
 //go:noescape

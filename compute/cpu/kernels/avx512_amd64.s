@@ -6385,6 +6385,53 @@ done:
 	VZEROUPPER
 	RET
 
+// func copyRowsAVX512(dst []float32, dstStride int, src []float32, srcStride int, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·copyRowsAVX512(SB), NOSPLIT, $0-80
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  dstStride+24(FP), CX
+	MOVQ  src_base+32(FP), DX
+	MOVQ  srcStride+56(FP), BX
+	MOVQ  rows+64(FP), SI
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x02, CX
+	SHLQ  $0x02, BX
+	MOVL  $-1, R8
+	BZHIL DI, R8, R8
+	KMOVW R8, K1
+	SHRL  $0x10, R8
+	KMOVW R8, K2
+	CMPQ  DI, $0x10
+	JG    wideCheck
+	JMP   check
+
+loop:
+	VMOVUPS.Z (DX), K1, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      BX, DX
+	ADDQ      CX, AX
+
+check:
+	DECQ SI
+	JGE  loop
+	JMP  done
+
+wide:
+	VMOVUPS   (DX), Z0
+	VMOVUPS.Z 64(DX), K2, Z1
+	VMOVUPS   Z0, (AX)
+	VMOVUPS   Z1, K2, 64(AX)
+	ADDQ      BX, DX
+	ADDQ      CX, AX
+
+wideCheck:
+	DECQ SI
+	JGE  wide
+
+done:
+	VZEROUPPER
+	RET
+
 // func negAVX512(dst []float32, x []float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
 TEXT ·negAVX512(SB), NOSPLIT, $0-48

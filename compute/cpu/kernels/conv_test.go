@@ -108,6 +108,53 @@ func TestConvEpilogue(t *testing.T) {
 	})
 }
 
+// TestConvMethods holds convolutions that Forward computes in ways of their own to float64: an image as it is, sums of shifted
+// products, and phases of a dilated image.
+func TestConvMethods(t *testing.T) {
+	one := [2]int{1, 1}
+	shapes := []Conv{
+		{Height: 9, Width: 13, Channels: 33, KernelHeight: 1, KernelWidth: 1, OutChannels: 37},
+		{Height: 40, Width: 19, Channels: 20, KernelHeight: 3, KernelWidth: 3, OutChannels: 3, Padding: [2][2]int{one, one}},
+		{Height: 5, Width: 4, Channels: 300, KernelHeight: 2, KernelWidth: 5, OutChannels: 4, Padding: [2][2]int{{3, -1}, {4, 4}}},
+		{Height: 6, Width: 1, Channels: 16, KernelHeight: 3, KernelWidth: 3, OutChannels: 1, Padding: [2][2]int{{0, 2}, one}},
+		{Height: 9, Width: 8, Channels: 20, KernelHeight: 3, KernelWidth: 3, OutChannels: 33, InputDilation: [2]int{2, 2}, Padding: [2][2]int{one, one}},
+		{Height: 9, Width: 8, Channels: 100, KernelHeight: 3, KernelWidth: 3, OutChannels: 8, InputDilation: [2]int{2, 2}, Padding: [2][2]int{{2, 0}, {1, 3}}},
+		{Height: 4, Width: 5, Channels: 5, KernelHeight: 1, KernelWidth: 2, OutChannels: 6, InputDilation: [2]int{3, 2}, Padding: [2][2]int{{1, 1}, {2, 0}}},
+		{Height: 4, Width: 5, Channels: 5, KernelHeight: 3, KernelWidth: 3, OutChannels: 6, InputDilation: [2]int{4, 6}, Dilation: [2]int{2, 4}, Padding: [2][2]int{{5, 4}, {7, 3}}},
+	}
+	eachSet(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(37, 38))
+		for _, c := range shapes {
+			c.Batch, c.Groups, c.Stride = 2, 1, one
+			if c.Dilation == [2]int{} {
+				c.Dilation = one
+			}
+			if c.InputDilation == [2]int{} {
+				c.InputDilation = one
+			}
+			what := fmt.Sprintf("%+v", c)
+			x, w, bias := randomNumbers(r, c.Batch*c.Height*c.Width*c.Channels), randomNumbers(r, c.taps()*c.Channels*c.OutChannels), randomNumbers(r, c.OutChannels)
+			residual := randomNumbers(r, c.pixels()*c.OutChannels)
+			want := make([]float64, len(residual))
+			c.eachProduct(func(i, j, k int) { want[i] += float64(x[j]) * float64(w[k]) })
+			for i := range want {
+				want[i] = max(0, want[i]+float64(bias[i%c.OutChannels])) + float64(residual[i])
+			}
+			var first []float32
+			for _, pool := range []Pool{Serial{}, workers(3)} {
+				y, check := guarded(t, len(want))
+				c.Forward(pool, y, x, c.PackWeights(pool, w), Epilogue{Bias: bias, Activation: ReluActivation, Residual: Matrix(residual, c.pixels(), c.OutChannels)})
+				check()
+				near(t, what, y, want, 1e-5)
+				if first == nil {
+					first = y
+				}
+				sameBits(t, what, y, first)
+			}
+		}
+	})
+}
+
 // TestWinograd compares Winograd's method with float64 where Forward uses it, whatever the sizes' rests modulo its tiles.
 func TestWinograd(t *testing.T) {
 	eachSet(t, func(t *testing.T) {

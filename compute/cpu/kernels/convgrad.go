@@ -40,20 +40,18 @@ func (c Conv) InputGradient(pool Pool, dx, dy []float32, weights *Packed) {
 	c.inputGradient().Forward(pool, dx, dy, weights, Epilogue{})
 }
 
-// Sizes of the blocks of a weight gradient: of the patch matrix's columns, which are dw's rows, and of the pixels in one sum.
-const (
-	gradientRows   = 96
-	gradientPixels = 256
-)
+// gradientPixels is how many pixels add to one sum of a weight gradient.
+const gradientPixels = 256
 
 // WeightGradient sets dw [kernelHeight, kernelWidth, channels/groups, outChannels] to the gradient of the convolution with
 // respect to its weights, from x and dy: the transposed patch matrix times dy, summed over the pixels in order.
 func (c Conv) WeightGradient(pool Pool, dw, dy, x []float32) {
 	rows := c.taps() * c.groupIn()
-	blocks := ceilDiv(rows, gradientRows)
+	size := evenly(rows, active.mc, active.mr)
+	blocks := ceilDiv(rows, size)
 	pool.Run(c.Groups*blocks, func(i int) {
-		group, k0 := i/blocks, i%blocks*gradientRows
-		c.weightGradientRows(active, dw, dy, x, group, k0, min(gradientRows, rows-k0))
+		group, k0 := i/blocks, i%blocks*size
+		c.weightGradientRows(active, dw, dy, x, group, k0, min(size, rows-k0))
 	})
 }
 
@@ -73,7 +71,7 @@ func (c Conv) weightGradientRows(set *instructionSet, dw, dy, x []float32, group
 		n := min(gradientPixels, pixels-i0)
 		p := c.newPatches(set, x, group, i0, n)
 		p.gather(block.data, k0, kc)
-		a := aBlock{data: block.data, rows: kc, k: n, panel: set.mr, rs: 1, cs: kc}
+		a := set.inColumns(block.data, kc, n, kc)
 		b := set.inPlace(dy[i0*c.OutChannels+first:], c.OutChannels, n, width, tail.data)
 		set.multiply(a, b, out, c.OutChannels, 1, i0 > 0)
 	}

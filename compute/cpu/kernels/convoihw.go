@@ -17,11 +17,25 @@ func (c Conv) ForwardOIHW(pool Pool, y, x, weights []float32, e Epilogue) {
 	c.Forward(pool, y, x, packed, e)
 }
 
+// tapPlaces are the places of the taps in tapOrder.
+func (c Conv) tapPlaces() []int {
+	places := make([]int, c.taps())
+	order := c.tapOrder()
+	for i := range places {
+		if order == nil {
+			places[i] = i
+		} else {
+			places[order[i]] = i
+		}
+	}
+	return places
+}
+
 // packOIHW packs the panel of outputs from j0 on of a group.
 func (c Conv) packOIHW(packed *Packed, weights []float32, group, j0 int) {
-	in := c.groupIn()
+	places, in := c.tapPlaces(), c.groupIn()
 	c.turnOIHW(weights, group, j0, 0, in, func(tap, channel int, row []float32) {
-		copy(packed.row(group, tap*in+channel, j0), row)
+		copy(packed.row(group, places[tap]*in+channel, j0), row)
 	})
 }
 
@@ -35,7 +49,7 @@ func (c Conv) turnOIHW(weights []float32, group, j0, k0, n int, f func(tap, chan
 	defer turned.release()
 	for i0 := k0; i0 < k0+n; i0 += packChannels {
 		channels := min(packChannels, k0+n-i0)
-		active.packPanel(turned.data, src[i0*taps:], 1, in*taps, channels*taps, min(nr, c.groupOut()-j0))
+		active.packColumns(turned.data, src[i0*taps:], 1, in*taps, channels*taps, min(nr, c.groupOut()-j0))
 		for tap := range taps {
 			for i := range channels {
 				f(tap, i0+i, turned.data[(i*taps+tap)*nr:][:nr])

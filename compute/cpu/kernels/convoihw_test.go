@@ -14,8 +14,14 @@ func TestForwardOIHW(t *testing.T) {
 		{Batch: 1, Height: 6, Width: 6, Channels: 70, KernelHeight: 3, KernelWidth: 2, OutChannels: 33, Groups: 1},
 		{Batch: 1, Height: 9, Width: 8, Channels: 36, KernelHeight: 1, KernelWidth: 1, OutChannels: 40, Groups: 4},
 		{Batch: 2, Height: 24, Width: 24, Channels: 16, KernelHeight: 3, KernelWidth: 3, OutChannels: 24, Groups: 1}, // Winograd
+		{Batch: 2, Height: 9, Width: 8, Channels: 24, KernelHeight: 3, KernelWidth: 3, OutChannels: 3, Groups: 1},    // shifts
+		{Batch: 2, Height: 6, Width: 5, Channels: 9, KernelHeight: 3, KernelWidth: 4, OutChannels: 7, Groups: 1, InputDilation: [2]int{2, 3}},
+		{Batch: 1, Height: 5, Width: 5, Channels: 40, KernelHeight: 1, KernelWidth: 1, OutChannels: 9, Groups: 1},
 	} {
-		c.Stride, c.Dilation, c.InputDilation, c.Padding = one, one, one, [2][2]int{one, one}
+		c.Stride, c.Dilation, c.Padding = one, one, [2][2]int{one, one}
+		if c.InputDilation == [2]int{} {
+			c.InputDilation = one
+		}
 		x, oihw := make([]float32, c.Batch*c.Height*c.Width*c.Channels), make([]float32, c.OutChannels*c.groupIn()*c.taps())
 		hwio := make([]float32, len(oihw))
 		for i := range x {

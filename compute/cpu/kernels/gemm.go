@@ -145,44 +145,60 @@ func clearRows(c []float32, stride, rows, cols int) {
 	}
 }
 
-// An aBlock is a block of A [rows, k]: element (i, p) is
-// data[i/mr·panel + i%mr·rs + p·cs], with the tile's rows mr.
+// An aBlock is a block of A [rows, k] in panels of height rows, one panel a tile's: element (i, p) is
+// data[i/height·panel + i%height·rs + p·cs].
 type aBlock struct {
 	data          []float32
 	rows, k       int
+	height        int
 	panel, rs, cs int
 	scratch       scratch
 }
 
-// newABlock is the block of A at (i0, k0): in place where A's rows are contiguous, else copied.
+// inRows is the block whose rows are contiguous, stride apart, read where it is.
+func (s *instructionSet) inRows(data []float32, rows, k, stride int) aBlock {
+	height := evenly(rows, s.mr, 1)
+	return aBlock{data: data, rows: rows, k: k, height: height, panel: height * stride, rs: stride, cs: 1}
+}
+
+// inColumns is the block whose columns are contiguous, stride apart, read where it is.
+func (s *instructionSet) inColumns(data []float32, rows, k, stride int) aBlock {
+	height := evenly(rows, s.mr, 1)
+	return aBlock{data: data, rows: rows, k: k, height: height, panel: height, rs: 1, cs: stride}
+}
+
+// newABlock is the block of A at (i0, k0): in place where A's rows are contiguous, else copied to panels [k, height].
 func (s *instructionSet) newABlock(a View, batch, i0, rows, k0, kc int) aBlock {
-	mr := s.mr
-	block := aBlock{rows: rows, k: kc}
+	data := a.at(batch, i0, k0)
 	if a.ColStride == 1 {
-		block.data, block.panel, block.rs, block.cs = a.at(batch, i0, k0), mr*a.RowStride, a.RowStride, 1
-		return block
+		return s.inRows(data, rows, kc, a.RowStride)
 	}
-	block.panel, block.rs, block.cs = mr*kc, 1, mr
-	block.scratch = newScratch(ceilDiv(rows, mr) * mr * kc)
+	height := evenly(rows, s.mr, 1)
+	block := aBlock{rows: rows, k: kc, height: height, panel: height * kc, rs: 1, cs: height}
+	block.scratch = newScratch(ceilDiv(rows, height) * height * kc)
 	block.data = block.scratch.data
-	s.packA(block.data, a.at(batch, i0, k0), a.RowStride, a.ColStride, rows, kc)
+	s.packA(block.data, data, a.RowStride, a.ColStride, rows, kc, height)
 	return block
 }
 
-// packA copies a [rows, kc] into panels of mr rows, each [kc, mr].
-func (s *instructionSet) packA(dst, a []float32, rowStride, colStride, rows, kc int) {
-	mr := s.mr
-	whole := 0
-	if rowStride == 1 {
-		whole = rows / mr * mr
-	}
-	for p := range kc {
-		column := a[p*colStride:]
-		for i := 0; i < whole; i += mr { // one by one: the compiler makes a call of a copy
-			copy(dst[i*kc+p*mr:][:mr], column[i:])
-		}
-		for i := whole; i < rows; i++ {
-			dst[i/mr*mr*kc+p*mr+i%mr] = column[i*rowStride]
+// packedAtOnce is how many rows of a matrix are packed into all panels before the next: fewer pages than a TLB has entries.
+const packedAtOnce = 16
+
+// packA copies a [rows, kc] into panels of height rows, each [kc, height].
+func (s *instructionSet) packA(dst, a []float32, rowStride, colStride, rows, kc, height int) {
+	for p0 := 0; p0 < kc; p0 += packedAtOnce {
+		n := min(packedAtOnce, kc-p0)
+		for i := 0; i < rows; i += height {
+			panel, src, h := dst[i*kc+p0*height:], a[i*rowStride+p0*colStride:], min(height, rows-i)
+			if rowStride == 1 {
+				s.copyRows(panel, height, src, colStride, n, h)
+				continue
+			}
+			for p := range n {
+				for r := range h {
+					panel[p*height+r] = src[r*rowStride+p*colStride]
+				}
+			}
 		}
 	}
 }
@@ -192,9 +208,9 @@ func (s *instructionSet) multiply(a aBlock, b bBlock, c []float32, ldc int, alph
 	for j := 0; j < b.cols; j += s.nr {
 		panel, stride := b.panelAt(j, s.nr)
 		cols := min(s.nr, b.cols-j)
-		for i := 0; i < a.rows; i += s.mr {
-			rows := min(s.mr, a.rows-i)
-			s.tile(rows, cols, a.k, a.data[i/s.mr*a.panel:], a.rs, a.cs, panel, stride, c[i*ldc+j:], ldc, alpha, accumulate)
+		for i := 0; i < a.rows; i += a.height {
+			rows := min(a.height, a.rows-i)
+			s.tile(rows, cols, a.k, a.data[i/a.height*a.panel:], a.rs, a.cs, panel, stride, c[i*ldc+j:], ldc, alpha, accumulate)
 		}
 	}
 }

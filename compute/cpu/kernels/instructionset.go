@@ -42,6 +42,8 @@ type instructionSet struct {
 	winogradWeights func(dst []float32, dstStride int, src []float32, srcStride, n int) // n a multiple of 8
 	winogradInput   func(dst []float32, dstStride int, src []float32, srcStride, n int) // n a multiple of 8
 	winogradOutput  func(dst []float32, dstStride int, src []float32, srcStride, n int)
+	// copyRows copies rows of at most nr numbers.
+	copyRows func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)
 	// transpose sets dst [cols, rows], its rows dstStride apart, to the transposed src [rows, cols].
 	transpose    func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)
 	adamW        func(param, grad, m, v []float32, step *adamWStep)

@@ -53,43 +53,42 @@ const packBlock = 8
 func (p *Packed) pack(pool Pool, b View) {
 	groups := ceilDiv(p.panels(), packBlock)
 	pool.Run(p.batch*groups, func(i int) {
-		batch, first := i/groups, i%groups*packBlock
-		for panel := first; panel < min(first+packBlock, p.panels()); panel++ {
-			for k0 := 0; k0 < p.k; k0 += p.kc {
-				p.packPanel(b, batch, panel*p.nr, k0, min(p.kc, p.k-k0))
-			}
+		batch, j0 := i/groups, i%groups*packBlock*p.nr
+		for k0 := 0; k0 < p.k; k0 += p.kc {
+			kc, cols := min(p.kc, p.k-k0), min(packBlock*p.nr, p.n-j0)
+			p.set.packColumns(p.block(batch, k0, kc, j0, cols).data, b.at(batch, k0, j0), b.RowStride, b.ColStride, kc, cols)
 		}
 	})
 }
 
-// packPanel copies the columns j0 to j0+nr of rows k0 to k0+kc.
-func (p *Packed) packPanel(b View, batch, j0, k0, kc int) {
-	dst := p.block(batch, k0, kc, j0, p.nr).data[:kc*p.nr]
-	p.set.packPanel(dst, b.at(batch, k0, j0), b.RowStride, b.ColStride, kc, min(p.nr, b.Cols-j0))
+// packColumns copies b [kc, cols] into panels [kc, nr], zeros in the columns that the last lacks.
+func (s *instructionSet) packColumns(dst, b []float32, rowStride, colStride, kc, cols int) {
+	if rest := cols % s.nr; rest != 0 {
+		clear(dst[(cols-rest)*kc:][:kc*s.nr])
+	}
+	if colStride != 1 {
+		for j := 0; j < cols; j += s.nr {
+			s.packPanel(dst[j*kc:], b[j*colStride:], rowStride, colStride, kc, min(s.nr, cols-j))
+		}
+		return
+	}
+	for p := 0; p < kc; p += packedAtOnce {
+		for j := 0; j < cols; j += s.nr {
+			s.copyRows(dst[j*kc+p*s.nr:], s.nr, b[p*rowStride+j:], rowStride, min(packedAtOnce, kc-p), min(s.nr, cols-j))
+		}
+	}
 }
 
-// packPanel copies b [kc, cols] into a panel [kc, nr], zeros in the columns that b lacks.
+// packPanel copies b [kc, cols], cols ≤ nr, into the first columns of a panel [kc, nr].
 func (s *instructionSet) packPanel(dst, b []float32, rowStride, colStride, kc, cols int) {
-	const piece = 16
-	nr := s.nr
-	if cols < nr {
-		clear(dst[:kc*nr])
-	}
 	switch {
 	case colStride == 1:
-		whole := cols / piece * piece
-		for p := range kc {
-			row, src := dst[p*nr:][:cols], b[p*rowStride:][:cols]
-			for j := 0; j < whole; j += piece {
-				*(*[piece]float32)(row[j:]) = *(*[piece]float32)(src[j:])
-			}
-			copy(row[whole:], src[whole:])
-		}
+		s.copyRows(dst, s.nr, b, rowStride, kc, cols)
 	case rowStride == 1:
-		s.transpose(dst, nr, b, colStride, cols, kc)
+		s.transpose(dst, s.nr, b, colStride, cols, kc)
 	default:
 		for p := range kc {
-			row := dst[p*nr:][:cols]
+			row := dst[p*s.nr:][:cols]
 			for j := range row {
 				row[j] = b[p*rowStride+j*colStride]
 			}
@@ -101,6 +100,17 @@ func (s *instructionSet) packPanel(dst, b []float32, rowStride, colStride, kc, c
 func (p *Packed) block(batch, k0, kc, j0, cols int) bBlock {
 	from := batch*p.batchStride + k0*p.panels()*p.nr + j0*kc
 	return bBlock{data: p.data[from:], cols: cols, panel: kc * p.nr, stride: p.nr}
+}
+
+// left is how many rows from row at on are in one block.
+func (p *Packed) left(at int) int { return min(p.kc-at%p.kc, p.k-at) }
+
+// rows is the part of matrix batch from row at and column j0 on, as far as the block of rows goes.
+func (p *Packed) rows(batch, at, j0, cols int) bBlock {
+	k0 := at / p.kc * p.kc
+	b := p.block(batch, k0, min(p.kc, p.k-k0), j0, cols)
+	b.data = b.data[(at-k0)*p.nr:]
+	return b
 }
 
 // copyRows copies the panel of columns from j on of the rows from k on of the first matrix.
@@ -150,7 +160,7 @@ func (u unpacked) block(batch, k0, kc, j0, cols int) bBlock {
 func (s *instructionSet) inPlace(b []float32, stride, k, cols int, tail []float32) bBlock {
 	block := bBlock{data: b, cols: cols, panel: s.nr, stride: stride}
 	if rest := cols % s.nr; rest != 0 {
-		s.packPanel(tail, b[cols-rest:], stride, 1, k, rest)
+		s.packColumns(tail, b[cols-rest:], stride, 1, k, rest)
 		block.tail = tail
 	}
 	return block

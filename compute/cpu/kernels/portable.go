@@ -42,6 +42,7 @@ var portable = &instructionSet{
 	winogradWeights: winogradWeightsPortable,
 	winogradInput:   winogradInputPortable,
 	winogradOutput:  winogradOutputPortable,
+	copyRows:        copyRowsPortable,
 	transpose:       transposePortable,
 	adamW:           adamWPortable,
 	float16To32:     float16To32Portable,
@@ -214,6 +215,12 @@ func normalizePortable(dst, x, gamma, beta []float32, mean, rstd float32) {
 func addSquaresPortable(dst, x, mean []float32) {
 	for i, v := range x {
 		dst[i] += (v - mean[i]) * (v - mean[i])
+	}
+}
+
+func copyRowsPortable(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	for i := range rows {
+		copy(dst[i*dstStride:][:cols], src[i*srcStride:][:cols])
 	}
 }
 

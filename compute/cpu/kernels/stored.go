@@ -47,11 +47,14 @@ func (c Conv) PackedIn(data []float32) *Packed {
 
 // UnpackOIHW copies p to weights, the inverse of PackOIHWInto.
 func (c Conv) UnpackOIHW(pool Pool, weights []float32, p *Packed) {
-	taps := c.taps()
+	taps, order := c.taps(), c.tapOrder()
 	pool.Run(p.panels(), func(panel int) {
 		j0 := panel * p.nr
 		for i := range p.k {
 			tap, channel := i/c.Channels, i%c.Channels
+			if order != nil {
+				tap = order[tap]
+			}
 			for j, x := range p.row(0, i, j0)[:min(p.nr, p.n-j0)] {
 				weights[((j0+j)*c.Channels+channel)*taps+tap] = x
 			}

@@ -27,13 +27,14 @@ func TestStored(t *testing.T) {
 			}
 		}
 	}
-	for _, side := range []int{4, 9} { // direct, and by Winograd's method
-		one := [2]int{1, 1}
-		c := Conv{Batch: 1, Height: side, Width: side, Channels: 40, KernelHeight: 3, KernelWidth: 3, OutChannels: 2 * nr, Groups: 1,
-			Stride: one, Dilation: one, InputDilation: one, Padding: [2][2]int{one, one}}
+	one, two := [2]int{1, 1}, [2]int{2, 2}
+	for _, c := range []Conv{{Height: 4, InputDilation: one}, {Height: 9, InputDilation: one}, {Height: 5, InputDilation: two}} { // direct, by Winograd's method, in phases
+		side := c.Height
+		c.Batch, c.Width, c.Channels, c.KernelHeight, c.KernelWidth, c.OutChannels, c.Groups = 1, side, 40, 3, 3, 2*nr, 1
+		c.Stride, c.Dilation, c.Padding = one, one, [2][2]int{one, one}
 		x, w := benchRandom(side*side*40), benchRandom(9*40*2*nr)
 		data, back := make([]float32, len(w)), make([]float32, len(w))
-		got, want := make([]float32, side*side*2*nr), make([]float32, side*side*2*nr)
+		got, want := make([]float32, c.pixels()*2*nr), make([]float32, c.pixels()*2*nr)
 		c.PackOIHWInto(Serial{}, data, w)
 		c.Forward(Serial{}, got, x, c.PackedIn(data), Epilogue{})
 		c.ForwardOIHW(Serial{}, want, x, w, Epilogue{})

@@ -145,14 +145,14 @@ func (w *winograd) copyPixel(dst []float32, image, row, col int) {
 
 // columns computes the output channels j0 to j0+cols, at most winogradColumns.
 func (w *winograd) columns(y []float32, weights tapSource, e *Epilogue, j0, cols int) {
-	mr, nr, depth := w.set.mr, w.set.nr, evenly(w.Channels, w.set.kc, 1)
+	nr, depth := w.set.nr, evenly(w.Channels, w.set.kc, 1)
 	in := w.tiles * w.Channels
 	for j := 0; j < cols; j += nr {
 		for k0 := 0; k0 < w.Channels; k0 += depth {
 			kc := min(depth, w.Channels-k0)
 			w.transformWeights(weights, j0+j, k0, kc)
 			for i := range winogradSize {
-				a := aBlock{data: w.input.data[i*in+k0:], rows: w.tiles, k: kc, panel: mr * w.Channels, rs: w.Channels, cs: 1}
+				a := w.set.inRows(w.input.data[i*in+k0:], w.tiles, kc, w.Channels)
 				b := bBlock{data: w.weights.data[i*kc*nr:], cols: min(nr, cols-j), panel: kc * nr, stride: nr}
 				w.set.multiply(a, b, w.product.data[i*w.tiles*winogradColumns+j:], winogradColumns, 1, k0 > 0)
 			}

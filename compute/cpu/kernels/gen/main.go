@@ -18,6 +18,7 @@ func main() {
 	if avx512 {
 		tile512()
 		transpose512()
+		copyRows512()
 	} else {
 		tile()
 	}
