@@ -19,6 +19,15 @@ func TestEpilogues(t *testing.T) {
 	}
 	convolution := func(in []*graph.Node) *graph.Node { return graph.Convolve(in[3], in[4]).PadSame().Done() }
 	quickGELU := func(x *graph.Node) *graph.Node { return graph.Mul(x, graph.Sigmoid(graph.MulScalar(x, 1.702))) }
+	groupNorm := func(x *graph.Node) *graph.Node {
+		y := graph.Reshape(x, 2, 64, 4, 2)
+		y = graph.Sub(y, graph.ReduceAndKeep(y, graph.ReduceMean, 1, 3))
+		variance := graph.ReduceAndKeep(graph.Mul(y, y), graph.ReduceMean, 1, 3)
+		y = graph.Reshape(graph.Mul(y, graph.Rsqrt(graph.AddScalar(variance, 1e-5))), 2, 8, 8, 8)
+		gamma := graph.Reshape(graph.Const(x.Graph(), []float32{1, 2, 3, 4, 5, 6, 7, 8}), 1, 1, 1, 8)
+		return graph.Add(graph.Mul(y, gamma), gamma)
+	}
+	silu := func(x *graph.Node) *graph.Node { return graph.Mul(x, graph.Sigmoid(x)) }
 	row := func(in []*graph.Node) *graph.Node { return graph.Reshape(in[2], 1, 1, 16) }
 	for name, c := range map[string]struct {
 		f     func(in []*graph.Node) []*graph.Node
@@ -31,8 +40,10 @@ func TestEpilogues(t *testing.T) {
 		"convolution": {func(in []*graph.Node) []*graph.Node {
 			return []*graph.Node{graph.Add(convolution(in), graph.Reshape(in[2], 1, 1, 1, 16))}
 		}, 1},
-		"a scalar":   {func(in []*graph.Node) []*graph.Node { return []*graph.Node{graph.AddScalar(linear(in), 2)} }, 2},
-		"used twice": {func(in []*graph.Node) []*graph.Node { y := linear(in); return []*graph.Node{quickGELU(y), y} }, 2},
+		"a scalar":         {func(in []*graph.Node) []*graph.Node { return []*graph.Node{graph.AddScalar(linear(in), 2)} }, 2},
+		"group norm":       {func(in []*graph.Node) []*graph.Node { return []*graph.Node{silu(groupNorm(in[3]))} }, 1},
+		"group norm, kept": {func(in []*graph.Node) []*graph.Node { y := groupNorm(in[3]); return []*graph.Node{silu(y), y} }, 2},
+		"used twice":       {func(in []*graph.Node) []*graph.Node { y := linear(in); return []*graph.Node{quickGELU(y), y} }, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, err := New()

@@ -16,7 +16,7 @@ func (c *compiler) lowerChain(n *node) bool {
 	if _, ok := applyOf(n); !ok {
 		return false
 	}
-	if c.lowerEpilogue(n) {
+	if c.lowerEpilogue(n) || c.lowerGroupNorm(n) {
 		return true
 	}
 	f := c.newFusion(n.outputs[0].shape.Size())
