@@ -90,7 +90,6 @@ type Request struct {
 	SkipSeed uint64 // the spec's seed
 	Shots    int    // keeps the first of what is left, in the order of Seed; 0 keeps all
 	Seed     uint64
-	CoOp     bool // Shots are those that CoOp draws with Seed: see coopShots
 }
 
 // List lists a dataset's samples class by class in turn: the first of every class by name, then the second of every class, and so on.
@@ -109,12 +108,6 @@ func List(ctx context.Context, r Request) (*Listing, error) {
 		return nil, fmt.Errorf("listing %s as %s: %w", r.Root, r.Format, err)
 	}
 	l.Root = r.Root
-	if r.CoOp {
-		if err := l.coopShots(ctx, reader, r); err != nil {
-			return nil, fmt.Errorf("listing %s as %s: %w", r.Root, r.Format, err)
-		}
-		r.Shots = 0
-	}
 	if r.Classes != nil {
 		if err := l.choose(r.Classes); err != nil {
 			return nil, fmt.Errorf("listing %s as %s: %w", r.Root, r.Format, err)

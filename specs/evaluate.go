@@ -31,6 +31,11 @@ func (h Heading) at(x *expansion, point int32, o Outcome) (any, error) {
 	return expr.Plain(v), nil
 }
 
+// Measures reports whether the heading reads metrics, not only what was chosen.
+func (h Heading) Measures() bool {
+	return slices.ContainsFunc(h.code.outcomes, func(n *outcomeName) bool { return n.kind == "metrics" })
+}
+
 // Metrics are the last names of the results that the heading reads: top1 of metrics.test.top1, alpha of chosen.alpha.
 func (h Heading) Metrics() []string {
 	var out []string

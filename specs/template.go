@@ -218,9 +218,9 @@ func (t *template) listValue(f *frame) (any, bool, bool) {
 func (t *template) mapValue(f *frame) (any, bool, bool) {
 	out, all := expr.NewMap(), true
 	for i, k := range t.kids {
-		v, given, ok := k.value(f)
+		v, _, ok := k.value(f) // null stays: the field is there
 		all = all && ok
-		if given {
+		if ok {
 			out.Set(t.node.Content[2*i].Value, v)
 		}
 	}

@@ -351,7 +351,9 @@ func (b *builder) fromValue(v any, at *yaml.Node) *yaml.Node {
 	case *expr.Map:
 		*n = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 		for _, k := range x.Keys {
-			n.Content = append(n.Content, b.fromValue(k, at), b.fromValue(x.Values[k], at))
+			if x.Values[k] != nil { // null counts as not given
+				n.Content = append(n.Content, b.fromValue(k, at), b.fromValue(x.Values[k], at))
+			}
 		}
 	default:
 		n.Tag = "!!str"

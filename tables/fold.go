@@ -11,10 +11,14 @@ import (
 )
 
 // A quantity is what is read of one instance of a cell.
-type quantity func(c specs.Cell, k int, o specs.Outcome) (any, error)
+type quantity struct {
+	value func(c specs.Cell, k int, o specs.Outcome) (any, error)
+	plain bool // no metric is read, only what was chosen: that reports on no data
+}
 
 func headingOf(h specs.Heading) quantity {
-	return func(c specs.Cell, k int, o specs.Outcome) (any, error) { return c.Value(k, h, o) }
+	value := func(c specs.Cell, k int, o specs.Outcome) (any, error) { return c.Value(k, h, o) }
+	return quantity{value, !h.Measures()}
 }
 
 // A fold is the results of one cell, by replicate.
@@ -38,7 +42,7 @@ func (b *builder) foldCell(cell specs.Cell, measured []engine.Measure, q quantit
 			f.refused = true
 			continue
 		}
-		v, err := q(cell, k, m.Outcome)
+		v, err := q.value(cell, k, m.Outcome)
 		if err != nil {
 			b.notes.fail(err)
 		}
@@ -46,7 +50,7 @@ func (b *builder) foldCell(cell specs.Cell, measured []engine.Measure, q quantit
 			continue
 		}
 		f.replicates = append(f.replicates, replicate(i.Coords))
-		f.results = append(f.results, report.Result{ID: identity(m), Value: v, Oracle: i.Oracle, Actions: m.Actions})
+		f.results = append(f.results, report.Result{ID: identity(m), Value: v, Oracle: i.Oracle && !q.plain, Actions: m.Actions})
 	}
 	return f
 }

@@ -16,9 +16,17 @@ type compared struct {
 	of     quantity
 }
 
+// studyTitle is the name of a study, told apart from a table of the same name.
+func studyTitle(spec *specs.Spec, name string) string {
+	if slices.ContainsFunc(spec.Tables, func(t *specs.Table) bool { return t.Name == name }) {
+		return "study " + name
+	}
+	return name
+}
+
 // buildStudy makes a table of differences: a row for each contrast, with its pairs and those that lack a side.
 func buildStudy(e *specs.Expansion, s *specs.Study, measure Source) report.Table {
-	b := &builder{measure: measure, table: report.Table{Title: s.Name, Heads: []string{"changed", "from"}}}
+	b := &builder{measure: measure, table: report.Table{Title: studyTitle(e.Spec, s.Name), Heads: []string{"changed", "from"}}}
 	contrasts := e.Contrasts[s.Name]
 	values := b.compared(s, contrasts)
 	for _, v := range values {
@@ -69,14 +77,14 @@ func (b *builder) compared(s *specs.Study, contrasts []specs.Contrast) []compare
 
 // metric reads a metric by its path; there is none where an instance lacks it.
 func metric(path []string) quantity {
-	return func(_ specs.Cell, _ int, o specs.Outcome) (any, error) {
+	return quantity{value: func(_ specs.Cell, _ int, o specs.Outcome) (any, error) {
 		var v any = o.Metrics
 		for _, name := range path {
 			m, _ := v.(map[string]any)
 			v = m[name]
 		}
 		return v, nil
-	}
+	}}
 }
 
 // addContrast adds the mean differences of one contrast. Its pairs are those that have both sides for every value.

@@ -344,6 +344,7 @@ tables:
   top1: {of: best, value: metrics.data.top1, bold: max}
   alpha: {of: best, value: chosen.alpha}
   way: {of: best, value: {Way: chosen.way}}
+  both: {of: best, value: chosen.alpha + metrics.data.top1}
 `)
 	built := tables.Build(e, func(i *specs.Instance) engine.Measure {
 		d := whole(i.Point(), "d")
@@ -355,7 +356,7 @@ tables:
 	for _, table := range built {
 		got = append(got, table.Title+": "+table.Rows[0].Cells[0].Text)
 	}
-	want := []string{"top1: 55.0 ± 7.1 †", "alpha: 0.2500 ± 0.3536 †", "way: short, long †"}
+	want := []string{"top1: 55.0 ± 7.1 †", "alpha: 0.2500 ± 0.3536", "way: short, long", "both: 0.800 ± 0.424 †"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("cells differ (-want +got):\n%s", diff)
 	}
@@ -426,5 +427,22 @@ func TestStandings(t *testing.T) {
 				t.Error("the least value is not the best")
 			}
 		})
+	}
+}
+
+// TestStudyNamedAsATable: what is written of both by name stays apart.
+func TestStudyNamedAsATable(t *testing.T) {
+	e := expand(t, t.TempDir(), `version: 1
+sweep: {axes: {x: [1, 2]}}
+stages: {s: {uses: const, with: {value: "${sweep.x}"}}}
+tables: {main: {of: s, rows: [x], value: metrics.value}}
+ablate: {main: {of: s, compare: x}, other: {of: s, compare: x}}
+`)
+	var got []string
+	for _, table := range tables.Build(e, func(*specs.Instance) engine.Measure { return engine.Measure{} }) {
+		got = append(got, table.Title)
+	}
+	if diff := cmp.Diff([]string{"main", "study main", "other"}, got); diff != "" {
+		t.Errorf("titles differ (-want +got):\n%s", diff)
 	}
 }
