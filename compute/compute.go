@@ -89,16 +89,24 @@ func New(name string) (Backend, error) {
 		}
 		return b, nil
 	}
-	l, ok := linked[name]
-	if !ok {
-		have := append([]string{Go, CPU}, slices.Sorted(maps.Keys(linked))...)
-		return nil, fmt.Errorf("no backend %q: this build has %q (the name comes from $%s)", name, have, Env)
+	if err := Check(name); err != nil {
+		return nil, err
 	}
-	b, err := l.open()
+	b, err := linked[name].open()
 	if err != nil {
 		return nil, fmt.Errorf("starting backend %q: %w", name, err)
 	}
 	return b, nil
+}
+
+// Check returns an error where this build has no backend of that name, which is as New takes it.
+func Check(name string) error {
+	name = resolve(name)
+	if _, ok := linked[name]; ok || name == Go || name == CPU {
+		return nil
+	}
+	have := append([]string{Go, CPU}, slices.Sorted(maps.Keys(linked))...)
+	return fmt.Errorf("no backend %q: this build has %q (the name comes from $%s)", name, have, Env)
 }
 
 // Numerics names the class of machines that compute the same bits with that backend, for records: "gomlx-go/amd64".

@@ -48,13 +48,21 @@ func (a *app) machine() error {
 	fmt.Fprintf(tw, "regft\t%s, %s\n", version(), runtime.Version())
 	fmt.Fprintf(tw, "machine\t%s/%s, %d cores, %s memory\n", runtime.GOOS, runtime.GOARCH, machine.Cores, humanize.IBytes(uint64(machine.Memory)))
 	fmt.Fprintf(tw, "processor\t%s\n", strings.Join(features(), " "))
-	fmt.Fprintf(tw, "backend\t%s (REGFT_BACKEND chooses)\n", compute.Numerics(""))
+	fmt.Fprintf(tw, "backend\t%s (REGFT_BACKEND chooses)\n", backendState())
 	for _, line := range compute.Accelerators() {
 		fmt.Fprintf(tw, "accelerators\t%s\n", line)
 	}
 	fmt.Fprintf(tw, "cache\t%s (REGFT_CACHE chooses)\n", cacheState())
 	fmt.Fprintf(tw, "remote\t%s (REGFT_REMOTE or %s chooses)\n", remoteState(), settingsFile)
 	return tw.Flush()
+}
+
+// backendState is the class of machines that the backend computes as, or why there is none.
+func backendState() string {
+	if err := compute.Check(""); err != nil {
+		return err.Error()
+	}
+	return compute.Numerics("")
 }
 
 // cacheState says where the cache is and how much room it has.

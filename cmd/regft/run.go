@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"regft/cache"
+	"regft/compute"
 	"regft/engine"
 	"regft/report"
 	"regft/specs"
@@ -70,6 +71,9 @@ Exit codes: 0 done; 1 a stage failed; 2 the spec or the command line is wrong; 5
 func (a *app) run(cmd *cobra.Command, path string, o runOptions) error {
 	if o.jobs < 0 {
 		return usageError(cmd, fmt.Errorf("-j %d: want 1 or more", o.jobs))
+	}
+	if err := compute.Check(""); err != nil {
+		return exitError{exitUsage, err}
 	}
 	w, err := a.witness(path, o)
 	if err != nil {

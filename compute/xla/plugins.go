@@ -5,7 +5,6 @@ package xla
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -172,29 +171,6 @@ func search(folders []string) []plugin {
 		return cmp.Compare(a.name, b.name)
 	})
 	return found
-}
-
-// errNoGPU says how an NVIDIA GPU was looked for.
-var errNoGPU = errors.New("no NVIDIA GPU: there is no /dev/nvidia0, nor another number")
-
-// gpus names the NVIDIA GPUs of this machine by their models, or by their device files where the driver does not tell.
-func gpus() []string {
-	var out []string
-	information, err := filepath.Glob("/proc/driver/nvidia/gpus/*/information")
-	if err == nil {
-		for _, path := range information {
-			if model := field(path, "Model"); model != "" {
-				out = append(out, model)
-			}
-		}
-	}
-	if len(out) > 0 {
-		return out
-	}
-	if out, err = filepath.Glob("/dev/nvidia[0-9]*"); err != nil {
-		return nil
-	}
-	return out
 }
 
 // field is the first value of a name in a file of lines "name : value", as the kernel's are, or "".

@@ -4,8 +4,10 @@ package xla
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -111,4 +113,27 @@ func describe(p plugin, used bool) string {
 		line += ", opened where xla is the backend"
 	}
 	return line
+}
+
+// errNoGPU says how an NVIDIA GPU was looked for.
+var errNoGPU = errors.New("no NVIDIA GPU: there is no /dev/nvidia0, nor another number")
+
+// gpus names the NVIDIA GPUs of this machine by their models, or by their device files where the driver does not tell.
+func gpus() []string {
+	var out []string
+	information, err := filepath.Glob("/proc/driver/nvidia/gpus/*/information")
+	if err == nil {
+		for _, path := range information {
+			if model := field(path, "Model"); model != "" {
+				out = append(out, model)
+			}
+		}
+	}
+	if len(out) > 0 {
+		return out
+	}
+	if out, err = filepath.Glob("/dev/nvidia[0-9]*"); err != nil {
+		return nil
+	}
+	return out
 }
