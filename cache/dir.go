@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,10 @@ type Dir struct {
 	root     string
 	links    linkIndex
 	verified sync.Map // Digest → verification, of blobs that this process checked
+
+	tempOnce sync.Once
+	tempName string
+	temps    atomic.Int64 // temporary files so far
 
 	journalMu    sync.Mutex
 	journal      *journal // nil: none is open

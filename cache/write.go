@@ -1,12 +1,17 @@
 package cache
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A tempFile becomes an entry of the store by commit, or nothing by discard.
@@ -95,8 +100,11 @@ func (d *Dir) rename(from, path string) error {
 
 // writeEntry stores a small file whole.
 func (d *Dir) writeEntry(path string, content []byte, how durability) error {
-	if how == grouped {
+	switch how {
+	case grouped:
 		return d.writeGrouped(path, content)
+	case derived:
+		return d.writeDerived(path, content)
 	}
 	f, err := d.createTemp()
 	if err != nil {
@@ -107,6 +115,64 @@ func (d *Dir) writeEntry(path string, content []byte, how durability) error {
 		return err
 	}
 	return f.commit(path, how)
+}
+
+// writeDerived stores a derived entry. Runs of small stages do little else, so it
+// asks the system for no more than that takes.
+func (d *Dir) writeDerived(path string, content []byte) error {
+	temp := filepath.Join(d.root, tempFolder, d.tempPrefix()+strconv.FormatInt(d.temps.Add(1), 10))
+	if err := writeNew(temp, content); err != nil {
+		_ = os.Remove(temp) // collections remove it otherwise
+		return &fs.PathError{Op: "write", Path: temp, Err: err}
+	}
+	var err error
+	if s, ok := entrySum(path); ok {
+		err = stampFile(temp, s, time.Now())
+	}
+	if err == nil {
+		err = d.rename(temp, path)
+	}
+	if err != nil {
+		_ = os.Remove(temp)
+	}
+	return err
+}
+
+// writeNew makes a read-only file.
+func writeNew(path string, content []byte) error {
+	var fd int
+	err := ignoringEINTR(func() (err error) {
+		fd, err = unix.Open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for len(content) > 0 && err == nil {
+		var n int
+		err = ignoringEINTR(func() (err error) {
+			n, err = unix.Write(fd, content)
+			return err
+		})
+		content = content[max(n, 0):]
+	}
+	if err == nil {
+		err = unix.Fchmod(fd, 0o444)
+	}
+	if closed := unix.Close(fd); err == nil && !errors.Is(closed, unix.EINTR) { // the file is closed even so
+		err = closed
+	}
+	return err
+}
+
+// tempPrefix begins the names of this Dir's temporary files, as no other does.
+func (d *Dir) tempPrefix() string {
+	d.tempOnce.Do(func() {
+		var random [8]byte
+		_, _ = rand.Read(random[:]) // never fails
+		d.tempName = hex.EncodeToString(random[:]) + "-"
+	})
+	return d.tempName
 }
 
 // writeGrouped stores an entry by the journal, where there is one and the entry

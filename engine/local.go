@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"regft/cache"
@@ -25,10 +27,17 @@ type Local struct {
 	version string
 	dir     string       // private folders of tasks
 	lock    *flock.Flock // on dir: who finds it free removes dir
+	tasks   atomic.Int64 // so far
 }
 
 // workFolder is the folder of the store for the private folders of tasks.
 const workFolder = "work"
+
+// What a task leaves beside its private folder, out of its reach.
+const (
+	outputsSuffix = ".outputs"
+	logSuffix     = ".log"
+)
 
 // grace is how long a cancelled stage may take to stop. Then it is left to itself: the process is about to end.
 const grace = 700 * time.Millisecond
@@ -98,25 +107,30 @@ func (l *Local) Close() error {
 
 // Do implements Executor. A panic of the stage is an error; its stack is in the log.
 func (l *Local) Do(ctx context.Context, t Task) (*cache.Result, error) {
-	dir, err := os.MkdirTemp(l.dir, "node-")
-	if err != nil {
+	dir := filepath.Join(l.dir, strconv.FormatInt(l.tasks.Add(1), 10))
+	if err := os.Mkdir(dir, 0o777); err != nil {
 		return nil, fmt.Errorf("making a private folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	log, err := openLog(t, dir)
+	outputs := dir + outputsSuffix
+	defer os.RemoveAll(outputs)
+	log, err := openLog(t, dir+logSuffix)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
+	if t.LogFile == "" {
+		defer os.Remove(log.path)
+	}
 	h := &host{ctx: ctx, store: l.store, task: t, outputs: map[string][]cache.File{}, metrics: map[string]any{}}
 	defer h.release()
 	started := time.Now()
 	if err := l.stage(ctx, t, h, dir, log); err != nil {
-		return nil, err
+		return nil, errors.Join(err, log.begin())
 	}
 	r := &cache.Result{Key: t.Key, Action: cache.NewActionID(t.Key), Seconds: time.Since(started).Seconds(),
 		Version: l.version, Created: time.Now().UTC()}
-	if err := h.fill(ctx, r, filepath.Join(dir, "outputs")); err != nil {
+	if err := h.fill(ctx, r, outputs); err != nil {
 		return nil, err
 	}
 	if r.Log, err = log.put(ctx, l.store); err != nil {
@@ -127,11 +141,8 @@ func (l *Local) Do(ctx context.Context, t Task) (*cache.Result, error) {
 
 // stage runs t's stage, and returns when it has ended, or soon after ctx has.
 func (l *Local) stage(ctx context.Context, t Task, h *host, dir string, log *logFile) error {
-	env := &stages.Env{Dir: filepath.Join(dir, "stage"), Seed: t.Seed, Cores: t.Cores, Log: zerolog.New(log).Hook(h).With().Timestamp().Logger(),
+	env := &stages.Env{Dir: dir, Seed: t.Seed, Cores: t.Cores, Log: zerolog.New(log).Hook(h).With().Timestamp().Logger(),
 		LogText: log, Sources: t.Sources, Shared: l.shared, Host: h}
-	if err := os.Mkdir(env.Dir, 0o777); err != nil {
-		return fmt.Errorf("making a private folder: %w", err)
-	}
 	ended := make(chan error, 1)
 	go func() {
 		defer func() {
@@ -144,7 +155,7 @@ func (l *Local) stage(ctx context.Context, t Task, h *host, dir string, log *log
 	}()
 	select {
 	case err := <-ended:
-		return finished(ctx, err, env, filepath.Join(dir, "outputs"), log)
+		return finished(ctx, err, env, dir+outputsSuffix, log)
 	case <-ctx.Done():
 	}
 	select {
@@ -171,37 +182,66 @@ func finished(ctx context.Context, err error, env *stages.Env, outputs string, l
 	return err
 }
 
-// logFile is a stage's log. Several goroutines may write to it.
+// logFile is a stage's log. There is a file from the first write on. Several goroutines may write to it.
 type logFile struct {
+	path string
 	mu   sync.Mutex
-	file *os.File
+	file *os.File // nil: nothing was written yet
 	size int64
 }
 
-func openLog(t Task, dir string) (*logFile, error) {
-	path := t.LogFile
-	if path == "" {
-		path = filepath.Join(dir, "log")
+// openLog begins the log of an attempt, in place of an earlier one's. Where the task says no file, it is written to path.
+func openLog(t Task, path string) (*logFile, error) {
+	l := &logFile{path: path}
+	if t.LogFile != "" {
+		l.path = t.LogFile
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		return nil, fmt.Errorf("making the folder of a log: %w", err)
-	}
-	f, err := os.Create(path)
-	if err != nil {
+	if err := os.Remove(l.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("making a log: %w", err)
 	}
-	return &logFile{file: f}, nil
+	return l, nil
+}
+
+// begin makes the file, if it is not there.
+func (l *logFile) begin() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.create()
+}
+
+// create makes the file, if it is not there. The caller holds l.mu.
+func (l *logFile) create() (err error) {
+	if l.file != nil {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(l.path), 0o777); err != nil {
+		return fmt.Errorf("making the folder of a log: %w", err)
+	}
+	if l.file, err = os.Create(l.path); err != nil {
+		return fmt.Errorf("making a log: %w", err)
+	}
+	return nil
 }
 
 func (l *logFile) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err := l.create(); err != nil {
+		return 0, err
+	}
 	n, err := l.file.Write(p)
 	l.size += int64(n)
 	return n, err
 }
 
-func (l *logFile) Close() error { return l.file.Close() }
+func (l *logFile) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file == nil {
+		return nil
+	}
+	return l.file.Close()
+}
 
 // put keeps the log in the store; an empty one is none.
 func (l *logFile) put(ctx context.Context, store *cache.Dir) (cache.Digest, error) {
@@ -210,6 +250,6 @@ func (l *logFile) put(ctx context.Context, store *cache.Dir) (cache.Digest, erro
 	if l.size == 0 {
 		return cache.Digest{}, nil
 	}
-	d, _, err := store.PutFile(ctx, l.file.Name())
+	d, _, err := store.PutFile(ctx, l.path)
 	return d, err
 }
