@@ -16,15 +16,17 @@ type Explanation struct {
 	Name    string   `json:"name"`
 	State   State    `json:"state"`
 	Reason  string   `json:"reason,omitempty"`
+	Error   string   `json:"error,omitempty"`   // of the last run, where the reason is that it failed
 	Nearest string   `json:"nearest,omitempty"` // the action of the earlier result that comes nearest; "" where there is none
 	Changes []Change `json:"changes,omitempty"` // from that result to the node
 }
 
 // A Change is one field of a key that differs.
 type Change struct {
-	Field string       `json:"field"`         // such as param steps, input data[0], source classes, seed, stage
-	Was   string       `json:"was,omitempty"` // "" where the field is new
-	Now   string       `json:"now,omitempty"` // "" where it is gone
+	Field string       `json:"field"`          // such as param steps, input data[0], source classes, seed, stage
+	Was   string       `json:"was,omitempty"`  // "" where the field is new
+	Now   string       `json:"now,omitempty"`  // "" where it is gone
+	Path  string       `json:"path,omitempty"` // of a source: the user's file or folder
 	Place *specs.Place `json:"place,omitempty"`
 	From  *Explanation `json:"from,omitempty"` // of an input: why its producer runs
 }
@@ -64,18 +66,22 @@ func (p *Plan) explainNode(ctx context.Context, n *Node) (Explanation, error) {
 	if !n.willRun() {
 		return e, nil
 	}
+	if before, ok := p.options.Last.node(n.Name()); ok && n.Reason == "failed" {
+		e.Error = before.Error
+		return e, nil
+	}
 	now := fields(n.lines(n.work(), digestOf))
 	near, err := p.nearest(ctx, n, now)
 	if err != nil || near == nil {
 		return e, err
 	}
 	e.Nearest = near.Action.String()
-	was := fields(strings.Split(strings.TrimSuffix(near.Key, "\n"), "\n"))
+	was := fields(keyLines(near))
 	for _, field := range slices.Sorted(maps.Keys(union(was, now))) {
 		if was[field] == now[field] {
 			continue
 		}
-		c := Change{Field: field, Was: was[field], Now: now[field], Place: n.place(field)}
+		c := Change{Field: field, Was: was[field], Now: now[field], Path: p.pathOf(n, field), Place: n.place(field)}
 		if producer := n.producerOf(field); producer != nil && producer.willRun() {
 			from, err := p.explainNode(ctx, producer)
 			if err != nil {
@@ -109,7 +115,8 @@ func (n *Node) why() string {
 }
 
 // nearest is the earlier result that n is compared with: that of the same name in the last run, else the one of the
-// same type whose key differs in the fewest fields, the newest of those.
+// same type whose key differs in the fewest fields, the newest of those; nil where that has nothing but the type in
+// common with n, and several fields differ.
 func (p *Plan) nearest(ctx context.Context, n *Node, now map[string]string) (*cache.Result, error) {
 	if before, ok := p.options.Last.node(n.Name()); ok && before.Uses == n.Type.Name && !before.Action.IsZero() {
 		if r, err := p.store.Result(ctx, before.Action); err == nil || ignoreMiss(err) != nil {
@@ -125,7 +132,10 @@ func (p *Plan) nearest(ctx context.Context, n *Node, now map[string]string) (*ca
 		if !strings.HasPrefix(r.Key, "stage "+n.Type.Name+" ") {
 			continue
 		}
-		d := distance(fields(strings.Split(strings.TrimSuffix(r.Key, "\n"), "\n")), now)
+		d, alike := distance(fields(keyLines(r)), now)
+		if !alike && d > 1 {
+			continue
+		}
 		if best == nil || d < fewest || d == fewest && r.Created.After(best.Created) {
 			best, fewest = r, d
 		}
@@ -158,14 +168,27 @@ func union(a, b map[string]string) map[string]string {
 	return out
 }
 
-func distance(a, b map[string]string) int {
-	n := 0
+// distance counts the fields that differ; alike says that one is the same that is not the type's.
+func distance(a, b map[string]string) (n int, alike bool) {
 	for field := range union(a, b) {
-		if a[field] != b[field] {
+		switch {
+		case a[field] != b[field]:
 			n++
+		case a[field] != "" && !strings.HasPrefix(field, "stage "):
+			alike = true
 		}
 	}
-	return n
+	return n, alike
+}
+
+// pathOf is the user's file or folder that a field holds the content of, from the folder of the spec where it is below
+// that; "" of other fields.
+func (p *Plan) pathOf(n *Node, field string) string {
+	param, ok := strings.CutPrefix(field, "source ")
+	if !ok || n.sources == nil || n.sources.paths[param] == "" {
+		return ""
+	}
+	return shortPath(p.Expansion.Spec.Dir, n.sources.paths[param])
 }
 
 // place is where the spec says a field: its parameter, if it is one's.

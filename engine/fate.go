@@ -205,12 +205,9 @@ func (i *instance) metrics() map[string]any {
 	return i.named(i.parts[0].node.Result.Metrics)
 }
 
-// named replaces positions by names; what was chosen by scores without a name has their metrics.
+// named replaces positions by names.
 func (i *instance) named(m map[string]any) map[string]any {
 	if i.Parts == nil {
-		if only, ok := m["0"].(map[string]any); ok && len(m) == 1 {
-			return only
-		}
 		return m
 	}
 	out := make(map[string]any, len(m))

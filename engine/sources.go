@@ -26,6 +26,7 @@ import (
 type sources struct {
 	artifacts map[string]stages.Artifact // by Source.Param
 	lines     []string                   // of the key
+	paths     map[string]string          // by Source.Param: of the file or folder
 	missing   string                     // what is not there; "" where all is
 	absent    []stages.ParamPath         // parameters that name what is not there, as far as they tell
 	stage     *specs.Stage               // the first that reads it
@@ -97,7 +98,7 @@ func (f *finder) find(ctx context.Context, sourcer stages.Sourcer, s *sources) e
 	if err != nil {
 		return err
 	}
-	s.artifacts = map[string]stages.Artifact{}
+	s.artifacts, s.paths = map[string]stages.Artifact{}, map[string]string{}
 	for _, src := range list {
 		a, digest, err := f.source(ctx, src)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -107,7 +108,7 @@ func (f *finder) find(ctx context.Context, sourcer stages.Sourcer, s *sources) e
 		if err != nil {
 			return err
 		}
-		s.artifacts[src.Param] = a
+		s.artifacts[src.Param], s.paths[src.Param] = a, src.Root
 		s.lines = append(s.lines, "source "+src.Param+" "+digest)
 	}
 	return nil
@@ -189,13 +190,17 @@ func (s *sources) word(dir string) string {
 	}
 	var paths []string
 	for _, a := range s.absent {
-		path := a.Path
-		if short, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(short) {
-			path = short
-		}
-		paths = append(paths, "no "+path)
+		paths = append(paths, "no "+shortPath(dir, a.Path))
 	}
 	return strings.Join(paths, ", ")
+}
+
+// shortPath is path, from dir where it is below that.
+func shortPath(dir, path string) string {
+	if short, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(short) {
+		return short
+	}
+	return path
 }
 
 // problems are what is missing, each at the parameter that names it.

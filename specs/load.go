@@ -66,6 +66,7 @@ type program struct {
 	varPath   []string // vars that are being evaluated
 	files     map[string]*readFile
 
+	seed        *yaml.Node // nil where there is none
 	axesNode    *yaml.Node
 	limit       int // of points
 	baseline    axisSet
@@ -310,7 +311,7 @@ func (p *program) readSeed(n *yaml.Node) {
 		p.errorAt(n, "seed is a whole number, not negative")
 		return
 	}
-	p.spec.Seed = stages.Seed(v)
+	p.seed, p.spec.Seed = n, stages.Seed(v)
 }
 
 func (p *program) readSweep(n *yaml.Node) {

@@ -210,10 +210,13 @@ func (s *Stage) param(name string) *param {
 	return nil
 }
 
-// ParamPlace is where s gives a parameter: its own place where it gives none of that name.
+// ParamPlace is where s gives a parameter: its own place where it gives none of that name, of seed that of the spec's.
 func (s *Stage) ParamPlace(name string) Place {
 	if pr := s.param(name); pr != nil {
 		return s.expansion.tree.Place(pr.node)
+	}
+	if name == "seed" && s.expansion.seed != nil {
+		return s.expansion.tree.Place(s.expansion.seed)
 	}
 	return s.Place
 }

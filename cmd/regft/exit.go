@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -43,11 +45,23 @@ func withUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
 		if check == nil {
 			return nil
 		}
-		if err := check(cmd, args); err != nil {
-			return usageError(cmd, err)
+		err := check(cmd, args)
+		switch {
+		case err == nil:
+			return nil
+		case countComplaint.MatchString(err.Error()):
+			err = fmt.Errorf("got %s: the command is '%s'", plural(len(args), "argument"), commandLine(cmd))
 		}
-		return nil
+		return usageError(cmd, err)
 	}
+}
+
+// countComplaint is how cobra begins what it says of too many or too few arguments.
+var countComplaint = regexp.MustCompile(`^(accepts|requires|unknown command) `)
+
+// commandLine is how cmd is called, flags apart.
+func commandLine(cmd *cobra.Command) string {
+	return strings.TrimSpace(strings.TrimSuffix(cmd.CommandPath(), cmd.Name()) + cmd.Use)
 }
 
 // exitCode tells what err means to a shell, and prints it where nobody has.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"regft/engine"
+	"regft/specs"
 
 	"github.com/spf13/cobra"
 )
@@ -30,6 +31,13 @@ folder) stands for the spec that it ran, as that is now; without either, the spe
 			p, err := a.newPlan(cmd, spec, f, nil, "")
 			if err != nil {
 				return err
+			}
+			named, err := specs.ParseAddress(address)
+			if err == nil {
+				err = namesSome(p.Expansion, named)
+			}
+			if err != nil {
+				return usageError(cmd, err)
 			}
 			found, err := p.Explain(cmd.Context(), address)
 			if err != nil {
@@ -65,8 +73,11 @@ func (a *app) explain(e engine.Explanation, indent string) {
 	fmt.Fprintf(a.out, "%s%s: %s\n", indent, e.Name, stateText(e))
 	for _, c := range e.Changes {
 		place := ""
+		if c.Path != "" {
+			place = "  " + c.Path
+		}
 		if c.Place != nil {
-			place = "  " + c.Place.String()
+			place += "  " + c.Place.String()
 		}
 		fmt.Fprintf(a.out, "%s  %s: %s%s\n", indent, c.Field, changeText(c), place)
 		if c.From != nil {
@@ -81,8 +92,10 @@ func stateText(e engine.Explanation) string {
 		return "its result is in the cache"
 	case e.State != engine.Work && e.State != engine.Maybe:
 		return string(e.State) + ": " + e.Reason
+	case e.Error != "":
+		return string(e.State) + ", " + e.Reason + " in the last run: " + e.Error
 	case e.Nearest == "":
-		return strings.TrimSpace(string(e.State)+", "+e.Reason) + "; no earlier result of its type to compare with"
+		return strings.TrimSpace(string(e.State)+", "+e.Reason) + "; no earlier result comes near it"
 	}
 	return string(e.State) + ", " + e.Reason + "; compared with " + short(e.Nearest)
 }

@@ -9,6 +9,7 @@ import (
 
 	"regft/engine"
 	"regft/specs"
+	"regft/specs/expr"
 )
 
 // A picker tells what a run is for. nil is everything.
@@ -34,11 +35,59 @@ func onlyFilter(ctx context.Context, text string, e *specs.Expansion, last *engi
 	if named.Part != "" {
 		return nil, fmt.Errorf("--only %s: what stands in the cache of %s is not done again: leave out .%s", text, named.Stage, named.Part)
 	}
-	matches := func(i *specs.Instance) bool { return named.Covers(i.Stage.Name, i.Coords) }
-	if !slices.ContainsFunc(e.Instances, matches) {
-		return nil, fmt.Errorf("--only %s: the spec has no such instance", text)
+	if err := namesSome(e, named); err != nil {
+		return nil, fmt.Errorf("--only %s: %w", text, err)
 	}
-	return matches, nil
+	return func(i *specs.Instance) bool { return named.Covers(i.Stage.Name, i.Coords) }, nil
+}
+
+// namesSome says what there is instead where an address names no instance of e.
+func namesSome(e *specs.Expansion, named specs.Selector) error {
+	covered := func(i *specs.Instance) bool { return named.Covers(i.Stage.Name, i.Coords) }
+	if slices.ContainsFunc(e.Instances, covered) {
+		return nil
+	}
+	var stages []string
+	for _, s := range e.Spec.Stages {
+		stages = append(stages, s.Name)
+	}
+	if !slices.Contains(stages, named.Stage) {
+		if near := expr.Nearest(named.Stage, stages); near != "" {
+			return fmt.Errorf("the spec has no stage %s: did you mean %s?", named.Stage, near)
+		}
+		return fmt.Errorf("the spec has no stage %s; it has %s", named.Stage, some(stages))
+	}
+	var axes []string
+	keys := map[string][]string{}
+	for _, i := range e.Instances {
+		for _, c := range i.Coords {
+			if i.Stage.Name != named.Stage {
+				continue
+			}
+			if keys[c.Axis] == nil {
+				axes = append(axes, c.Axis)
+			}
+			if !slices.Contains(keys[c.Axis], c.Key) {
+				keys[c.Axis] = append(keys[c.Axis], c.Key)
+			}
+		}
+	}
+	if axes == nil {
+		return fmt.Errorf("%s has one instance and no axes", named.Stage)
+	}
+	for k, axis := range axes {
+		axes[k] = axis + " (" + some(keys[axis]) + ")"
+	}
+	return fmt.Errorf("%s has no such instance; its axes are %s", named.Stage, strings.Join(axes, ", "))
+}
+
+// some lists names, of many the first.
+func some(names []string) string {
+	const most = 12
+	if len(names) > most {
+		names = append(slices.Clone(names[:most]), "…")
+	}
+	return strings.Join(names, ", ")
 }
 
 // isAddress tells STAGE, STAGE[axis=key,…] and STAGE.PART from a condition: by the stage, where the spec has it, else by
