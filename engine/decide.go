@@ -89,7 +89,7 @@ func (p *Plan) markDemanded() (changed bool) {
 
 // wantedItself says that the run is for u's instance, or for a copy of it.
 func (u use) wantedItself() bool {
-	return u.root || slices.ContainsFunc(u.copies, func(c *instance) bool { return c.root })
+	return u.root && (u.only == 0 || u.only == u.index+1) || slices.ContainsFunc(u.copies, func(c *instance) bool { return c.root })
 }
 
 // markSpareable marks what was found below something that runs, which stays if that gives the same again, and what

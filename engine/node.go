@@ -76,6 +76,7 @@ type instance struct {
 	split      bool        // has an each:"node" parameter
 	needed     bool        // by a leaf, a table or a study
 	root       bool        // what the run is for
+	only       int         // … of it the part with this number, from 1; 0: all
 	fate       fate        // of all parts together
 	problem    string      // why it failed
 	reported   bool        // the problem is an event

@@ -34,6 +34,7 @@ const (
 type Options struct {
 	Force []string                   // stages whose nodes run although their results are there
 	Only  func(*specs.Instance) bool // nil: everything that the spec needs; else this, and what it takes
+	Part  string                     // with Only: of instances that have several parts this one, "" for all
 	Last  *Past                      // the run before, for reasons; nil for none
 }
 
@@ -171,6 +172,12 @@ func (p *Plan) markNeeded() {
 			continue
 		}
 		i.root = roots[k] && p.options.Only == nil || p.options.Only != nil && p.options.Only(i.Instance)
+		i.only = 0
+		for k := range i.parts {
+			if p.options.Part != "" && len(i.parts) > 1 && i.label(k) == p.options.Part {
+				i.only = k + 1
+			}
+		}
 		for _, pt := range i.parts {
 			for k := range pt.inputs {
 				if member := pt.inputs[k].member; member != nil {

@@ -299,7 +299,7 @@ func (p *Plan) Digest() string {
 	h := cache.NewHasher()
 	_, _ = h.Write(presentation(p.Expansion.Spec.Resolved)) // a Hasher never fails
 	for _, i := range p.order {
-		fmt.Fprintf(h, "%s %t %t %d", i.Address(), i.needed, i.root, i.fate)
+		fmt.Fprintf(h, "%s %t %t %d %d", i.Address(), i.needed, i.root, i.only, i.fate)
 		for _, pt := range i.parts {
 			fmt.Fprintf(h, " %s", pt.node.Recipe)
 			if pt.fate == done && pt.node.Result != nil { // gathers of other members have one recipe

@@ -71,9 +71,6 @@ func completeOnly(cmd *cobra.Command, args []string, text string) ([]string, cob
 		return words, cobra.ShellCompDirectiveNoFileComp
 	}
 	all := instancesOfSpec(cmd, args[0])
-	for k := range all {
-		all[k].parts = nil // parts are not run alone
-	}
 	words = append(completeAddress(all, text), words...)
 	return append(words, axesOf(all, text)...), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }

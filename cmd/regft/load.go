@@ -80,7 +80,7 @@ func planOf(cmd *cobra.Command, store *cache.Dir, e *specs.Expansion, force []st
 	if o.Last, err = latestOf(e.Spec.Name); err != nil {
 		return nil, err
 	}
-	if o.Only, err = onlyFilter(cmd.Context(), only, e, o.Last); err != nil {
+	if err = onlyFilter(cmd.Context(), only, e, &o); err != nil {
 		if found, ok := errors.AsType[specs.Diagnostics](err); ok {
 			return nil, found
 		}

@@ -10,35 +10,69 @@ import (
 	"regft/engine"
 	"regft/specs"
 	"regft/specs/expr"
+	"regft/stages"
 )
 
 // A picker tells what a run is for. nil is everything.
 type picker = func(*specs.Instance) bool
 
-// onlyFilter reads --only. Mistakes in a condition are specs.Diagnostics.
-func onlyFilter(ctx context.Context, text string, e *specs.Expansion, last *engine.Past) (picker, error) {
+// onlyFilter reads --only, into o. Mistakes in a condition are specs.Diagnostics.
+func onlyFilter(ctx context.Context, text string, e *specs.Expansion, o *engine.Options) (err error) {
 	switch {
 	case text == "":
-		return nil, nil
 	case text == "failed":
-		return failedIn(last)
+		o.Only, err = failedIn(o.Last)
 	case text == "missing":
-		return missingFrom(e, last)
+		o.Only, err = missingFrom(e, o.Last)
 	case !isAddress(text, e.Spec):
 		holds, found := e.Where(ctx, "--only", text)
-		return holds, found.Err()
+		o.Only, err = holds, found.Err()
+	default:
+		o.Only, o.Part, err = addressed(text, e)
 	}
+	return err
+}
+
+// addressed picks the instances that an address names, and of them its part.
+func addressed(text string, e *specs.Expansion) (pick picker, part string, err error) {
 	named, err := specs.ParseAddress(text)
 	if err != nil {
-		return nil, fmt.Errorf("--only: %w", err)
+		return nil, "", fmt.Errorf("--only: %w", err)
 	}
-	if named.Part != "" {
-		return nil, fmt.Errorf("--only %s: what stands in the cache of %s is not done again: leave out .%s", text, named.Stage, named.Part)
+	var parts []string
+	whole := false
+	for _, i := range e.Instances {
+		if named.Covers(i.Stage.Name, i.Coords) {
+			parts = addressable(i)
+			whole = whole || named.Part == "" || slices.Contains(parts, named.Part)
+		}
 	}
 	if err := namesSome(e, named); err != nil {
-		return nil, fmt.Errorf("--only %s: %w", text, err)
+		return nil, "", fmt.Errorf("--only %s: %w", text, err)
 	}
-	return func(i *specs.Instance) bool { return named.Covers(i.Stage.Name, i.Coords) }, nil
+	switch {
+	case !whole && len(parts) == 0:
+		return nil, "", fmt.Errorf("--only %s: %s has no parts", text, named.Stage)
+	case !whole:
+		return nil, "", fmt.Errorf("--only %s: %s has no part %q: the parts are %s", text, named.Stage, named.Part, strings.Join(parts, ", "))
+	}
+	return func(i *specs.Instance) bool {
+		return named.Covers(i.Stage.Name, i.Coords) && (named.Part == "" || slices.Contains(addressable(i), named.Part))
+	}, named.Part, nil
+}
+
+// addressable are the parts that an address of i may name: its nodes, by the data that it is measured on, or its outputs.
+func addressable(i *specs.Instance) []string {
+	var names []string
+	if slices.ContainsFunc(i.Stage.Type.Fields(), func(f stages.Field) bool { return f.Each }) {
+		names = slices.Clone(i.Parts)
+	}
+	for _, o := range i.Stage.Type.Outputs(i.Runner) {
+		if o.Name != "" {
+			names = append(names, o.Name)
+		}
+	}
+	return names
 }
 
 // namesSome says what there is instead where an address names no instance of e.

@@ -57,7 +57,7 @@ Exit codes: 0 done; 1 a stage failed; 2 the spec or the command line is wrong; 5
 	}
 	f := c.Flags()
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "nodes side by side (as many as the machine has room for)")
-	f.StringVar(&o.only, "only", "", "do only this and what it takes: STAGE, STAGE[axis=key,…], CEL (a condition on points), failed (in the latest run), or missing (what is not in the cache, less what failed)")
+	f.StringVar(&o.only, "only", "", "do only this and what it takes: STAGE, STAGE[axis=key,…] or STAGE[…].PART, CEL (a condition on points), failed (in the latest run), or missing (what is not in the cache, less what failed)")
 	f.BoolVar(&o.failFast, "fail-fast", false, "stop at the first failure")
 	f.StringArrayVar(&o.force, "force", nil, "run the nodes of this stage although their results are there; may be given several times")
 	f.BoolVar(&o.asJSON, "json", false, "print events, or the mistakes of the spec, as JSON lines")

@@ -35,9 +35,6 @@ var splitNames = []string{"train", "val", "test"}
 // it start at the file's folder, or at the one folder beside it in which they are found.
 type coop struct{}
 
-// AnyFolder says that folders are no sign of the layout.
-func (coop) AnyFolder() {}
-
 func (coop) List(ctx context.Context, r datasets.Request) (*datasets.Listing, error) {
 	t := &tree{root: r.Root}
 	file, err := onlySplitFile(ctx, t)
@@ -126,9 +123,6 @@ func (f splitFile) List(ctx context.Context, r datasets.Request) (*datasets.List
 		l.Warnings = append(l.Warnings, fmt.Sprintf("there is no %s: the splits are drawn as CoOp draws them with seed 1; published numbers are on the published file's", f.file))
 		s, err = f.fallback(ctx, t)
 	}
-	if errors.Is(err, fs.ErrNotExist) && f.fallback != nil {
-		return nil, fmt.Errorf("there is neither %s nor what the splits could be drawn from: %w; a copy with a folder for each class is of format imagefolder", f.file, err)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -216,13 +210,7 @@ func (f splitFile) item(row [3]any) (item, error) {
 	if !named || !classed || class == "" {
 		return item{}, fmt.Errorf("%v: want [path, label, class]", row)
 	}
-	switch {
-	case fs.ValidPath(name) && !strings.Contains(name, `\`):
-	case strings.Contains(name, `\`):
-		return item{}, fmt.Errorf(`%q: want a path within the dataset, with slashes: it has those of Windows, write / for each \`, name)
-	case path.IsAbs(name):
-		return item{}, fmt.Errorf("%q: want a path within the dataset, with slashes: take away what is above the folder %s", name, f.images)
-	default:
+	if !fs.ValidPath(name) {
 		return item{}, fmt.Errorf("%q: want a path within the dataset, with slashes", name)
 	}
 	label, err := strconv.Atoi(fmt.Sprint(row[1]))
