@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,36 +13,13 @@ import (
 	"regft/specs"
 	"regft/stages"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
 // TestGoodSpecs checks what specs expand to: points, instances with parameters and inputs, cells. An archive is as
 // those of TestBadSpecs.
 func TestGoodSpecs(t *testing.T) {
-	archives, err := filepath.Glob("testdata/good/*.txtar")
-	if err != nil || len(archives) == 0 {
-		t.Fatalf("no archives: %v", err)
-	}
-	for _, path := range archives {
-		path, err := filepath.Abs(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
-			archive, err := txtar.ParseFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := dump(t, archive)
-			if *update {
-				writeWant(t, path, archive, got)
-			}
-			if diff := cmp.Diff(part(archive, "want"), got); diff != "" {
-				t.Errorf("expansion differs (-want +got):\n%s", diff)
-			}
-		})
-	}
+	eachArchive(t, "testdata/good/*.txtar", dump)
 }
 
 // dump writes what the archive's spec expands to.

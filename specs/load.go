@@ -251,6 +251,11 @@ func (p *program) sections(n *yaml.Node, what string, readers []section) (meant 
 	return meant
 }
 
+// stands reports whether a key may have been meant by one that is not known: by its name, or for want of any near name.
+func stands(meant []string, key string) bool {
+	return slices.Contains(meant, key) || slices.Contains(meant, "")
+}
+
 // read reads the whole spec.
 func (p *program) read() {
 	root := p.tree.Root
@@ -264,7 +269,7 @@ func (p *program) read() {
 		{"tables", p.readTables},
 		{"ablate", p.readStudies},
 	})
-	if s := lookup(root, "stages"); s == nil && !slices.Contains(meant, "stages") || s != nil && (len(s.Content) == 0 && s.Kind == yaml.MappingNode || s.Tag == "!!null") {
+	if s := lookup(root, "stages"); s == nil && !stands(meant, "stages") || s != nil && (len(s.Content) == 0 && s.Kind == yaml.MappingNode || s.Tag == "!!null") {
 		at := root
 		if s != nil {
 			at = s

@@ -101,7 +101,7 @@ func (p *program) readStage(s *Stage) {
 		{"timeout", func(n *yaml.Node) { p.readTimeout(s, n) }},
 		{"retry", func(n *yaml.Node) { p.readRetry(s, n) }},
 	})
-	if lookup(s.node, "uses") == nil && !slices.Contains(meant, "uses") {
+	if lookup(s.node, "uses") == nil && !stands(meant, "uses") {
 		d := p.tree.At(s.key, "stage %s does not say which type it uses", s.Name)
 		d.Expected = "uses: TYPE, " + listNames(stages.Names())
 		p.report(d)
@@ -109,7 +109,7 @@ func (p *program) readStage(s *Stage) {
 	switch {
 	case s.Type.Name == "":
 		p.readUnknown(s)
-	case s.with == nil && slices.Contains(meant, "with"):
+	case s.with == nil && stands(meant, "with"):
 		s.bad = true
 	default:
 		p.readWith(s)

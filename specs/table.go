@@ -10,21 +10,26 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// A Table arranges the results of one stage in rows and columns.
-type Table struct {
-	Name    string
-	Of      string // the stage
-	Rows    []string
-	Columns []string
-	Values  []Heading // over metrics, chosen and what is static
-	Average []Heading // over what is static: which columns to average; nil Text: all
-	Bold    string    // "max", "min" or ""
-	Place   Place
+// A View is what a table and a study say alike: of which stage they show which values, at which points.
+type View struct {
+	Name   string
+	Of     string    // the stage
+	Values []Heading // over metrics, chosen and what is static
+	Place  Place
 
 	key   *yaml.Node
 	stage *Stage
 	where *code
 	bad   bool
+}
+
+// A Table arranges the results of one stage in rows and columns.
+type Table struct {
+	View
+	Rows    []string
+	Columns []string
+	Average []Heading // over what is static: which columns to average; nil Text: all
+	Bold    string    // "max", "min" or ""
 }
 
 // A Heading is a named expression of a table. Its name is "" where the table has only one value and gives no name.
@@ -45,19 +50,11 @@ type Cell struct {
 
 // A Study says which points to compare.
 type Study struct {
-	Name     string
-	Of       string   // the stage
+	View
 	Around   string   // "baseline", or ""
 	Vary     string   // VaryOne, VaryPairs, LeaveOneOut, or ""
 	Compare  string   // an axis, or ""
 	PairedBy []string // axes; none: the replicates
-	Values   []Heading
-	Place    Place
-
-	key   *yaml.Node
-	stage *Stage
-	where *code
-	bad   bool
 }
 
 // What a study around the baseline varies.
@@ -69,56 +66,63 @@ const (
 
 // readTables reads tables:.
 func (p *program) readTables(n *yaml.Node) {
-	if !p.wantMapping(n, "tables", "{NAME: {of: STAGE, rows: [AXIS], …}}") {
+	p.eachView(n, "tables", "table", "{of: STAGE, rows: [AXIS], columns: [AXIS], value: CEL}", func(v View, node *yaml.Node) {
+		t := &Table{View: v}
+		p.spec.Tables = append(p.spec.Tables, t)
+		p.readTable(t, node)
+	})
+}
+
+// eachView reads a mapping of names to tables, or to studies.
+func (p *program) eachView(n *yaml.Node, section, what, form string, read func(v View, node *yaml.Node)) {
+	if !p.wantMapping(n, section, "{NAME: "+form+"}") {
 		return
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, node := n.Content[i], n.Content[i+1]
-		t := &Table{Name: key.Value, Place: p.tree.Place(key), key: key}
-		if !p.wantMapping(node, "table "+t.Name, "{of: STAGE, rows: [AXIS], columns: [AXIS], value: CEL}") {
-			continue
+		if p.wantMapping(node, what+" "+key.Value, form) {
+			read(View{Name: key.Value, Place: p.tree.Place(key), key: key}, node)
 		}
-		p.spec.Tables = append(p.spec.Tables, t)
-		p.readTable(t, key, node)
 	}
 }
 
-func (p *program) readTable(t *Table, key, node *yaml.Node) {
-	t.stage = p.of(node)
-	t.bad = t.stage == nil
-	of := scope{what: "a table", axes: len(p.spec.Axes), own: t.stage, chosen: true}
-	static := scope{what: "an average", axes: len(p.spec.Axes)}
-	meant := p.sections(node, "a table", []section{
-		{"of", func(*yaml.Node) {}},
-		{"rows", func(n *yaml.Node) { t.Rows = p.axesOf(n, &t.bad) }},
-		{"columns", func(n *yaml.Node) { t.Columns = p.axesOf(n, &t.bad) }},
+// readView reads what a table or a study says: what both say, and the keys of more. It gives the keys that misspelt ones
+// were probably meant to be.
+func (p *program) readView(v *View, what string, node *yaml.Node, more ...section) (meant []string) {
+	v.stage = p.of(node)
+	v.bad = v.stage == nil
+	of := section{"of", func(*yaml.Node) {}}
+	meant = p.sections(node, "a "+what, slices.Concat([]section{of}, more, []section{
 		{"where", func(n *yaml.Node) {
-			t.where = p.dynamic(n, scope{what: "where of a table", axes: len(p.spec.Axes)})
-			t.bad = t.bad || t.where == nil
+			v.where = p.dynamic(n, scope{what: "where of a " + what, axes: len(p.spec.Axes)})
+			v.bad = v.bad || v.where == nil
 		}},
 		{"value", func(n *yaml.Node) {
-			if t.stage != nil {
-				t.Values = p.headings(n, of, &t.bad)
+			if v.stage != nil {
+				v.Values = p.headings(n, scope{what: "a " + what, axes: len(p.spec.Axes), own: v.stage, chosen: true}, &v.bad)
 			}
 		}},
-		{"average", func(n *yaml.Node) { t.Average = p.averages(n, static, &t.bad) }},
-		{"bold", func(n *yaml.Node) {
-			if t.Bold = n.Value; t.Bold != "max" && t.Bold != "min" {
-				d := p.tree.At(n, "bold is %q", n.Value)
-				d.Expected = "max or min"
-				p.sure(d)
-			}
+	}))
+	v.Of = p.wantOf(v.key, node, what+" "+v.Name, meant)
+	return meant
+}
+
+func (p *program) readTable(t *Table, node *yaml.Node) {
+	meant := p.readView(&t.View, "table", node,
+		section{"rows", func(n *yaml.Node) { t.Rows = p.axesOf(n, &t.bad) }},
+		section{"columns", func(n *yaml.Node) { t.Columns = p.axesOf(n, &t.bad) }},
+		section{"average", func(n *yaml.Node) {
+			t.Average = p.averages(n, scope{what: "an average", axes: len(p.spec.Axes)}, &t.bad)
 		}},
-	})
-	t.Of = p.wantOf(key, node, "table "+t.Name, meant)
+		section{"bold", func(n *yaml.Node) { t.Bold = p.word(n, "bold", "max", "min") }})
 	for _, a := range t.Columns {
 		if slices.Contains(t.Rows, a) {
 			p.errorAt(lookup(node, "columns"), "axis %s is in rows and in columns", a)
 			t.bad = true
 		}
 	}
-	if lookup(node, "value") == nil && !slices.Contains(meant, "value") {
-		d := p.tree.At(key, "table %s has no value", t.Name)
+	if lookup(node, "value") == nil && !stands(meant, "value") {
+		d := p.tree.At(t.key, "table %s has no value", t.Name)
 		d.Expected = "value: CEL, as in metrics.test.top1"
 		p.report(d)
 	}
@@ -145,7 +149,7 @@ func (p *program) wantOf(key, node *yaml.Node, what string, meant []string) stri
 		d.Nearest, d.Expected = expr.Nearest(name, p.stageNames()), listNames(p.stageNames())
 		p.misnamed(d)
 		return name
-	case !slices.Contains(meant, "of"):
+	case !stands(meant, "of"):
 		d := p.tree.At(key, "%s does not say of which stage it is", what)
 		d.Expected = "of: STAGE, " + listNames(p.stageNames())
 		p.report(d)
@@ -229,60 +233,39 @@ func (p *program) averages(n *yaml.Node, s scope, bad *bool) []Heading {
 
 // readStudies reads ablate:.
 func (p *program) readStudies(n *yaml.Node) {
-	if !p.wantMapping(n, "ablate", "{NAME: {of: STAGE, around: baseline, vary: one}}") {
-		return
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, node := n.Content[i], n.Content[i+1]
-		s := &Study{Name: key.Value, Place: p.tree.Place(key), key: key}
-		if !p.wantMapping(node, "study "+s.Name, "{of: STAGE, around: baseline, vary: one} or {of: STAGE, compare: AXIS, paired_by: [AXIS]}") {
-			continue
-		}
+	p.eachView(n, "ablate", "study", "{of: STAGE, around: baseline, vary: one} or {of: STAGE, compare: AXIS, paired_by: [AXIS]}", func(v View, node *yaml.Node) {
+		s := &Study{View: v}
 		p.spec.Studies = append(p.spec.Studies, s)
-		p.readStudy(s, key, node)
-	}
+		p.readStudy(s, node)
+	})
 }
 
-func (p *program) readStudy(s *Study, key, node *yaml.Node) {
-	s.stage = p.of(node)
-	s.bad = s.stage == nil
-	meant := p.sections(node, "a study", []section{
-		{"of", func(*yaml.Node) {}},
-		{"around", func(n *yaml.Node) {
+func (p *program) readStudy(s *Study, node *yaml.Node) {
+	meant := p.readView(&s.View, "study", node,
+		section{"around", func(n *yaml.Node) {
 			s.Around = p.word(n, "around", "baseline")
 			if !p.hasBaseline {
 				p.errorAt(n, "study %s needs sweep.baseline", s.Name)
 				s.bad = true
 			}
 		}},
-		{"vary", func(n *yaml.Node) { s.Vary = p.word(n, "vary", VaryOne, VaryPairs, LeaveOneOut) }},
-		{"compare", func(n *yaml.Node) {
+		section{"vary", func(n *yaml.Node) { s.Vary = p.word(n, "vary", VaryOne, VaryPairs, LeaveOneOut) }},
+		section{"compare", func(n *yaml.Node) {
 			if axes := p.axesOf(n, &s.bad); len(axes) == 1 {
 				s.Compare = axes[0]
 			} else if !s.bad {
 				p.errorAt(n, "compare takes one axis")
 			}
 		}},
-		{"paired_by", func(n *yaml.Node) { s.PairedBy = p.axesOf(n, &s.bad) }},
-		{"value", func(n *yaml.Node) {
-			if s.stage != nil {
-				s.Values = p.headings(n, scope{what: "a study", axes: len(p.spec.Axes), own: s.stage, chosen: true}, &s.bad)
-			}
-		}},
-		{"where", func(n *yaml.Node) {
-			s.where = p.dynamic(n, scope{what: "where of a study", axes: len(p.spec.Axes)})
-			s.bad = s.bad || s.where == nil
-		}},
-	})
-	s.Of = p.wantOf(key, node, "study "+s.Name, meant)
+		section{"paired_by", func(n *yaml.Node) { s.PairedBy = p.axesOf(n, &s.bad) }})
 	around, compare := lookup(node, "around"), lookup(node, "compare")
 	if vary := lookup(node, "vary"); vary != nil && around == nil && compare != nil {
 		d := p.tree.At(vary, "vary goes with around, not with compare")
 		d.Expected = "around: baseline, vary: " + s.Vary
 		p.report(d)
 	}
-	if (around == nil) == (compare == nil) && !slices.Contains(meant, "around") && !slices.Contains(meant, "compare") {
-		d := p.tree.At(key, "study %s says one of two things", s.Name)
+	if (around == nil) == (compare == nil) && !stands(meant, "around") && !stands(meant, "compare") {
+		d := p.tree.At(s.key, "study %s says one of two things", s.Name)
 		d.Expected = "around: baseline with vary: one, or compare: AXIS"
 		p.report(d)
 	}
