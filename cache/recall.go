@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -9,13 +10,15 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // Recall gives the answer that a Tracer saved for request, if all that it rests
 // on is as it was. It reads no content. Whatever is wrong with the trace means
-// that there is none.
+// that there is none. Where entries had to be looked at because others came
+// beside them, the trace is renewed, so that the next time they need not be.
 func (t *Tracer) Recall(request string) (answer []byte, ok bool) {
 	content, err := os.ReadFile(t.dir.tracePath(request))
 	if err != nil {
@@ -34,7 +37,14 @@ func (t *Tracer) Recall(request string) (answer []byte, ok bool) {
 	}
 	entries, ok := c.shelves(&r)
 	entries = append(entries, section{blobsFolder, r.take(entrySize * r.number())})
-	return answer, ok && !r.bad && len(r.rest) == 0 && c.all(entries)
+	if !ok || r.bad || len(r.rest) > 0 || !c.all(entries) {
+		return nil, false
+	}
+	if len(c.renewed) > 0 {
+		// Without it, the next time takes longer.
+		_ = t.dir.writeEntry(t.dir.tracePath(request), seal("trace", c.renew(body)), derived)
+	}
+	return answer, true
 }
 
 // traceReader reads what traceWriter wrote. Whatever it wrote not is bad.
@@ -77,8 +87,27 @@ const (
 )
 
 type traceChecker struct {
-	dir    *Dir
-	device int64
+	dir     *Dir
+	device  int64
+	renewed []renewal
+}
+
+// A renewal is the state that a folder had before its entries were found to be as
+// they were.
+type renewal struct {
+	rest  int // of the trace, from the old state on, in bytes
+	state fileState
+}
+
+// renew gives a trace with the new states of folders.
+func (c *traceChecker) renew(body []byte) []byte {
+	body = bytes.Clone(body)
+	for _, r := range c.renewed {
+		var w traceWriter
+		w.state(r.state)
+		copy(body[len(body)-r.rest:], w.Bytes())
+	}
+	return body
 }
 
 func (c *traceChecker) files(r *traceReader) bool {
@@ -99,10 +128,16 @@ func (c *traceChecker) shelves(r *traceReader) (changed []section, ok bool) {
 			s.kind = blobsFolder
 		}
 		s.prefix = byte(r.number())
+		rest := len(r.rest)
 		was := r.state(c.device)
 		entries := r.take(entrySize * r.number())
-		if now, err := statAny(filepath.Join(c.dir.root, s.folder())); err != nil || now != was {
-			changed = append(changed, section{s.kind, entries})
+		now, err := statAny(filepath.Join(c.dir.root, s.folder()))
+		if err == nil && now == was {
+			continue
+		}
+		changed = append(changed, section{s.kind, entries})
+		if err == nil && now.device == c.device && !now.changedSince(time.Now()) {
+			c.renewed = append(c.renewed, renewal{rest, now})
 		}
 	}
 	return changed, !r.bad

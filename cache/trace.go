@@ -19,7 +19,7 @@ import (
 type Tracer struct {
 	dir     *Dir
 	began   time.Time
-	files   map[string]bool
+	files   map[string]bool // false: written by this process
 	results map[sum]bool
 	lists   map[sum]bool // manifests
 	content map[sum]bool
@@ -32,6 +32,10 @@ func (d *Dir) NewTracer() *Tracer {
 
 // File adds a file or folder outside the store, or the fact that it is not there.
 func (t *Tracer) File(path string) { t.files[path] = true }
+
+// Own adds a file outside the store that this process has written since the
+// Tracer was begun, and that nobody else writes.
+func (t *Tracer) Own(path string) { t.files[path] = false }
 
 // Result adds the record of an action.
 func (t *Tracer) Result(action ActionID) { t.results[action.sum] = true }
@@ -82,7 +86,7 @@ func (t *Tracer) encode(ctx context.Context, answer []byte) ([]byte, error) {
 	w.text(string(answer))
 	w.number(int64(len(t.files)))
 	for _, path := range slices.Sorted(maps.Keys(t.files)) {
-		if err := w.file(path, t.began); err != nil {
+		if err := w.file(path, t.files[path], t.began); err != nil {
 			return nil, err
 		}
 	}
@@ -150,13 +154,15 @@ func (w *traceWriter) state(s fileState) {
 	}
 }
 
-func (w *traceWriter) file(path string, before time.Time) error {
+// file writes the state of one of the user's files, which must not have changed
+// since the trace was begun, or of one of ours.
+func (w *traceWriter) file(path string, users bool, began time.Time) error {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return err
 	}
 	state, err := statAny(abs)
-	if err != nil || state.changedSince(before) {
+	if err != nil || users && state.changedSince(began) {
 		return errUntraceable
 	}
 	w.text(abs)

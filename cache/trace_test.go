@@ -268,3 +268,47 @@ func (x *traced) add(t *Tracer, text string) {
 	t.Result(r.Action)
 	t.Manifest(m.Digest(), m)
 }
+
+// TestTraceRenewed lets entries come beside those of a trace: they are looked at once, and then the folder vouches again.
+func TestTraceRenewed(t *testing.T) {
+	x := newTraced(t)
+	x.save()
+	record := x.dir.entryPath(resultsFolder, x.result.Action.sum)
+	x.must(os.WriteFile(filepath.Join(filepath.Dir(record), "other"), nil, 0o666))
+	time.Sleep(fineTick + 20*time.Millisecond)
+	trace := func() []byte {
+		content, err := os.ReadFile(x.dir.tracePath(request))
+		x.must(err)
+		return content
+	}
+	before := trace()
+	x.recalls(true)
+	renewed := trace()
+	if bytes.Equal(renewed, before) {
+		t.Fatal("the trace has the folder's old state")
+	}
+	x.recalls(true)
+	if !bytes.Equal(trace(), renewed) {
+		t.Error("it is renewed though nothing changed")
+	}
+	x.must(os.Remove(record))
+	x.recalls(false)
+}
+
+// TestTraceOwn traces a file that was written after the trace was begun: only of its own does a process know what it holds.
+func TestTraceOwn(t *testing.T) {
+	x := newTraced(t)
+	for _, own := range []bool{false, true} {
+		tracer := x.dir.NewTracer()
+		x.must(os.WriteFile(x.file, []byte("written"), 0o666))
+		if own {
+			tracer.Own(x.file)
+		} else {
+			tracer.File(x.file)
+		}
+		x.must(tracer.Save(t.Context(), request, []byte(answer)))
+		x.recalls(own)
+	}
+	x.must(os.WriteFile(x.file, []byte("written again"), 0o666))
+	x.recalls(false)
+}

@@ -157,7 +157,7 @@ func (p *Plan) reopen(schedule func(*Node)) {
 		if !n.active() {
 			continue
 		}
-		n.before, n.Result, n.found = n.Result, nil, false
+		n.before, n.Result, n.found, n.lists, n.broken = n.Result, nil, false, nil, false
 		for _, u := range n.users {
 			u.part().fate = undecided
 			u.instance.fate, u.instance.problem, u.instance.reported = undecided, "", false

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// inspect looks whether the content of the results that were found is there as it was put. What was edited is set
-// aside. A record that came from upstream promises no content here.
+// inspect looks whether the content of the results that there are, and that were not inspected, is there as it was put.
+// What was edited is set aside. A record that came from upstream promises no content here.
 func (p *Plan) inspect(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
@@ -20,7 +20,7 @@ func (p *Plan) inspect(ctx context.Context) error {
 		group.Go(func() error {
 			for k := next.Add(1) - 1; k < int64(len(p.Nodes)); k = next.Add(1) - 1 {
 				n := p.Nodes[k]
-				if n.Result == nil || n.Result.Remote != "" || !n.needed() {
+				if n.Result == nil || n.lists != nil || n.Result.Remote != "" || !n.needed() {
 					continue
 				}
 				if err := n.inspect(ctx, p.store); err != nil {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -83,10 +84,32 @@ func traceTree(t *cache.Tracer, root string, seen map[string]bool) error {
 	})
 }
 
-// Trace adds the files of the run that say how it ended.
-func (p *Past) Trace(t *cache.Tracer) {
-	for _, name := range []string{provenanceFile, planFile, specFile, resultsFile} {
-		t.File(filepath.Join(p.Dir, name))
+// Trace adds the files of the run that say how it ended. own says that this process has written them.
+func (p *Past) Trace(t *cache.Tracer, own bool) {
+	add := t.File
+	if own {
+		add = t.Own
 	}
-	t.File(filepath.Join(filepath.Dir(p.Dir), latestLink))
+	for _, name := range []string{provenanceFile, planFile, specFile, resultsFile} {
+		add(filepath.Join(p.Dir, name))
+	}
+	add(filepath.Join(filepath.Dir(p.Dir), latestLink))
+}
+
+// Settled says that a run of p, which has ended, has left nothing to do: another would find each result as it was put.
+func (p *Plan) Settled(ctx context.Context) (bool, error) {
+	for _, i := range p.order {
+		if i.needed && i.fate != done && i.fate != skipped {
+			return false, nil
+		}
+	}
+	for _, n := range p.Nodes {
+		if n.needed() && n.State != Hit && n.State != Done && n.State != Skipped {
+			return false, nil
+		}
+	}
+	if err := p.inspect(ctx); err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(p.Nodes, func(n *Node) bool { return n.broken }), nil
 }

@@ -82,13 +82,41 @@ func (a *app) endAtOnce(hits int) {
 // remember keeps what was said of p, a run with nothing to do, and what that rests on. Where that fails, the next run
 // takes longer.
 func (w *witness) remember(ctx context.Context, p *engine.Plan, last *engine.Past) {
+	if w.tracer == nil {
+		return
+	}
+	last.Trace(w.tracer, false)
+	w.save(ctx, p, answer{Out: w.said.String(), Err: w.warned.String(), Run: last.Dir})
+}
+
+// rememberRun keeps what the next run will say of p, which ran and left nothing to do. warned is what was said of it
+// before it ran.
+func (w *witness) rememberRun(ctx context.Context, p *engine.Plan, past *engine.Past, warned string) {
+	if w.tracer == nil {
+		return
+	}
+	settled, err := p.Settled(ctx)
+	if err != nil || !settled {
+		return // the next run finds out
+	}
+	var said, also bytes.Buffer
+	next := w.app
+	next.out, next.err = &said, &also
+	if err := next.nothingToDo(p, past, false); err != nil {
+		return
+	}
+	past.Trace(w.tracer, true)
+	w.save(ctx, p, answer{Out: said.String(), Err: warned + also.String(), Run: past.Dir})
+}
+
+// save keeps an answer about p.
+func (w *witness) save(ctx context.Context, p *engine.Plan, told answer) {
 	program, err := os.Executable()
-	if w.tracer == nil || err != nil {
+	if err != nil {
 		return
 	}
 	w.tracer.File(program)
-	last.Trace(w.tracer)
-	told := answer{Out: w.said.String(), Err: w.warned.String(), Hits: p.Counts().Total().Hit, Run: last.Dir}
+	told.Hits = p.Counts().Total().Hit
 	if w.asJSON {
 		told.Out = ""
 	}

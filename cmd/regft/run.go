@@ -111,7 +111,12 @@ func (w *witness) run(cmd *cobra.Command, path string, o runOptions) (err error)
 		return err
 	}
 	if !p.Repeats(last) {
-		return w.execute(cmd.Context(), p, store, o)
+		warned := w.warned.String()
+		past, err := w.execute(cmd.Context(), p, store, o)
+		if err == nil {
+			w.rememberRun(cmd.Context(), p, past, warned)
+		}
+		return err
 	}
 	if err := w.nothingToDo(p, last, o.asJSON); err != nil {
 		return err
@@ -138,38 +143,38 @@ func (a *app) nothingToDo(p *engine.Plan, last *engine.Past, asJSON bool) error 
 	return nil
 }
 
-// execute runs p, records it, and shows what came out.
-func (a *app) execute(ctx context.Context, p *engine.Plan, store *sharedStore, o runOptions) error {
+// execute runs p, records it, and shows what came out. It gives the run that has ended, all of it well, or an error.
+func (a *app) execute(ctx context.Context, p *engine.Plan, store *sharedStore, o runOptions) (*engine.Past, error) {
 	executor, err := engine.NewLocal(store.Dir, engine.ThisMachine().Memory/4, version())
 	if err != nil {
-		return exitError{exitUnavailable, err}
+		return nil, exitError{exitUnavailable, err}
 	}
 	defer executor.Close()
 	record, err := engine.Create(runsFolder, p, version(), os.Args)
 	if err != nil {
-		return exitError{exitUnavailable, err}
+		return nil, exitError{exitUnavailable, err}
 	}
 	share := store.share(ctx, p)
 	summary, failures, runErr := a.follow(ctx, p, executor, record, o, share.event)
 	if err := record.Close(summary); err != nil {
-		return errors.Join(runErr, err)
+		return nil, errors.Join(runErr, err)
 	}
 	past, err := engine.OpenRun(runsFolder, record.Dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := a.conclude(ctx, store.Dir, past, p, o.asJSON); err != nil {
-		return errors.Join(runErr, err)
+		return nil, errors.Join(runErr, err)
 	}
 	a.endSharing(share, o.asJSON)
 	switch {
 	case runErr != nil:
-		return runErr
+		return nil, runErr
 	case summary.Failed > 0:
 		a.showFailures(past, failures)
-		return exitError{exitFailed, fmt.Errorf("%s failed", plural(summary.Failed, "node"))}
+		return nil, exitError{exitFailed, fmt.Errorf("%s failed", plural(summary.Failed, "node"))}
 	}
-	return nil
+	return past, nil
 }
 
 // follow runs p and shows its events while they come. It gives those of nodes that failed.
