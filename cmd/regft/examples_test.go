@@ -60,7 +60,7 @@ func TestExamplesRun(t *testing.T) {
 		{"regft/shots", []string{"sweep.axes.shots=[1, 2]"}, map[string]int{"shots": 12}},
 		{"regft/generators", nil, map[string]int{"generators": 18}},
 		{"regft/filtering", []string{"vars.steps=8", "vars.images_per_class=8", "vars.vc={variance: 0, covariance: 0}"}, map[string]int{"bands": 60, "pictures": 10}},
-		{"wiseft/imagenet", nil, map[string]int{"curve": 18, "chosen": 6, "oracle": 6, "alphas": 6, "gain": 6}},
+		{"wiseft/imagenet", nil, map[string]int{"curve": 18, "chosen": 6, "oracle": 6, "alphas": 6, "gain": 6, "robustness": 9}},
 	} {
 		t.Run(e.spec, func(t *testing.T) {
 			path, err := filepath.Abs(filepath.Join("../../examples", e.spec+".yaml"))
