@@ -8,7 +8,7 @@ type Counts struct {
 	Stages map[string]*StageCounts `json:"stages"`
 	Tables map[string]int          `json:"tables"` // cells
 
-	total StageCounts
+	All StageCounts `json:"-"` // those of all stages, a node that they share once
 }
 
 // StageCounts counts what something needs of a stage's own type: an ensemble that is its parent counts there. A node
@@ -61,13 +61,13 @@ func (p *Plan) Counts() Counts {
 		}
 		s := c.Stages[i.Stage.Name]
 		s.Instances++
-		c.total.Instances++
+		c.All.Instances++
 		for _, pt := range i.parts {
 			if first(i.Stage, pt.node) {
 				s.add(pt.node.State)
 			}
 			if first(nil, pt.node) {
-				c.total.add(pt.node.State)
+				c.All.add(pt.node.State)
 			}
 		}
 	}
@@ -95,7 +95,7 @@ func (s *StageCounts) add(state State) {
 }
 
 // Total counts all nodes, those that stages share once.
-func (c Counts) Total() StageCounts { return c.total }
+func (c Counts) Total() StageCounts { return c.All }
 
 // sum adds up the nodes of all stages.
 func (c Counts) sum() int {

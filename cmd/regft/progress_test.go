@@ -13,7 +13,7 @@ import (
 // aRun is the events of a run of four nodes: one done, one failed, and two that cannot run for that.
 func aRun(start time.Time) []engine.Event {
 	at := func(seconds float64) time.Time { return start.Add(time.Duration(seconds * float64(time.Second))) }
-	counts := &engine.Counts{Stages: map[string]*engine.StageCounts{"all": {Nodes: 4, Run: 4}}}
+	counts := &engine.Counts{All: engine.StageCounts{Nodes: 4, Run: 4}}
 	return []engine.Event{
 		{Kind: engine.RunStarted, Node: -1, Time: at(0), Counts: counts},
 		{Kind: engine.NodeStarted, Node: 0, Name: "pictures[style=photo]", Time: at(0)},
