@@ -90,7 +90,7 @@ func (a *Adapter) read(file *checkpoint.Weights) error {
 		m.take(part, values, t.Shape)
 	}
 	if foreign != nil {
-		return fmt.Errorf("%d tensors are no part of a LoRA in the names of kohya, peft or diffusers: %s%s", len(foreign), someOf(foreign), kindOf(foreign))
+		return fmt.Errorf("%d tensors are no part of a LoRA in the names of kohya, peft, diffusers or the original code: %s%s", len(foreign), someOf(foreign), kindOf(foreign))
 	}
 	if len(modules) == 0 {
 		return errors.New("it holds no tensors")

@@ -122,6 +122,55 @@ func TestStyles(t *testing.T) {
 }
 
 // TestFolder: a folder that peft saved, with alpha in adapter_config.json.
+// TestLDM: the modules of a U-Net in the names of the original code are those that diffusers' converter makes of them.
+func TestLDM(t *testing.T) {
+	content, err := os.ReadFile("testdata/ldm.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names map[string]string
+	if err := json.Unmarshal(content, &names); err != nil || len(names) < 200 {
+		t.Fatalf("%d names, %v", len(names), err)
+	}
+	shapes := nn.Shapes{}
+	for _, name := range names {
+		shapes[name+".weight"] = []int{1, 1}
+	}
+	for _, style := range []struct {
+		prefix string
+		dots   bool
+	}{{"lora_unet_", false}, {"model.diffusion_model.", true}} {
+		for original, want := range names {
+			if !style.dots {
+				original = strings.ReplaceAll(original, ".", "_")
+			}
+			path := file(t, "x.safetensors", map[string]safetensors.Tensor{style.prefix + original + ".lora_down.weight": matrix(1, 1, 1), style.prefix + original + ".lora_up.weight": matrix(1, 1, 1)}, nil)
+			files, err := checkpoint.DirFiles(filepath.Dir(path))
+			if err != nil {
+				t.Fatal(err)
+			}
+			adapter, err := lora.Read(files, "x.safetensors")
+			if err != nil {
+				t.Fatal(err)
+			}
+			change, err := lora.NewMerger([]lora.Scaled{{Adapter: adapter, Scale: 1}}).For("unet", shapes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var found []string
+			for name := range shapes {
+				value := []float32{0}
+				if change(name, value); value[0] != 0 {
+					found = append(found, name)
+				}
+			}
+			if len(found) != 1 || found[0] != want+".weight" {
+				t.Errorf("%s%s changes %v, want %s", style.prefix, original, found, want)
+			}
+		}
+	}
+}
+
 func TestFolder(t *testing.T) {
 	path := file(t, "adapter_model.safetensors", map[string]safetensors.Tensor{
 		"base_model.model.mid.attn1.to_q.lora_A.weight": matrix(4, 3, 1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0), "base_model.model.mid.attn1.to_q.lora_B.weight": matrix(2, 4, 10, 0, 0, 0, 20, 0, 0, 0)}, nil)

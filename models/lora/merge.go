@@ -27,10 +27,11 @@ func (g *Merger) For(component string, weights nn.Shapes) (change func(name stri
 			names[flat(module)] = name
 		}
 	}
+	layers := layersOf(weights)
 	parts := map[string][]scaledModule{}
 	for _, adapter := range g.adapters {
 		for _, m := range adapter.modules {
-			name, known := names[m.path]
+			name, known := names[fromLDM(m.path, layers)]
 			if !known || m.component != "" && m.component != component {
 				continue
 			}

@@ -33,12 +33,13 @@ func parse(name string) (m module, part string) {
 	return newModule(found[1]), part
 }
 
-// newModule reads a module's name in any of the three styles.
+// newModule reads a module's name in any of the styles.
 func newModule(name string) module {
 	m := module{name: name}
 	path := strings.TrimPrefix(name, "base_model.model.")
 	for _, prefix := range []struct{ text, component string }{
 		{"lora_unet_", unet}, {"lora_te_", textEncoder}, {"lora_te1_", textEncoder}, {"unet.", unet}, {"text_encoder.", textEncoder},
+		{"model.diffusion_model.", unet}, {"diffusion_model.", unet}, {"cond_stage_model.transformer.", textEncoder},
 	} {
 		if rest, ok := strings.CutPrefix(path, prefix.text); ok {
 			m.component, path = prefix.component, rest

@@ -35,7 +35,7 @@ type Generate struct {
 	BatchSize      int               `yaml:"batch_size" default:"16" min:"1" unit:"pictures" key:"-" doc:"drawn at once"`
 	Init           *stages.Input     `yaml:"init" in:"images" doc:"pictures to start from (SDEdit, arXiv 2108.01073): those of the picture's class in turn, of a set without labels picture i from picture i; scaled to cover what is drawn, and cropped"`
 	Strength       *float64          `yaml:"strength" min:"0" max:"1" doc:"share of the steps taken from init on, 0.8 where left out: 1 keeps hardly anything of it"`
-	LoRA           stages.Path       `yaml:"lora" optional:"true" doc:"a LoRA (arXiv 2106.09685) for U-Net and text encoder, in the names of kohya, peft or diffusers: a file, or a folder with one"`
+	LoRA           stages.Path       `yaml:"lora" optional:"true" doc:"a LoRA (arXiv 2106.09685) for U-Net and text encoder, in the names of kohya, peft, diffusers or the original code: a file, or a folder with one"`
 	LoRAScale      float64           `yaml:"lora_scale" default:"1" doc:"weight of the LoRA"`
 	RNG            string            `yaml:"rng" default:"torch_cpu" enum:"torch_cpu,torch_cuda,philox" doc:"whose noise: torch_cpu, picture i of PyTorch's CPU generator seeded seed + i; philox, of its CUDA generator seeded so (and of webuis' NV); torch_cuda, of one CUDA generator seeded seed that draws rng_batch pictures at a time, as published runs do"`
 	RNGBatch       int               `yaml:"rng_batch" default:"16" min:"1" unit:"pictures" doc:"torch_cuda: drawn at a time"`
