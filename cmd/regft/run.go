@@ -75,11 +75,14 @@ func (a *app) run(cmd *cobra.Command, path string, o runOptions) error {
 	if err := compute.Check(""); err != nil {
 		return exitError{exitUsage, err}
 	}
-	w, err := a.witness(path, o)
+	if o.only != "" || o.force != nil {
+		return a.forgetful().run(cmd, path, o)
+	}
+	w, err := a.witness("run", path, o.sets, o.asJSON)
 	if err != nil {
 		return err
 	}
-	if done, err := w.recall(); done {
+	if done, err := w.recallRun(o.asJSON); done {
 		return err
 	}
 	return w.run(cmd, path, o)
@@ -114,14 +117,14 @@ func (w *witness) run(cmd *cobra.Command, path string, o runOptions) (err error)
 		warned := w.warned.String()
 		past, err := w.execute(cmd.Context(), p, store, o)
 		if err == nil {
-			w.rememberRun(cmd.Context(), p, past, warned)
+			w.rememberRun(cmd.Context(), p, past, warned, o.asJSON)
 		}
 		return err
 	}
 	if err := w.nothingToDo(p, last, o.asJSON); err != nil {
 		return err
 	}
-	w.remember(cmd.Context(), p, last)
+	w.rememberIdle(cmd.Context(), p, last, o.asJSON)
 	return nil
 }
 
