@@ -27,8 +27,16 @@ func (p *Plan) decide(ctx context.Context) error {
 		}
 		changed = changed || gone
 	}
+	first := map[cache.ActionID]bool{}
 	for _, n := range p.Nodes {
 		n.explain(p.options.Last)
+		if n.State != Work || n.Action.IsZero() || n.Reason == forcedReason || n.Reason == goneReason {
+			continue
+		}
+		if first[n.Action] {
+			n.State, n.Reason = Maybe, sameReason
+		}
+		first[n.Action] = true
 	}
 	return nil
 }
@@ -149,6 +157,7 @@ func (p *Plan) markGone(ctx context.Context) (changed bool, err error) {
 const (
 	forcedReason = "forced"
 	goneReason   = "gone" // its content is not
+	sameReason   = "same" // another node that runs has the same key: equal bytes made in different ways
 )
 
 // reopen forgets what was decided of everything that a run has to decide about, and hands on its nodes.

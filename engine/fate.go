@@ -32,7 +32,7 @@ func (p *Plan) judge(i *instance) {
 		if pt.fate == undecided {
 			p.judgePart(i, pt)
 		}
-		if pt.fate == wanted && i.copyOf != nil {
+		if pt.fate == wanted && (i.copyOf != nil || pt.node.Result != nil) { // its condition may have read the very node
 			pt.fate = done
 		}
 	}

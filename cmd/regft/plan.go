@@ -79,29 +79,13 @@ func planArgs(cmd *cobra.Command, args []string) error {
 	return cobra.ExactArgs(1)(cmd, args)
 }
 
-func (a *app) plan(cmd *cobra.Command, path string, o planOptions, draw func(io.Writer, *engine.Plan) error) error {
-	url, mode, err := o.chosen(cmd)
-	if err != nil {
-		return a.forgetful().plan(cmd, path, o, draw) // the mistakes of the spec are told first
-	}
-	w, err := a.witness("plan", path, o.sets, o.asJSON, o.points, o.graph, o.check, url, mode)
-	if err != nil {
-		return err
-	}
-	if told, ok := w.told(); ok {
-		return w.repeat(told)
-	}
-	return w.plan(cmd, path, o, draw)
-}
-
-// plan plans the spec at path, and shows that.
-func (w *witness) plan(cmd *cobra.Command, path string, o planOptions, draw func(io.Writer, *engine.Plan) error) (err error) {
-	e, err := w.expand(cmd, path, o.specFlags)
+func (a *app) plan(cmd *cobra.Command, path string, o planOptions, draw func(io.Writer, *engine.Plan) error) (err error) {
+	e, err := a.expand(cmd, path, o.specFlags)
 	if err != nil {
 		return err
 	}
 	o.readUnlessTold()
-	store, err := w.openShared(cmd, o.remoteFlags)
+	store, err := a.openShared(cmd, o.remoteFlags)
 	if err != nil {
 		return err
 	}
@@ -110,13 +94,7 @@ func (w *witness) plan(cmd *cobra.Command, path string, o planOptions, draw func
 	if err != nil {
 		return err
 	}
-	if err := w.showPlan(p, draw, o); err != nil {
-		return err
-	}
-	if !p.Active() && !p.Counts().Pending() && len(p.Warnings) == 0 {
-		w.rememberPlan(cmd.Context(), p)
-	}
-	return nil
+	return a.showPlan(p, draw, o)
 }
 
 // planChange shows what a change from one spec to another asks for, and what it takes.

@@ -13,28 +13,29 @@ import (
 	"regft/engine"
 )
 
-// An answer is what a run or plan has said that found nothing to do.
+// An answer is what a run with nothing to do has said.
 type answer struct {
 	Out  string `json:"out"`  // on standard output; with --json it is an event, which has a time
 	Err  string `json:"err"`  // on standard error
 	Hits int    `json:"hits"` // nodes
-	Run  string `json:"run"`  // the folder of the run that a run has shown
+	Run  string `json:"run"`  // the folder of the run that was shown
 }
 
-// A witness is the app of a command that remembers what it says, for the next one with the same command line.
+// A witness is the app of a run that remembers what it says, for the next one with the same command line.
 type witness struct {
 	app
 	said, warned bytes.Buffer
+	asJSON       bool
 	request      string        // all on the command line, and around it, that the answer may depend on
 	tracer       *cache.Tracer // nil: nothing is remembered
 }
 
-// forgetful is a witness that remembers nothing.
-func (a *app) forgetful() *witness { return &witness{app: *a} }
-
-// witness begins to remember a command. line is its name, and all that was given to it.
-func (a *app) witness(line ...any) (*witness, error) {
-	w := a.forgetful()
+// witness begins to remember a run of everything.
+func (a *app) witness(spec string, o runOptions) (*witness, error) {
+	w := &witness{app: *a, asJSON: o.asJSON}
+	if o.only != "" || o.force != nil {
+		return w, nil
+	}
 	store, err := openStore()
 	if err != nil {
 		return w, nil //nolint:nilerr // it is told after the mistakes of the spec
@@ -43,7 +44,7 @@ func (a *app) witness(line ...any) (*witness, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the current folder: %w", err)
 	}
-	request, err := json.Marshal([]any{line, here, runsFolder, a.colour, a.colourErr, os.Getenv("GITHUB_ACTIONS")})
+	request, err := json.Marshal([]any{"run", here, runsFolder, spec, o.sets, o.asJSON, a.colour, a.colourErr, os.Getenv("GITHUB_ACTIONS")})
 	if err != nil {
 		return nil, err
 	}
@@ -52,35 +53,25 @@ func (a *app) witness(line ...any) (*witness, error) {
 	return w, nil
 }
 
-// told is the answer to the last such command, if nothing that it rests on has changed.
-func (w *witness) told() (told answer, ok bool) {
+// recall repeats the answer of the last such run, if nothing that it rests on has changed.
+func (w *witness) recall() (done bool, err error) {
 	if w.tracer == nil {
-		return answer{}, false
+		return false, nil
 	}
 	text, ok := w.tracer.Recall(w.request)
-	return told, ok && json.Unmarshal(text, &told) == nil
-}
-
-// repeat says what was told.
-func (w *witness) repeat(told answer) error {
-	_, _ = io.WriteString(w.app.err, told.Err) // a reader that went away stops nothing
-	_, err := io.WriteString(w.app.out, told.Out)
-	return err
-}
-
-// recallRun repeats the answer of the last such run, if nothing that it rests on has changed.
-func (w *witness) recallRun(asJSON bool) (done bool, err error) {
-	told, ok := w.told()
-	if !ok {
+	var told answer
+	if !ok || json.Unmarshal(text, &told) != nil {
 		return false, nil
 	}
 	if err := engine.PointLatest(runsFolder, told.Run); err != nil {
 		return true, exitError{exitUnavailable, err}
 	}
-	if asJSON {
+	if w.asJSON {
 		w.endAtOnce(told.Hits)
 	}
-	return true, w.repeat(told)
+	_, _ = io.WriteString(w.app.err, told.Err) // a reader that went away stops nothing
+	_, err = io.WriteString(w.app.out, told.Out)
+	return true, err
 }
 
 // endAtOnce is the event of a run that had nothing to do.
@@ -88,29 +79,19 @@ func (a *app) endAtOnce(hits int) {
 	a.newDisplay(true).event(engine.Event{Time: time.Now().UTC(), Kind: engine.RunEnded, Node: -1, Summary: &engine.Summary{Hits: hits}})
 }
 
-// rememberPlan keeps what was said of p, for which there is nothing to do.
-func (w *witness) rememberPlan(ctx context.Context, p *engine.Plan) {
-	if w.tracer != nil {
-		w.save(ctx, p, answer{Out: w.said.String(), Err: w.warned.String()})
-	}
-}
-
-// rememberIdle keeps what was said of p, a run with nothing to do.
-func (w *witness) rememberIdle(ctx context.Context, p *engine.Plan, last *engine.Past, asJSON bool) {
+// remember keeps what was said of p, a run with nothing to do, and what that rests on. Where that fails, the next run
+// takes longer.
+func (w *witness) remember(ctx context.Context, p *engine.Plan, last *engine.Past) {
 	if w.tracer == nil {
 		return
 	}
 	last.Trace(w.tracer, false)
-	told := answer{Out: w.said.String(), Err: w.warned.String(), Run: last.Dir}
-	if asJSON {
-		told.Out = ""
-	}
-	w.save(ctx, p, told)
+	w.save(ctx, p, answer{Out: w.said.String(), Err: w.warned.String(), Run: last.Dir})
 }
 
 // rememberRun keeps what the next run will say of p, which ran and left nothing to do. warned is what was said of it
 // before it ran.
-func (w *witness) rememberRun(ctx context.Context, p *engine.Plan, past *engine.Past, warned string, asJSON bool) {
+func (w *witness) rememberRun(ctx context.Context, p *engine.Plan, past *engine.Past, warned string) {
 	if w.tracer == nil {
 		return
 	}
@@ -121,14 +102,14 @@ func (w *witness) rememberRun(ctx context.Context, p *engine.Plan, past *engine.
 	var said, also bytes.Buffer
 	next := w.app
 	next.out, next.err = &said, &also
-	if !asJSON && next.nothingToDo(p, past, false) != nil {
+	if err := next.nothingToDo(p, past, false); err != nil {
 		return
 	}
 	past.Trace(w.tracer, true)
 	w.save(ctx, p, answer{Out: said.String(), Err: warned + also.String(), Run: past.Dir})
 }
 
-// save keeps an answer about p, and what it rests on. Where that fails, the next such command takes longer.
+// save keeps an answer about p.
 func (w *witness) save(ctx context.Context, p *engine.Plan, told answer) {
 	program, err := os.Executable()
 	if err != nil {
@@ -136,6 +117,9 @@ func (w *witness) save(ctx context.Context, p *engine.Plan, told answer) {
 	}
 	w.tracer.File(program)
 	told.Hits = p.Counts().Total().Hit
+	if w.asJSON {
+		told.Out = ""
+	}
 	text, err := json.Marshal(told)
 	if err == nil {
 		err = p.Trace(w.tracer)

@@ -75,14 +75,11 @@ func (a *app) run(cmd *cobra.Command, path string, o runOptions) error {
 	if err := compute.Check(""); err != nil {
 		return exitError{exitUsage, err}
 	}
-	if o.only != "" || o.force != nil {
-		return a.forgetful().run(cmd, path, o)
-	}
-	w, err := a.witness("run", path, o.sets, o.asJSON)
+	w, err := a.witness(path, o)
 	if err != nil {
 		return err
 	}
-	if done, err := w.recallRun(o.asJSON); done {
+	if done, err := w.recall(); done {
 		return err
 	}
 	return w.run(cmd, path, o)
@@ -117,14 +114,14 @@ func (w *witness) run(cmd *cobra.Command, path string, o runOptions) (err error)
 		warned := w.warned.String()
 		past, err := w.execute(cmd.Context(), p, store, o)
 		if err == nil {
-			w.rememberRun(cmd.Context(), p, past, warned, o.asJSON)
+			w.rememberRun(cmd.Context(), p, past, warned)
 		}
 		return err
 	}
 	if err := w.nothingToDo(p, last, o.asJSON); err != nil {
 		return err
 	}
-	w.rememberIdle(cmd.Context(), p, last, o.asJSON)
+	w.remember(cmd.Context(), p, last)
 	return nil
 }
 
