@@ -40,8 +40,25 @@ func Files(path string) (folder string, names []string, err error) {
 // hasConfig tells peft's weights.
 func hasConfig(name string) bool { return strings.HasPrefix(name, "adapter_model.") }
 
+// weightNames are what the weights are called in a folder.
+var weightNames = []string{"adapter_model.safetensors", "pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin"}
+
+// WeightsOf is the one of an adapter's files that holds the weights: one that is called so, else the only one that is not its settings.
+func WeightsOf(names []string) (string, error) {
+	for _, name := range weightNames {
+		if slices.Contains(names, name) {
+			return name, nil
+		}
+	}
+	rest := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == configFile })
+	if len(rest) != 1 {
+		return "", fmt.Errorf("of the files %s none is called %s: which has the weights?", strings.Join(rest, ", "), strings.Join(weightNames, " or "))
+	}
+	return rest[0], nil
+}
+
 func weightsIn(folder string) (string, error) {
-	for _, name := range []string{"adapter_model.safetensors", "pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin"} {
+	for _, name := range weightNames {
 		if path := filepath.Join(folder, name); exists(path) {
 			return path, nil
 		}

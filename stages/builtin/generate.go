@@ -35,8 +35,8 @@ type Generate struct {
 	BatchSize      int               `yaml:"batch_size" default:"16" min:"1" unit:"pictures" key:"-" doc:"drawn at once"`
 	Init           *stages.Input     `yaml:"init" in:"images" doc:"pictures to start from (SDEdit, arXiv 2108.01073): those of the picture's class in turn, of a set without labels picture i from picture i; scaled to cover what is drawn, and cropped"`
 	Strength       *float64          `yaml:"strength" min:"0" max:"1" doc:"share of the steps taken from init on, 0.8 where left out: 1 keeps hardly anything of it"`
-	LoRA           stages.Path       `yaml:"lora" optional:"true" doc:"a LoRA (arXiv 2106.09685) for U-Net and text encoder, in the names of kohya, peft, diffusers or the original code: a file, or a folder with one"`
-	LoRAScale      float64           `yaml:"lora_scale" default:"1" doc:"weight of the LoRA"`
+	LoRA           []stages.Input    `yaml:"lora" in:"files" path:"true" optional:"true" doc:"a LoRA (arXiv 2106.09685) for U-Net and text encoder, in the names of kohya, peft, diffusers or the original code: a file, a folder with one, or files of a stage; of a list, all are added"`
+	LoRAScale      Scales            `yaml:"lora_scale" default:"1" doc:"weight of the LoRA; of several, one for all or a list"`
 	RNG            string            `yaml:"rng" default:"torch_cpu" enum:"torch_cpu,torch_cuda,philox" doc:"whose noise: torch_cpu, picture i of PyTorch's CPU generator seeded seed + i; philox, of its CUDA generator seeded so (and of webuis' NV); torch_cuda, of one CUDA generator seeded seed that draws rng_batch pictures at a time, as published runs do"`
 	RNGBatch       int               `yaml:"rng_batch" default:"16" min:"1" unit:"pictures" doc:"torch_cuda: drawn at a time"`
 	RNGThreads     int               `yaml:"rng_threads" default:"270336" min:"256" unit:"threads" doc:"torch_cuda: that the GPU runs at once, 2048 for each of its multiprocessors (H100 270336, A100 221184, V100 163840); 1536 on an RTX 30 or 40 (4090 196608)"`
@@ -62,10 +62,16 @@ func (g *Generate) Validate() error {
 		stages.Rule(!listed && g.Attributes != nil && g.Sentences != "", "attributes fill templates: leave them out where sentences are given"),
 		stages.Rule(g.Strength != nil && g.Init == nil, "strength needs pictures to start from: give them as init"),
 		stages.Rule(g.Strength != nil && *g.Strength == 0, "strength is 0, which keeps init as it is: want above 0, up to 1"),
-		stages.Rule(g.LoRAScale != 1 && g.LoRA == "", "lora_scale is for a lora: give one"),
+		stages.Rule(g.LoRA == nil && !g.LoRAScale.plain(), "lora_scale is for a lora: give one"),
 		checkClasses(g.Classes),
 		g.checkTemplates(),
 	)
+}
+
+// ValidateInputs wants a weight for every LoRA.
+func (g *Generate) ValidateInputs() error {
+	n := len(g.LoRAScale)
+	return stages.Rule(g.LoRA != nil && n != 1 && n != len(g.LoRA), "lora_scale has %d numbers, and lora %d adapters: want one for all, or one each", n, len(g.LoRA))
 }
 
 func (g *Generate) checkTemplates() error {

@@ -26,13 +26,11 @@ func (g *Generate) Sources(context.Context) ([]stages.Source, error) {
 		return nil, err
 	}
 	out := []stages.Source{s}
-	if g.LoRA != "" {
-		folder, names, err := lora.Files(string(g.LoRA))
-		if err != nil {
-			return nil, fmt.Errorf("lora: %w", err)
-		}
-		out = append(out, stages.Source{Param: "lora", Root: folder, Files: names})
+	added, err := g.loraSources()
+	if err != nil {
+		return nil, err
 	}
+	out = append(out, added...)
 	if g.Prompts != nil {
 		return out, nil
 	}
@@ -174,12 +172,12 @@ func (g *Generate) open(ctx context.Context, env *stages.Env) (*sd.Pipeline, err
 		return nil, err
 	}
 	name := fmt.Sprintf("diffusion %s %s %v", a.Digest, g.DType, g.Init != nil)
-	if g.LoRA != "" {
-		added, err := env.Source("lora")
-		if err != nil {
-			return nil, err
-		}
-		name += fmt.Sprintf(" %s %g", added.Digest, g.LoRAScale)
+	added, err := g.adapters(env)
+	if err != nil {
+		return nil, err
+	}
+	for i, a := range added {
+		name += fmt.Sprintf(" %s %g", a.Digest, g.LoRAScale.of(i))
 	}
 	v, err := env.Shared.Get(ctx, name, func(ctx context.Context) (any, int64, error) {
 		tok, err := openTokenizer(filesOf(ctx, a, "tokenizer/"))
@@ -202,22 +200,21 @@ func (g *Generate) open(ctx context.Context, env *stages.Env) (*sd.Pipeline, err
 // options are what of the checkpoint is loaded, and the LoRA that is added to it.
 func (g *Generate) options(ctx context.Context, env *stages.Env) (sd.Options, error) {
 	o := sd.Options{DType: sd.WeightTypes[g.DType], Pictures: g.Init != nil}
-	if g.LoRA == "" {
-		return o, nil
-	}
-	a, err := env.Source("lora")
+	added, err := g.adapters(env)
 	if err != nil {
 		return o, err
 	}
-	_, names, err := lora.Files(string(g.LoRA))
-	if err != nil {
-		return o, fmt.Errorf("lora: %w", err)
+	for i, a := range added {
+		weights, err := lora.WeightsOf(namesOf(a))
+		if err != nil {
+			return o, fmt.Errorf("lora: %w", err)
+		}
+		adapter, err := lora.Read(filesOf(ctx, a, ""), weights)
+		if err != nil {
+			return o, err
+		}
+		o.LoRA = append(o.LoRA, lora.Scaled{Adapter: adapter, Scale: g.LoRAScale.of(i)})
 	}
-	adapter, err := lora.Read(filesOf(ctx, a, ""), names[0])
-	if err != nil {
-		return o, err
-	}
-	o.LoRA = []lora.Scaled{{Adapter: adapter, Scale: g.LoRAScale}}
 	return o, nil
 }
 

@@ -21,12 +21,12 @@ func (g *Generate) describer(pipeline *sd.Pipeline, env *stages.Env) (func(image
 	if g.Init != nil {
 		after += fmt.Sprintf(", Denoising strength: %g", s.Strength)
 	}
-	if g.LoRA != "" {
-		added, err := env.Source("lora")
-		if err != nil {
-			return nil, err
-		}
-		after += fmt.Sprintf(", Lora hash: %s, Lora scale: %g", short(added), g.LoRAScale)
+	added, err := g.adapters(env)
+	if err != nil {
+		return nil, err
+	}
+	for i, a := range added {
+		after += fmt.Sprintf(", Lora hash: %s, Lora scale: %g", short(a), g.LoRAScale.of(i))
 	}
 	return func(im image) string {
 		lines := []string{im.Prompt}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"regft/cache"
 	"regft/stages"
 
 	"github.com/google/go-cmp/cmp"
@@ -54,27 +55,57 @@ func firstOf(t *testing.T, l *lab, params string, inputs map[string][]stages.Inp
 
 func TestGenerateLoRA(t *testing.T) {
 	l := newLab(t)
-	with := func(rest string) string {
-		return firstOf(t, l, fmt.Sprintf(`{checkpoint: %q, prompts: ["a photo of a tench"], steps: 3, batch_size: 1, size: null, %s}`, sd21(t), rest), nil)
+	with := func(rest string, loras ...stages.Input) string {
+		return firstOf(t, l, fmt.Sprintf(`{checkpoint: %q, prompts: ["a photo of a tench"], steps: 3, batch_size: 1, size: null, seed: 1%s}`, sd21(t), rest), map[string][]stages.Input{"lora": loras})
 	}
-	plain := with("seed: 1")
+	of := func(style string) stages.Input { return stages.Input{Path: loraFile(t, style)} }
+	plain := with("")
 	for _, style := range []string{"kohya", "peft", "old"} {
-		path := loraFile(t, style)
-		if farthest(t, with(fmt.Sprintf("seed: 1, lora: %q", path)), plain) < 2 {
+		if farthest(t, with("", of(style)), plain) < 2 {
 			t.Errorf("%s changes nothing", style)
 		}
-		if d := farthest(t, with(fmt.Sprintf("seed: 1, lora: %q, lora_scale: 0", path)), plain); d != 0 {
+		if d := farthest(t, with(", lora_scale: 0", of(style)), plain); d != 0 {
 			t.Errorf("%s with a scale of 0 is %d off", style, d)
 		}
 	}
-	if d := farthest(t, with(fmt.Sprintf("seed: 1, lora: %q", loraFile(t, "peft"))), with(fmt.Sprintf("seed: 1, lora: %q", loraFile(t, "old")))); d > 2 {
+	if d := farthest(t, with("", of("peft")), with("", of("old"))); d > 2 {
 		t.Errorf("one LoRA in two styles of names gives pictures %d apart", d)
 	}
+	// Several add up: twice a half is one, and each has its own weight.
+	one := with("", of("old"))
+	if d := farthest(t, with(", lora_scale: 0.5", of("old"), of("old")), one); d > 2 {
+		t.Errorf("two halves of a LoRA are %d off the whole", d)
+	}
+	if d := farthest(t, with(", lora_scale: [1, 0]", of("old"), of("kohya")), one); d > 2 {
+		t.Errorf("a LoRA beside one that weighs 0 is %d off", d)
+	}
+	if farthest(t, with("", of("old"), of("kohya")), one) < 2 {
+		t.Error("the second of two changes nothing")
+	}
+	// One that a stage made.
+	d, size, err := l.store.PutFile(l.ctx, loraFile(t, "old"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := l.artifact(stages.Files, []cache.File{{Name: "style.safetensors", Digest: d, Size: size}}, nil)
+	if d := farthest(t, with("", stages.Input{Parts: []stages.Artifact{made}}), one); d != 0 {
+		t.Errorf("a stage's LoRA is %d off the same file's", d)
+	}
+	key := func(rest string, loras ...stages.Input) string {
+		return strings.Join(l.lines("generate", fmt.Sprintf("{checkpoint: %q, prompts: [x]%s}", sd21(t), rest), map[string][]stages.Input{"lora": loras}, false), "\n")
+	}
+	if key("", of("old"), of("peft")) == key("", of("peft"), of("old")) || key("", of("old"), of("peft")) == key(", lora_scale: [1, 2]", of("old"), of("peft")) {
+		t.Error("which LoRA weighs what is not in the key")
+	}
 	other := filepath.Join(abs(t, goldens), "sd15-tiny")
-	_, err := l.try("generate", fmt.Sprintf(`{checkpoint: %q, prompts: [x], steps: 1, lora: %q}`, other, loraFile(t, "peft")), nil)
+	_, err = l.try("generate", fmt.Sprintf(`{checkpoint: %q, prompts: [x], steps: 1}`, other), map[string][]stages.Input{"lora": {of("peft")}})
 	wantError(t, err, "it was trained on another", "peft.safetensors")
-	_, err = l.try("generate", fmt.Sprintf(`{checkpoint: %q, prompts: [x], steps: 1, lora: nowhere.safetensors}`, other), nil)
+	_, err = l.try("generate", fmt.Sprintf(`{checkpoint: %q, prompts: [x], steps: 1}`, other), map[string][]stages.Input{"lora": {{Path: "/nowhere.safetensors"}}})
 	wantError(t, err, "nowhere.safetensors")
+	_, err = l.try("generate", fmt.Sprintf(`{checkpoint: %q, prompts: [x], steps: 1, lora_scale: [1, 2, 3]}`, other), map[string][]stages.Input{"lora": {of("peft"), of("old")}})
+	wantError(t, err, "lora_scale has 3 numbers, and lora 2 adapters")
+	_, err = l.try("generate", fmt.Sprintf(`{checkpoint: %q, prompts: [x], steps: 1, lora_scale: 2}`, other), nil)
+	wantError(t, err, "lora_scale is for a lora")
 }
 
 // TestGenerateInit: pictures start from those of their class in turn, and keep more of them the smaller strength is.
