@@ -49,6 +49,7 @@ type finder struct {
 // parameters share it.
 func (p *Plan) findSources(ctx context.Context) (map[*specs.Instance]*sources, error) {
 	byKey, of := map[string]*sources{}, map[*specs.Instance]*sources{}
+	byVariant := map[any]*sources{}
 	f := &finder{store: p.store, files: map[string]cache.Linked{}}
 	p.linked = f.files
 	group, ctx := errgroup.WithContext(ctx)
@@ -57,6 +58,14 @@ func (p *Plan) findSources(ctx context.Context) (map[*specs.Instance]*sources, e
 	for _, i := range p.Expansion.Instances {
 		sourcer, ok := i.Runner.(stages.Sourcer)
 		if !ok || !i.Needed {
+			continue
+		}
+		v := i.Variant()
+		if gathers(i.Stage) { // inputs before a path may be more or fewer
+			v = nil
+		}
+		if s := byVariant[v]; s != nil {
+			of[i] = s
 			continue
 		}
 		key := sourceKey(i)
@@ -69,11 +78,19 @@ func (p *Plan) findSources(ctx context.Context) (map[*specs.Instance]*sources, e
 			})
 		}
 		of[i] = byKey[key]
+		if v != nil {
+			byVariant[v] = byKey[key]
+		}
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	return of, problems.err()
+}
+
+// gathers says that instances of s may take different numbers of artifacts.
+func gathers(s *specs.Stage) bool {
+	return len(s.Gather) > 0 || slices.ContainsFunc(s.Type.Fields(), func(f stages.Field) bool { return f.Pool != "" })
 }
 
 // sourceKey is equal for instances that read the same: all their parameters count, and the paths among their inputs.
