@@ -119,18 +119,20 @@ func (p *packedValues) block(head, first int) bBlock {
 // flash is the work on one block of queries of one head.
 type flash struct {
 	Attention
-	set                  *instructionSet
-	head                 int // of batch·heads
-	from, rows           int // of the queries
-	scores, sums         scratch
-	maxima, denominators []float32
+	set                               *instructionSet
+	head                              int // of batch·heads
+	from, rows                        int // of the queries
+	width                             int // of a row of scores
+	scores, sums, state               scratch
+	maxima, denominators, corrections []float32
 }
 
 func newFlash(a Attention, set *instructionSet, head, from, rows int) *flash {
-	f := &flash{Attention: a, set: set, head: head, from: from, rows: rows,
-		scores: newScratch(rows * keyBlock), sums: newScratch(rows * a.ValueDim),
-		maxima: make([]float32, rows), denominators: make([]float32, rows)}
-	clear(f.sums.data)
+	width := min(keyBlock, a.Keys)
+	f := &flash{Attention: a, set: set, head: head, from: from, rows: rows, width: width,
+		scores: newScratch(rows * width), sums: newScratch(rows * a.ValueDim), state: newScratch(3 * rows)}
+	f.maxima, f.denominators, f.corrections = f.state.data[:rows], f.state.data[rows:2*rows], f.state.data[2*rows:]
+	clear(f.denominators)
 	for i := range f.maxima {
 		f.maxima[i] = float32(math.Inf(-1))
 	}
@@ -140,6 +142,7 @@ func newFlash(a Attention, set *instructionSet, head, from, rows int) *flash {
 func (f *flash) release() {
 	f.scores.release()
 	f.sums.release()
+	f.state.release()
 }
 
 func (f *flash) run(q Heads, keys *packedKeys, values *packedValues) {
@@ -147,12 +150,24 @@ func (f *flash) run(q Heads, keys *packedKeys, values *packedValues) {
 	query := f.set.inRows(q.at(batch, head)[f.from*q.RowStride:], f.rows, f.Dim, q.RowStride)
 	for first := 0; first < f.lastKey(f.from+f.rows-1); first += keyBlock {
 		n := min(keyBlock, f.Keys-first)
-		f.set.multiply(query, keys.block(f.head, first, n), f.scores.data, keyBlock, f.Scale, false)
-		for i := range f.rows {
-			f.softmaxRow(i, first, f.scores.data[i*keyBlock:][:n])
+		f.set.multiply(query, keys.block(f.head, first, n), f.scores.data, f.width, f.Scale, false)
+		f.addMask(f.set, f.scores.data, f.width, f.head, f.from, f.rows, first, n)
+		seen, step := f.seen(f.from, first, n)
+		f.set.softmaxRows(f.scores.data, f.width, f.rows, n, seen, step, f.maxima, f.denominators, f.corrections)
+		if first > 0 {
+			f.correct()
 		}
-		p := f.set.inRows(f.scores.data, f.rows, n, keyBlock)
-		f.set.multiply(p, values.block(f.head, first), f.sums.data, f.ValueDim, 1, true)
+		f.set.multiply(f.set.inRows(f.scores.data, f.rows, n, f.width), values.block(f.head, first), f.sums.data, f.ValueDim, 1, first > 0)
+	}
+}
+
+// correct scales what rows have summed so far to their new maxima.
+func (f *flash) correct() {
+	for i, c := range f.corrections {
+		if c != 1 {
+			sums := f.sums.data[i*f.ValueDim:][:f.ValueDim]
+			f.set.binaryScalar[Mul](sums, sums, c)
+		}
 	}
 }
 
@@ -164,33 +179,45 @@ func (a *Attention) lastKey(i int) int {
 	return min(a.Keys, max(0, i+1+a.Keys-a.Queries))
 }
 
-// softmaxRow turns the scores of row i for the keys from first on into weights relative to the row's new maximum, and scales
-// what the row has summed so far to it.
-func (f *flash) softmaxRow(i, first int, scores []float32) {
-	f.addMask(f.set, scores, f.head, f.from+i, first)
-	m := max(f.maxima[i], f.set.maximum(scores))
-	if math.IsInf(float64(m), -1) {
-		clear(scores)
-		return
+// seen is how many keys of a block of n query i sees, and how many more the next one; what is below 0 or above n means 0 or n.
+func (a *Attention) seen(i, first, n int) (seen, step int) {
+	if !a.Causal {
+		return n, 0
 	}
-	if m > f.maxima[i] || m != m {
-		correction := float32(math.Exp(float64(f.maxima[i] - m)))
-		f.denominators[i] *= correction
-		sums := f.sums.data[i*f.ValueDim:][:f.ValueDim]
-		f.set.binaryScalar[Mul](sums, sums, correction)
-		f.maxima[i] = m
-	}
-	f.denominators[i] += f.set.expSub(scores, scores, m)
+	return i + 1 + a.Keys - a.Queries - first, 1
 }
 
-// addMask adds the mask to the scores of query i of a head for the keys from first on; keys in the future get −Inf.
-func (a *Attention) addMask(set *instructionSet, scores []float32, head, i, first int) {
-	if a.Mask.Data != nil {
-		at := head/a.Heads*a.Mask.BatchStride + head%a.Heads*a.Mask.HeadStride + i*a.Mask.RowStride + first
-		set.binary[Add](scores, scores, a.Mask.Data[at:][:len(scores)])
+// addMask adds the mask to the scores, rows width apart, of some queries of a head for the keys from first on.
+func (a *Attention) addMask(set *instructionSet, scores []float32, width, head, from, rows, first, n int) {
+	if a.Mask.Data == nil {
+		return
 	}
-	for j := max(0, a.lastKey(i)-first); j < len(scores); j++ {
-		scores[j] = float32(math.Inf(-1))
+	at := head/a.Heads*a.Mask.BatchStride + head%a.Heads*a.Mask.HeadStride + first
+	for i := range rows {
+		row := scores[i*width:][:n]
+		set.binary[Add](row, row, a.Mask.Data[at+(from+i)*a.Mask.RowStride:][:n])
+	}
+}
+
+// softmaxRowsBy is softmaxRows by functions of a row.
+func softmaxRowsBy(maximum func([]float32) float32, expSub func(dst, x []float32, s float32) float32) func(scores []float32, stride, rows, cols, seen, step int, maxima, denominators, corrections []float32) {
+	return func(scores []float32, stride, rows, cols, seen, step int, maxima, denominators, corrections []float32) {
+		for i := range rows {
+			row := scores[i*stride:][:cols]
+			n := min(cols, max(0, seen+i*step))
+			m := max(maxima[i], maximum(row[:n]))
+			corrections[i] = 1
+			if math.IsInf(float64(m), -1) {
+				clear(row)
+				continue
+			}
+			if m != maxima[i] {
+				corrections[i] = float32(math.Exp(float64(maxima[i] - m)))
+			}
+			maxima[i] = m
+			denominators[i] = denominators[i]*corrections[i] + expSub(row[:n], row[:n], m)
+			clear(row[n:])
+		}
 	}
 }
 

@@ -64,9 +64,9 @@ func (b *flashBackward) queries(d AttentionGradients, dOut, out, q, k Heads, key
 		n := min(keyBlock, b.Keys-first)
 		b.scores(rowsOf(q), q.RowStride, rows, b.Dim, keys.block(b.head, first, n), b.weights.data, b.Scale)
 		b.scores(rowsOf(dOut), dOut.RowStride, rows, b.ValueDim, values.block(b.head, first, n), b.grads.data, 1)
-		for i := range rows {
-			b.gradientRow(i, from+i, first, n, logSumExp)
-		}
+		b.addMask(b.set, b.weights.data, keyBlock, b.head, from, rows, first, n)
+		seen, step := b.seen(from, first, n)
+		b.set.gradientRows(b.weights.data, b.grads.data, keyBlock, rows, n, seen, step, logSumExp[b.head*b.Queries+from:], b.delta)
 		b.addTransposed(b.of(d.V)[first*d.V.RowStride:], d.V.RowStride, b.weights.data, n, rows, rowsOf(dOut), dOut.RowStride, b.ValueDim, 1)
 		b.addTransposed(b.of(d.K)[first*d.K.RowStride:], d.K.RowStride, b.grads.data, n, rows, rowsOf(q), q.RowStride, b.Dim, b.Scale)
 		ds := b.set.inRows(b.grads.data, rows, n, keyBlock)
@@ -81,19 +81,23 @@ func (b *flashBackward) scores(x []float32, stride, rows, dim int, packed bBlock
 	b.set.multiply(a, packed, dst, keyBlock, alpha, false)
 }
 
-// gradientRow turns the scores of query i into weights P = exp(S − logSumExp) and dP into dS = P·(dP − delta).
-func (b *flashBackward) gradientRow(row, i, first, n int, logSumExp []float32) {
-	p, ds := b.weights.data[row*keyBlock:][:n], b.grads.data[row*keyBlock:][:n]
-	l := logSumExp[b.head*b.Queries+i]
-	if math.IsInf(float64(l), -1) {
-		clear(p)
-		clear(ds)
-		return
+// gradientRowsBy is gradientRows by functions of a row.
+func gradientRowsBy(expSub func(dst, x []float32, s float32) float32, affine func(dst, x []float32, scale, shift float32),
+	mul func(dst, x, y []float32)) func(scores, grads []float32, stride, rows, cols, seen, step int, logSumExp, delta []float32) {
+	return func(scores, grads []float32, stride, rows, cols, seen, step int, logSumExp, delta []float32) {
+		for i := range rows {
+			p, ds := scores[i*stride:][:cols], grads[i*stride:][:cols]
+			n := min(cols, max(0, seen+i*step))
+			if math.IsInf(float64(logSumExp[i]), -1) {
+				n = 0
+			}
+			expSub(p[:n], p[:n], logSumExp[i])
+			affine(ds[:n], ds[:n], 1, -delta[i])
+			mul(ds[:n], ds[:n], p[:n])
+			clear(p[n:])
+			clear(ds[n:])
+		}
 	}
-	b.addMask(b.set, p, b.head, i, first)
-	b.set.expSub(p, p, l)
-	b.set.affine(ds, ds, 1, -b.delta[row])
-	b.set.binary[Mul](ds, ds, p)
 }
 
 // addTransposed adds alpha·sᵀ·x to dst [n, cols], where s is [rows, n], its rows keyBlock apart, and x [rows, cols].

@@ -47,6 +47,9 @@ var avx2 = &instructionSet{
 	minimum:    minimumAVX2,
 	dot:        dotAVX2,
 
+	softmaxRows:  softmaxRowsBy(maximumAVX2, expSubAVX2),
+	gradientRows: gradientRowsBy(expSubAVX2, affineAVX2, mulAVX2),
+
 	normalize:       normalizeAVX2,
 	addSquares:      addSquaresAVX2,
 	winogradWeights: winogradWeightsAVX2,
@@ -89,6 +92,9 @@ var avx512 = &instructionSet{
 	maximum:    maximumAVX512,
 	minimum:    minimumAVX512,
 	dot:        dotAVX512,
+
+	softmaxRows:  softmaxRowsAVX512,
+	gradientRows: gradientRowsAVX512,
 
 	normalize:       normalizeAVX512,
 	addSquares:      addSquaresAVX512,

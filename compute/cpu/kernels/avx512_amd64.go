@@ -19,6 +19,16 @@ func transposeRowsAVX512(dst []float32, dstStride int, src []float32, srcStride 
 //go:noescape
 func copyRowsAVX512(dst []float32, dstStride int, src []float32, srcStride int, rows int, cols int)
 
+// softmaxRowsAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func softmaxRowsAVX512(scores []float32, stride int, rows int, cols int, seen int, step int, maxima []float32, denominators []float32, corrections []float32)
+
+// gradientRowsAVX512 is a function of an instructionSet, in AVX512.
+//
+//go:noescape
+func gradientRowsAVX512(weights []float32, grads []float32, stride int, rows int, cols int, seen int, step int, logSumExp []float32, delta []float32)
+
 // negAVX512 is a function of an instructionSet, in AVX512.
 //
 //go:noescape

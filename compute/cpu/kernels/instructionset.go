@@ -37,6 +37,14 @@ type instructionSet struct {
 	minimum    func(x []float32) float32
 	dot        func(x, y []float32) float32
 
+	// softmaxRows turns rows of scores of a block of keys into weights relative to the row's new maximum, and takes the sums
+	// of earlier blocks along: maxima, denominators, and the factor by which what was summed is to be corrected. Row i counts
+	// its first seen + i·step numbers, within 0 and cols; the others become 0.
+	softmaxRows func(scores []float32, stride, rows, cols, seen, step int, maxima, denominators, corrections []float32)
+	// gradientRows turns scores into weights P = exp(S − logSumExp) and dP into dS = P·(dP − delta), both 0 where a row does
+	// not count.
+	gradientRows func(scores, grads []float32, stride, rows, cols, seen, step int, logSumExp, delta []float32)
+
 	normalize       func(dst, x, gamma, beta []float32, mean, rstd float32)             // (x − mean)·rstd·gamma + beta
 	addSquares      func(dst, x, mean []float32)                                        // dst + (x − mean)²
 	winogradWeights func(dst []float32, dstStride int, src []float32, srcStride, n int) // n a multiple of 8

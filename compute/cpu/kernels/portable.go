@@ -37,6 +37,9 @@ var portable = &instructionSet{
 	minimum:    minimumPortable,
 	dot:        dotPortable,
 
+	softmaxRows:  softmaxRowsBy(maximumPortable, expSubPortable),
+	gradientRows: gradientRowsBy(expSubPortable, affinePortable, mulPortable),
+
 	normalize:       normalizePortable,
 	addSquares:      addSquaresPortable,
 	winogradWeights: winogradWeightsPortable,
@@ -131,6 +134,12 @@ func storeQuad(c []float32, s *[4]float32, alpha float32, accumulate bool) {
 		} else {
 			c[j] = alpha * s[j]
 		}
+	}
+}
+
+func mulPortable(dst, x, y []float32) {
+	for i := range dst {
+		dst[i] = x[i] * y[i]
 	}
 }
 

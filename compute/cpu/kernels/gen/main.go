@@ -19,6 +19,7 @@ func main() {
 		tile512()
 		transpose512()
 		copyRows512()
+		attention512()
 	} else {
 		tile()
 	}

@@ -1,10 +1,14 @@
 package main
 
+import . "github.com/mmcloughlin/avo/operand"
+
 const (
 	log2e  = 1.44269504088896341
 	ln2Hi  = 0.693359375 // exact in float32 times any exponent
 	ln2Lo  = -2.12194440e-4
 	sqrt12 = 0.707106781186547524
+
+	rounding = 3 << 22
 
 	allButSign = 1<<31 - 1
 	infinity   = 0x7f800000
@@ -29,14 +33,19 @@ func exp(x vec) vec {
 // expFlushed is exp(x) for use inside sums and quotients: results below 5e-38 are 0, and 2ⁿ⁻¹ is added to the exponent.
 func expFlushed(x vec) vec {
 	if avx512 {
-		there := compare(notLess, x, number(-86))
-		y, n := expReduced(minOrSecond(fill(x, number(89)), x))
-		return timesPowerOfTwoWhere(there, y, n)
+		return expOfNegative(minOrSecond(fill(x, number(89)), x))
 	}
 	below := compare(lessThan, x, number(-86))
 	y, n := expReduced(minOrSecond(fill(x, number(89)), x))
 	y = addInts(y, shiftLeft(toInt(sub(n, number(1))), 23))
 	return whereNot(below, add(y, y))
+}
+
+// expOfNegative is expFlushed of x up to 89, with AVX-512.
+func expOfNegative(x vec) vec {
+	there := compare(notLess, x, number(-86))
+	y, n := expReduced(x)
+	return timesPowerOfTwoWhere(there, y, n)
 }
 
 // expModerate is exp(x) for x whose result is far from the ends of float32's range.
@@ -48,14 +57,46 @@ func expModerate(x vec) vec {
 	return addInts(y, shiftLeft(toInt(n), 23))
 }
 
+var expCoefficients = []float64{1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1}
+
+// holdExp keeps the constants of expOfNegative in registers.
+func holdExp() {
+	constants := []Mem{number(-86), number(log2e), number(ln2Hi), number(ln2Lo), number(1), number(rounding)}
+	for _, c := range expCoefficients {
+		constants = append(constants, number(c))
+	}
+	hold(constants...)
+}
+
 // expReduced is exp(x − n·ln 2) by the polynomial of Cephes' expf, and n = round(x/ln 2).
 func expReduced(x vec) (y, n vec) {
+	if avx512 {
+		return expReduced512(x)
+	}
 	n = round(mul(x, number(log2e)))
 	r := fnma(n, number(ln2Hi), x)
 	r = fnma(n, number(ln2Lo), r)
-	y = polynomial(r, 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
+	y = polynomial(r, expCoefficients...)
 	y = fma(y, mul(r, r), r)
 	return add(y, number(1)), n
+}
+
+// expReduced512 is expReduced with fewer instructions, and fewer that wait for each other: x/ln 2 is rounded by adding a number
+// whose unit in the last place is 1, and the polynomial is summed by pairs (Estrin). x becomes what is left of it.
+func expReduced512(x vec) (y, n vec) {
+	n = fill(x, number(rounding))
+	accumulate(n, x, number(log2e))
+	n = sub(n, number(rounding))
+	r := x
+	deduct(r, n, number(ln2Hi))
+	deduct(r, n, number(ln2Lo))
+	c, square := expCoefficients, mul(r, r)
+	pair := func(high, low float64) vec { return continued(fill(r, number(high)), r, low) }
+	first, second, third := pair(c[0], c[1]), pair(c[2], c[3]), pair(c[4], c[5])
+	accumulate(second, first, square)
+	accumulate(third, second, square)
+	accumulate(r, third, square)
+	return add(r, number(1)), n
 }
 
 // log is the natural logarithm (Cephes logf): x = 2ᵉ·m with m from √½ to √2, a polynomial in m − 1.

@@ -47,9 +47,22 @@ type operand any
 // AVX-512 has registers enough, and its constants are single words.
 func direct(o operand) operand {
 	if m, ok := o.(Mem); ok && avx512 {
+		if r, ok := held[m.Symbol.Name]; ok {
+			return r
+		}
 		return load(m)
 	}
 	return o
+}
+
+// held are the constants that stay in registers throughout a function, by their symbols.
+var held map[string]VecVirtual
+
+func hold(constants ...Mem) {
+	held = map[string]VecVirtual{}
+	for _, m := range constants {
+		held[m.Symbol.Name] = load(m)
+	}
 }
 
 func lane(o operand, i int) Op {
@@ -176,9 +189,13 @@ func halve(x vec) vec { return each(x, func(i int, r VecVirtual) { VPSRAD(Imm(1)
 
 // fma is x·y + z in new registers; y and z may be memory.
 func fma(x vec, y, z operand) vec {
-	y, z = direct(y), direct(z)
+	y = direct(y)
 	return each(x, func(i int, r VecVirtual) {
-		if m, ok := lane(z, i).(Mem); ok {
+		if m, ok := lane(z, i).(Mem); ok && avx512 {
+			loadInto(m, r)
+			VFMADD231PS(lane(y, i), x[i], r)
+			return
+		} else if ok {
 			VMOVAPS(x[i], r)
 			VFMADD213PS(m, register(lane(y, i)), r)
 			return
@@ -223,8 +240,17 @@ func continued(r, x vec, coefficients ...float64) vec {
 
 // accumulate adds x·y to acc in place.
 func accumulate(acc, x vec, y operand) {
+	y = direct(y)
 	for i := range x {
 		VFMADD231PS(lane(y, i), x[i], acc[i])
+	}
+}
+
+// deduct takes x·y from acc in place.
+func deduct(acc, x vec, y operand) {
+	y = direct(y)
+	for i := range x {
+		VFNMADD231PS(lane(y, i), x[i], acc[i])
 	}
 }
 
@@ -309,7 +335,10 @@ func timesPowerOfTwoWhere(m mask, y, n vec) vec {
 // reciprocal is 1/x, within a unit in the last place, for normal x whose reciprocal is normal: Newton's step after 14 bits.
 func reciprocal(x vec) vec {
 	r := each(x, func(i int, r VecVirtual) { VRCP14PS(x[i], r) })
-	return fma(r, fnma(x, r, fill(x, number(1))), r)
+	e := fill(x, number(1))
+	deduct(e, x, r)
+	accumulate(r, r, e)
+	return r
 }
 
 func zeros(n int) vec { return each(make(vec, n), func(_ int, r VecVirtual) { zero(r) }) }
