@@ -31,7 +31,7 @@ func TestLatentConsistency(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(distilled, "unet")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.CopyFS(filepath.Join(distilled, "unet"), os.DirFS(filepath.Join(dir, "unet"))); err != nil {
+	if err := os.CopyFS(filepath.Join(distilled, "unet"), os.DirFS(filepath.Join(dir, "distilled"))); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range meta.Runs {

@@ -167,13 +167,14 @@ func TestPathsAreSources(t *testing.T) {
 		"generate classes":    fmt.Sprintf(`{checkpoint: %q, classes: %q, prompt: "{}"}`, diffusions(t)[0], files["classes"]),
 		"generate styles":     fmt.Sprintf("{checkpoint: %q, styles: %q, dataset: a}", diffusions(t)[0], files["styles"]),
 		"generate sentences":  fmt.Sprintf("{checkpoint: %q, classes: %q, sentences: %q}", diffusions(t)[0], files["classes"], files["prompts"]),
-		"generate lora":       fmt.Sprintf("{checkpoint: %q, prompts: [x], lora: %q}", diffusions(t)[0], loraFile(t, "peft")),
+		"generate lora":       fmt.Sprintf("{checkpoint: %q, prompts: [x]}", diffusions(t)[0]),
 		"zeroshot checkpoint": fmt.Sprintf(`{classes: %q, templates: ["{}"]}`, files["classes"]), "zeroshot classes": fmt.Sprintf(`{classes: %q, templates: ["{}"]}`, files["classes"]),
 		"zeroshot styles":  fmt.Sprintf("{styles: %q, dataset: a}", files["styles"]),
 		"zeroshot prompts": fmt.Sprintf("{classes: %q, prompts: %q}", files["classes"], files["prompts"]),
 		"exec inputs":      "{command: [x]}",
 	}
-	inputs := map[string]map[string][]stages.Input{"zeroshot": from(clips(t)[0]), "exec": {"inputs": {{Key: "a", Path: files["classes"]}}}}
+	inputs := map[string]map[string][]stages.Input{"zeroshot": from(clips(t)[0]), "exec": {"inputs": {{Key: "a", Path: files["classes"]}}},
+		"generate": {"lora": {{Path: loraFile(t, "peft")}}}}
 	for _, name := range stages.Names() {
 		ty := mustLookup(t, name)
 		for _, f := range ty.Fields() {

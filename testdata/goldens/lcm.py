@@ -1,7 +1,7 @@
 """Write goldens of whole runs of latent consistency models: lcm.py GOLDENS_DIR (diffusers 0.42.1, torch 2.15.0).
 
 plain: StableDiffusionPipeline on sd15-tiny with LCMScheduler, guided, as one draws with an LCM-LoRA.
-distilled: LatentConsistencyModelPipeline, whose U-Net (lcm/unet; all else is sd15-tiny's) is told the guidance scale.
+distilled: LatentConsistencyModelPipeline, whose U-Net (lcm/distilled; all else is sd15-tiny's) is told the guidance scale.
 """
 import json
 import pathlib
@@ -32,7 +32,7 @@ def unet():
                              norm_num_groups=4, time_cond_proj_dim=12).eval()
     for p in u.parameters():
         p.add_(torch.randn_like(p) * 0.06)
-    u.save_pretrained(OUT / "unet")
+    u.save_pretrained(OUT / "distilled")
     return u
 
 
