@@ -282,7 +282,7 @@ func (m *maker) fill(i *Instance, in *input) error {
 	}
 	if f.Name == m.stage.Type.OutAs && len(i.Refs) > from && i.Refs[from].Instance != nil {
 		i.kind = i.Refs[from].Instance.outputKind(i.Refs[from].Output)
-		m.candidates(i, i.Refs[from:], inputs)
+		m.candidates(i, i.Refs[from:])
 	}
 	m.stage.Type.SetInputs(i.Runner, *f, inputs)
 	return nil
@@ -423,15 +423,17 @@ func (i *Instance) outputKind(name string) stages.Kind {
 }
 
 // candidates notes what a stage that chooses may choose.
-func (m *maker) candidates(i *Instance, refs []Ref, inputs []stages.Input) {
+func (m *maker) candidates(i *Instance, refs []Ref) {
 	if !m.stage.chooses() {
 		return
 	}
-	for k := range inputs {
+	for _, r := range refs {
 		values := map[string]any{}
-		for _, c := range inputs[k].Coords {
-			if m.stage.gather.has(m.axis(c.Axis).index) {
-				values[c.Axis] = refs[k].Instance.Point()[c.Axis]
+		if r.Instance != nil { // no path
+			for k, a := range r.Instance.Stage.over.list() {
+				if m.stage.gather.has(a) {
+					values[r.Instance.Coords[k].Axis] = r.Instance.value(k)
+				}
 			}
 		}
 		i.Candidates = append(i.Candidates, values)

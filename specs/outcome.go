@@ -174,6 +174,9 @@ func (r *resolver) checkChosen(ref expr.Reference, s *Stage, n int) *expr.Proble
 
 // chooses reports whether s hands on one of a list of artifacts.
 func (s *Stage) chooses() bool {
+	if s.Type.OutAs == "" {
+		return false
+	}
 	f, has := s.Type.Field(s.Type.OutAs)
 	return has && f.List()
 }
