@@ -68,7 +68,9 @@ func (p *program) readAxis(a *Axis) {
 		own, ok := p.axisValues(a, p.newFrame())
 		a.own, a.bad = own, !ok
 		if ok && len(own) == 0 {
-			p.errorAt(node, "axis %s has no value", a.Name)
+			d := p.tree.At(node, "axis %s has no value", a.Name)
+			d.Expected = "at least one value"
+			p.report(d)
 			a.bad = true
 		}
 	}
@@ -118,7 +120,7 @@ func (p *program) axisValues(a *Axis, f *frame) (ids []int32, ok bool) {
 			return false
 		}
 		if problem != "" {
-			p.axisError(a, a.element(i), f, "", "%s", problem)
+			p.axisError(a, a.element(i), f, expected(problem), "%s", problem)
 			return false
 		}
 		ids = append(ids, id)
@@ -150,6 +152,17 @@ func (p *program) axisError(a *Axis, at *yaml.Node, f *frame, expected, format s
 	d := p.tree.At(at, format, args...)
 	d.Expected = expected
 	p.alike(at, format, f.describe(a.reads), d)
+}
+
+// expected is what would do in place of a value that intern refuses.
+func expected(problem string) string {
+	if strings.Contains(problem, "has a field") {
+		return "another name for the field"
+	}
+	if strings.Contains(problem, "two values") {
+		return "values with keys of their own: {NAME: VALUE, …} names them"
+	}
+	return ""
 }
 
 // element is the node of a's i-th value, as far as the definition lists them.

@@ -49,7 +49,9 @@ func (x *expansion) cells(t *Table) []Cell {
 // keepsNone reports the where of a table or study that holds at none of its points.
 func (x *expansion) keepsNone(where *code, what string) {
 	if !x.blamed[where.node] {
-		x.report(x.tree.Within(where.node, where.offset, where.offset+len([]rune(where.program.Text)), "where of %s keeps no point", what))
+		d := x.tree.Within(where.node, where.offset, where.offset+len([]rune(where.program.Text)), "where of %s keeps no point", what)
+		d.Note = "axes that are not named stand at their baseline"
+		x.report(d)
 	}
 }
 

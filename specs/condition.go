@@ -124,7 +124,9 @@ func (p *program) wantBool(c *code) bool {
 	if word == "true or false" || word == "a value" {
 		return true
 	}
-	p.report(p.tree.Within(c.node, c.offset, c.offset+len([]rune(c.program.Text)), "a condition gives true or false, this gives %s", word))
+	d := p.tree.Within(c.node, c.offset, c.offset+len([]rune(c.program.Text)), "a condition gives true or false, this gives %s", word)
+	d.Expected = "a comparison, as in X > 0.5 or X == \"y\""
+	p.report(d)
 	return false
 }
 

@@ -186,8 +186,11 @@ func (x *expansion) checkAxes(s *Stage) {
 		s.bad = true
 	}
 	if !s.bad && s.assert != nil && s.assert.axes&^s.over != 0 {
-		x.report(x.tree.Within(s.assert.node, s.assert.offset, s.assert.offset+len([]rune(s.assert.program.Text)),
-			"stage %s does not depend on axis %s, so its assert cannot mention it", s.Name, x.axesText(s.assert.axes&^s.over)))
+		d := x.tree.Within(s.assert.node, s.assert.offset, s.assert.offset+len([]rune(s.assert.program.Text)),
+			"stage %s does not depend on axis %s, so its assert cannot mention it", s.Name, x.axesText(s.assert.axes&^s.over))
+		d.Expected = listNames(s.Over)
+		d.Note = "the stage is the same at all values of that axis: its result has no one of them"
+		x.report(d)
 		s.bad = true
 	}
 }

@@ -116,7 +116,7 @@ func (x *expansion) checkLate() {
 			n := lookup(lookup(lookup(x.tree.Root, "sweep"), "baseline"), a.Name)
 			d := x.tree.At(n, "axis %s never has the value %s", a.Name, a.baseKey)
 			d.Severity = Warning
-			d.Nearest = expr.Nearest(a.baseKey, a.keys())
+			d.Nearest, d.Expected = expr.Nearest(a.baseKey, a.keys()), listNames(a.keys())
 			x.report(d)
 		}
 	}

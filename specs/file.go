@@ -88,17 +88,30 @@ func textLines(text []byte) []any {
 }
 
 // parseJSON keeps the order of objects.
-func parseJSON(text []byte) (any, error) {
+func parseJSON(text []byte) (any, error) { return parseJSONAt(text, 1) }
+
+// parseJSONAt parses text that begins in a file at that line.
+func parseJSONAt(text []byte, line int) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	v, err := jsonValue(d, 0)
-	if err != nil {
-		return nil, fmt.Errorf("byte %d: %w", d.InputOffset(), err)
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, fmt.Errorf("%s: it ends too early", lineOf(text, d.InputOffset(), line))
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", lineOf(text, d.InputOffset(), line), err)
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("byte %d: more than one JSON value", d.InputOffset())
+		return nil, fmt.Errorf("%s: more than one JSON value; a file of several, one a line, is .jsonl", lineOf(text, d.InputOffset(), line))
 	}
 	return v, nil
+}
+
+// lineOf is the place of a byte of text, for people.
+func lineOf(text []byte, at int64, first int) string {
+	before := text[:min(int(at), len(text))]
+	line := bytes.Count(before, []byte("\n")) + first
+	return fmt.Sprintf("line %d, column %d", line, len(before)-bytes.LastIndexByte(before, '\n'))
 }
 
 func parseJSONLines(text []byte) (any, error) {
@@ -107,9 +120,9 @@ func parseJSONLines(text []byte) (any, error) {
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
-		v, err := parseJSON(line)
+		v, err := parseJSONAt(line, i+1)
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", i+1, err)
+			return nil, err
 		}
 		out = append(out, v)
 	}

@@ -313,7 +313,9 @@ func (p *program) readName(n *yaml.Node) {
 func (p *program) readSeed(n *yaml.Node) {
 	v, err := strconv.ParseUint(n.Value, 10, 64)
 	if err != nil || n.Tag != "!!int" {
-		p.errorAt(n, "seed is a whole number, not negative")
+		d := p.tree.At(n, "seed is a whole number, not negative")
+		d.Expected = "seed: 0, or a number below 2^64"
+		p.report(d)
 		return
 	}
 	p.seed, p.spec.Seed = n, stages.Seed(v)

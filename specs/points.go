@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"regft/specs/expr"
 
@@ -74,13 +75,26 @@ func (p *program) points(ctx context.Context) ([][]int32, error) {
 	}
 	if !e.where && p.where != nil {
 		if !p.blamed[p.where] {
-			p.errorAt(p.where, "where keeps no point")
+			p.report(p.keepsNothing())
 		}
 		return nil, errFailed
 	}
 	points := e.split()
 	more, err := e.includedPoints(points)
 	return append(points, more...), err
+}
+
+// keepsNothing is the mistake of a where that no combination of values meets: it names a part that none does.
+func (p *program) keepsNothing() Diagnostic {
+	d := p.tree.At(p.where, "where keeps no point")
+	d.Note = "no combination of the axes' values makes it true"
+	for _, f := range p.filters {
+		if text := strings.TrimSpace(f.code.program.Text); !f.exclude && f.dims != nil && f.levels[0][0]&mayBeTrue == 0 && len(p.filters) > 1 {
+			d.Note = "never true: " + text
+			break
+		}
+	}
+	return d
 }
 
 // constants judges filters that mention no axis; false: they keep nothing.
@@ -292,7 +306,9 @@ func (e *product) explain() {
 func (p *program) checkExcludes(points int) {
 	if points == 0 {
 		n := lookup(lookup(p.tree.Root, "sweep"), "exclude")
-		p.errorAt(n, "exclude leaves no point")
+		d := p.tree.At(n, "exclude leaves no point")
+		d.Note = "every point that where keeps is excluded"
+		p.report(d)
 	}
 	for _, f := range p.filters {
 		if !f.exclude || f.proven || p.blamed[f.node] {

@@ -1,6 +1,7 @@
 package specs
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -245,7 +246,9 @@ func (p *program) readStudy(s *Study, node *yaml.Node) {
 		section{"around", func(n *yaml.Node) {
 			s.Around = p.word(n, "around", "baseline")
 			if !p.hasBaseline {
-				p.errorAt(n, "study %s needs sweep.baseline", s.Name)
+				d := p.tree.At(n, "study %s needs sweep.baseline", s.Name)
+				d.Expected = "sweep.baseline: {AXIS: KEY, …}, or compare: AXIS in place of around"
+				p.report(d)
 				s.bad = true
 			}
 		}},
@@ -254,7 +257,9 @@ func (p *program) readStudy(s *Study, node *yaml.Node) {
 			if axes := p.axesOf(n, &s.bad); len(axes) == 1 {
 				s.Compare = axes[0]
 			} else if !s.bad {
-				p.errorAt(n, "compare takes one axis")
+				d := p.tree.At(n, "compare takes one axis")
+				d.Expected = listNames(p.axisNames()) + "; a study of several has around: baseline"
+				p.report(d)
 			}
 		}},
 		section{"paired_by", func(n *yaml.Node) { s.PairedBy = p.axesOf(n, &s.bad) }})
@@ -265,17 +270,29 @@ func (p *program) readStudy(s *Study, node *yaml.Node) {
 		p.report(d)
 	}
 	if (around == nil) == (compare == nil) && !stands(meant, "around") && !stands(meant, "compare") {
-		d := p.tree.At(s.key, "study %s says one of two things", s.Name)
+		d := p.tree.At(s.key, "study %s does not say what it compares", s.Name)
+		if around != nil {
+			d.Summary = fmt.Sprintf("study %s has around and compare", s.Name)
+		}
 		d.Expected = "around: baseline with vary: one, or compare: AXIS"
 		p.report(d)
 	}
+}
+
+// alternatives is "a, b or c".
+func alternatives(names []string) string {
+	last := len(names) - 1
+	if last < 1 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 // word reads a value that can only be one of want.
 func (p *program) word(n *yaml.Node, what string, want ...string) string {
 	if !slices.Contains(want, n.Value) {
 		d := p.tree.At(n, "%s is %q", what, n.Value)
-		d.Expected, d.Nearest = strings.Join(want, " or "), expr.Nearest(n.Value, want)
+		d.Expected, d.Nearest = alternatives(want), expr.Nearest(n.Value, want)
 		p.sure(d)
 	}
 	return n.Value

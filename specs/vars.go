@@ -93,7 +93,9 @@ func (p *program) varNode(n *yaml.Node, ref expr.Reference, used int) (any, *exp
 // checkVars evaluates every variable, so that each mistake in them is reported.
 func (p *program) checkVars() {
 	if p.vars.Kind != yaml.MappingNode {
-		p.errorAt(p.vars, "vars is a mapping of names to values")
+		d := p.tree.At(p.vars, "vars is a mapping of names to values")
+		d.Expected = "{NAME: VALUE, …}"
+		p.report(d)
 		p.vars = &yaml.Node{Kind: yaml.MappingNode}
 		return
 	}

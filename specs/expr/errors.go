@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/agnivade/levenshtein"
 	"github.com/google/cel-go/cel"
@@ -36,6 +37,9 @@ var (
 	undefined  = regexp.MustCompile(`undefined field '([^']*)'`)
 )
 
+// digitName is a step of a chain of names that begins with a digit.
+var digitName = regexp.MustCompile(`([A-Za-z_][\w.-]*)\.(\d[\w-]*)`)
+
 // syntaxProblems is the first mistake of a text that is no CEL: what a parser says after it is rarely right.
 func syntaxProblems(text string, issues *cel.Issues) []*Problem {
 	errs := issues.Errors()
@@ -52,6 +56,10 @@ func syntaxProblems(text string, issues *cel.Issues) []*Problem {
 	}
 	if m := missing.FindStringSubmatch(first.Message); m != nil {
 		p.Summary = fmt.Sprintf("this is no CEL: a %s is missing", m[1])
+	}
+	if m := digitName.FindStringSubmatchIndex(text); m != nil && at >= utf8.RuneCountInString(text[:m[0]]) && at <= utf8.RuneCountInString(text[:m[1]]) {
+		p.Expected = text[m[2]:m[3]] + `["` + text[m[4]:m[5]] + `"]`
+		p.Note = "a name that begins with a digit is written in brackets and quotes"
 	}
 	if strings.TrimSpace(text) == "" {
 		p.Summary = "an empty expression"

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,7 +82,7 @@ func (l *loader) replace(f *File, n *yaml.Node, steps []step, i int, value *yaml
 			return nil, false
 		}
 		d := f.errorAt(1, s.start+1, s.end-s.start, "the spec has no %s to set", pathText(steps[:i+1]))
-		d.Nearest = expr.Nearest(s.name, keysOf(n))
+		d.Nearest, d.Expected = expr.Nearest(s.name, keysOf(n)), alternatives(n)
 		d.Note = "--set changes what the spec says, and adds nothing"
 		l.out = append(l.out, d)
 		return nil, false
@@ -107,6 +108,19 @@ func child(n *yaml.Node, name string) int {
 		}
 	}
 	return -1
+}
+
+// alternatives are the steps that n has.
+func alternatives(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.SequenceNode && len(n.Content) > 0:
+		return fmt.Sprintf("[0] to [%d]", len(n.Content)-1)
+	case n.Kind == yaml.MappingNode && len(n.Content) == 2:
+		return n.Content[0].Value
+	case n.Kind == yaml.MappingNode && 0 < len(n.Content) && len(n.Content) <= 40:
+		return "one of " + strings.Join(keysOf(n), ", ")
+	}
+	return ""
 }
 
 func keysOf(n *yaml.Node) []string {
