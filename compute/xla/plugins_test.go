@@ -1,6 +1,7 @@
 package xla
 
 import (
+	"go/build"
 	"os"
 	"path/filepath"
 	"slices"
@@ -134,5 +135,22 @@ func TestField(t *testing.T) {
 	}
 	if got := field(path, "Bus"); got != "" {
 		t.Errorf("a field that is not there is %q", got)
+	}
+}
+
+// TestOnlyTheTagLinksXLA: what a build without the tag is made of imports neither go-xla nor, in compute, this package.
+func TestOnlyTheTagLinksXLA(t *testing.T) {
+	for _, tags := range [][]string{nil, {"xla"}} {
+		context := build.Default
+		context.CgoEnabled, context.BuildTags = tags != nil, tags
+		for folder, linked := range map[string]string{".": "github.com/gomlx/go-xla/pjrt", "..": "regft/compute/xla"} {
+			p, err := context.ImportDir(folder, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := slices.Contains(p.Imports, linked); got != (tags != nil) {
+				t.Errorf("with the tags %q, %s imports %s: %v", tags, folder, linked, got)
+			}
+		}
 	}
 }

@@ -63,7 +63,7 @@ func load(p plugin) (*pjrt.Plugin, error) {
 }
 
 // Numerics names the class of machines that compute the same bits: the plugin with its version, and the GPU, or the processor and the
-// number of cores, among which XLA divides its sums.
+// number of cores, among which XLA may divide sums.
 func Numerics() string {
 	c, p, loaded, err := pick()
 	if err != nil {
