@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"regft/cache"
+	"regft/stages"
 
 	"github.com/dustin/go-humanize"
 )
 
 // A Cost is what a plan's work is expected to take, by what equal stages took and made before: of each stage the mean
-// of its nodes that are there, else of its type, else of its stage in the last run.
+// of its nodes that are there, else of its type, else of its stage in the last run, by the scale of each (stages.Scaler).
 type Cost struct {
 	Run        time.Duration `json:"run_ns"`    // of nodes that run, one after the other
 	RunBytes   int64         `json:"run_bytes"` // of their results
@@ -63,6 +64,10 @@ func (c *Cost) add(n *Node, durations, sizes estimates) {
 		took, made = &c.Maybe, &c.MaybeBytes
 	}
 	bytes, _ := sizes.of(n)
+	if n.Result == nil {
+		scale := scaleOf(n.runner)
+		s, bytes = s*scale.Time, bytes*scale.Size
+	}
 	*took += time.Duration(s * float64(time.Second))
 	*made += int64(bytes)
 }
@@ -86,13 +91,38 @@ func (e estimates) of(n *Node) (float64, bool) {
 func stageName(name string) string { return "stage " + name }
 func typeName(name string) string  { return "type " + name }
 
-// durations are what p's results took.
+// A Scale is how the time that a node takes and the size of what it makes grow with its parameters, in units of its stage
+// type. The zero value stands for 1 and 1.
+type Scale struct {
+	Time float64 `json:"time"`
+	Size float64 `json:"size"`
+}
+
+func scaleOf(r stages.Runner) Scale {
+	s, ok := r.(stages.Scaler)
+	if !ok {
+		return Scale{1, 1}
+	}
+	time, size := s.Scale()
+	return Scale{max(time, 1e-9), max(size, 1e-9)}
+}
+
+// orOne is s, of records that have none 1 and 1.
+func (s Scale) orOne() Scale {
+	if s == (Scale{}) {
+		return Scale{1, 1}
+	}
+	return s
+}
+
+// durations are what p's results took, for each unit of their scale.
 func (p *Plan) durations() means {
 	out := means{}
 	for _, n := range p.Nodes {
 		if n.Result != nil {
-			out.add(stageName(n.Stage().Name), n.Result.Seconds)
-			out.add(typeName(n.Type.Name), n.Result.Seconds)
+			seconds := n.Result.Seconds / scaleOf(n.runner).Time
+			out.add(stageName(n.Stage().Name), seconds)
+			out.add(typeName(n.Type.Name), seconds)
 		}
 	}
 	return out
@@ -101,14 +131,14 @@ func (p *Plan) durations() means {
 // maxMeasured is how many results of a stage are looked at for their sizes.
 const maxMeasured = 8
 
-// sizes are those of some of p's results, and of the last run's.
+// sizes are those of some of p's results, and of the last run's, for each unit of their scale.
 func (p *Plan) sizes(ctx context.Context) (estimates, error) {
 	now, before := means{}, means{}
 	for _, n := range p.Nodes {
 		if n.Result == nil || now[stageName(n.Stage().Name)].n >= maxMeasured {
 			continue
 		}
-		if err := p.addSize(ctx, now, n.Stage().Name, n.Type.Name, n.Result.Outputs); err != nil {
+		if err := p.addSize(ctx, now, n.Stage().Name, n.Type.Name, n.Result.Outputs, scaleOf(n.runner)); err != nil {
 			return nil, err
 		}
 	}
@@ -123,7 +153,7 @@ func (p *Plan) sizes(ctx context.Context) (estimates, error) {
 		if len(n.Outputs) == 0 || before[stageName(n.Stage)].n >= maxMeasured {
 			continue
 		}
-		if err := p.addSize(ctx, before, n.Stage, n.Uses, n.Outputs); err != nil {
+		if err := p.addSize(ctx, before, n.Stage, n.Uses, n.Outputs, n.Scale.orOne()); err != nil {
 			return nil, err
 		}
 	}
@@ -131,7 +161,7 @@ func (p *Plan) sizes(ctx context.Context) (estimates, error) {
 }
 
 // addSize adds the size of one result, if its manifests are there.
-func (p *Plan) addSize(ctx context.Context, to means, stage, uses string, outputs map[string]cache.Digest) error {
+func (p *Plan) addSize(ctx context.Context, to means, stage, uses string, outputs map[string]cache.Digest, scale Scale) error {
 	var total int64
 	for _, digest := range outputs {
 		m, err := p.store.Manifest(ctx, digest)
@@ -143,8 +173,8 @@ func (p *Plan) addSize(ctx context.Context, to means, stage, uses string, output
 		}
 		total += m.Size()
 	}
-	to.add(stageName(stage), float64(total))
-	to.add(typeName(uses), float64(total))
+	to.add(stageName(stage), float64(total)/scale.Size)
+	to.add(typeName(uses), float64(total)/scale.Size)
 	return nil
 }
 
@@ -173,7 +203,7 @@ func (p *Past) durations() means {
 	}
 	for _, n := range plan.Nodes {
 		if n.State == Done || n.State == Hit {
-			out.add(stageName(n.Stage), n.Seconds)
+			out.add(stageName(n.Stage), n.Seconds/n.Scale.orOne().Time)
 		}
 	}
 	return out

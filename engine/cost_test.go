@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"regexp"
 	"strings"
 	"testing"
@@ -93,4 +94,18 @@ func TestGraph(t *testing.T) {
   "c" -> "d"
 }
 `)
+}
+
+// TestCostScales: a node that its type says to take a hundred times as long is priced so.
+func TestCostScales(t *testing.T) {
+	store := newStore(t)
+	g := newGraph(t)
+	short := g.add(g.stage("short", "slow"), "", "seconds: 0.01")
+	g.run(store, Options{}, RunOptions{})
+	g.add(g.stage("long", "slow"), "", "seconds: 1")
+	p := g.plan(store, Options{})
+	took := p.Nodes[0].Result.Seconds
+	if c := costOf(t, p); c.Unmeasured != 0 || math.Abs(c.Run.Seconds()/(100*took)-1) > 1e-6 {
+		t.Errorf("%s took %v s, 100 times that is priced %v", short.Address(), took, c.Run)
+	}
 }

@@ -315,7 +315,11 @@ func (s *scheduler) attempt(t Task) (*cache.Result, error) {
 	}
 	r, err := s.executor.Do(ctx, t)
 	if err != nil && ctx.Err() != nil && s.ctx.Err() == nil {
-		return nil, fmt.Errorf("it took longer than its timeout of %s: %w", t.Timeout, err)
+		late := fmt.Errorf("it took longer than its timeout of %s", t.Timeout)
+		if !errors.Is(err, context.DeadlineExceeded) {
+			late = fmt.Errorf("%w: %w", late, err)
+		}
+		return nil, late
 	}
 	return r, err
 }

@@ -29,6 +29,9 @@ type Past struct {
 	plan    PlanRecord
 	byName  map[string]int
 	loadErr error
+
+	walk   sync.Once
+	failed map[string]NodeRecord
 }
 
 // OpenRun opens the run that ref names, below folder runs: latest (that the last command was about), NAME (its latest),
@@ -195,7 +198,70 @@ func (p *Past) node(name string) (NodeRecord, bool) {
 	if n.State == Hit {
 		n.State = Done
 	}
+	if before, ok := p.Failures()[name]; ok {
+		n.State, n.Error = Failed, before.Error
+	}
 	return n, true
+}
+
+// mostEarlier is how many earlier runs are looked at for what failed in them.
+const mostEarlier = 100
+
+// Failures are the nodes that failed when they were last tried, by name: in this run, or, where this was for something
+// else or ended before, in an earlier one of the same name.
+func (p *Past) Failures() map[string]NodeRecord {
+	p.walk.Do(func() {
+		p.failed = map[string]NodeRecord{}
+		open := map[string]bool{}
+		note := func(n NodeRecord) {
+			if tried := n.State != Idle && n.State != Work && n.State != Maybe; !tried {
+				return
+			}
+			if delete(open, n.Name); n.State == Failed {
+				p.failed[n.Name] = n
+			}
+		}
+		plan, err := p.Plan()
+		if err != nil {
+			return
+		}
+		for _, n := range plan.Nodes {
+			open[n.Name] = true
+			note(n)
+		}
+		ids := p.earlier()
+		for k := 0; k < min(len(ids), mostEarlier) && len(open) > 0; k++ {
+			before, err := OpenRun("", filepath.Join(filepath.Dir(p.Dir), ids[k]))
+			if err != nil {
+				continue // what is no run
+			}
+			plan, err := before.Plan()
+			if err != nil {
+				continue
+			}
+			for _, n := range plan.Nodes {
+				if open[n.Name] {
+					note(n)
+				}
+			}
+		}
+	})
+	return p.failed
+}
+
+// earlier are the IDs of the runs of the same name before p, the latest first.
+func (p *Past) earlier() []string {
+	entries, err := os.ReadDir(filepath.Dir(p.Dir))
+	if err != nil {
+		return nil
+	}
+	var ids []string
+	for _, e := range slices.Backward(entries) {
+		if e.IsDir() && e.Name() < p.ID {
+			ids = append(ids, e.Name())
+		}
+	}
+	return ids
 }
 
 // Spec is the resolved spec that the run was of. Its relative paths start where they did.

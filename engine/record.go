@@ -247,6 +247,7 @@ type NodeRecord struct {
 	Action  cache.ActionID          `json:"action,omitzero"`
 	Outputs map[string]cache.Digest `json:"outputs,omitempty"`
 	Seconds float64                 `json:"seconds,omitempty"`
+	Scale   Scale                   `json:"scale,omitzero"` // of a type that has one
 	Inputs  []int                   `json:"inputs,omitempty"`
 	Log     string                  `json:"log,omitempty"` // below the run's folder, if it ran there
 	Error   string                  `json:"error,omitempty"`
@@ -273,6 +274,9 @@ func (p *Plan) record() PlanRecord {
 	for k, n := range p.Nodes {
 		r := NodeRecord{Name: n.Name(), Stage: n.Stage().Name, Uses: n.Type.Name, State: n.State, Reason: n.Reason,
 			Recipe: n.Recipe.String(), Own: n.ownDigest(), Action: n.Action}
+		if _, scales := n.runner.(stages.Scaler); scales {
+			r.Scale = scaleOf(n.runner)
+		}
 		if n.Result != nil {
 			r.Outputs, r.Seconds = n.Result.Outputs, n.Result.Seconds
 		}

@@ -157,6 +157,9 @@ type (
 	// A NoiseMaker says which seeds its sample of independent noise takes: count of them from first. Replicates whose
 	// ranges overlap are not independent.
 	NoiseMaker interface{ Noise() (first, count uint64) }
+	// A Scaler says how the time that it takes and the size of what it makes grow with its parameters, in units of its
+	// own: a plan prices work by what the like took.
+	Scaler interface{ Scale() (time, size float64) }
 	// A Sizer estimates what it takes to run.
 	Sizer interface{ Needs() Resources }
 )

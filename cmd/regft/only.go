@@ -138,7 +138,7 @@ func isAddress(text string, s *specs.Spec) bool {
 	return err == nil && !strings.HasPrefix(rest, ".")
 }
 
-// failedIn picks the instances that failed in a run.
+// failedIn picks the instances that failed when they were last tried, up to a run.
 func failedIn(last *engine.Past) (picker, error) {
 	if last == nil {
 		return nil, errors.New("--only failed: this spec has not run yet")
@@ -147,9 +147,9 @@ func failedIn(last *engine.Past) (picker, error) {
 	if err != nil {
 		return nil, err
 	}
-	failed := map[string]bool{}
+	failed, nodes := map[string]bool{}, last.Failures()
 	for _, i := range plan.Instances {
-		failed[i.Address] = i.Error != "" || slices.ContainsFunc(i.Nodes, func(n int) bool { return plan.Nodes[n].State == engine.Failed })
+		failed[i.Address] = i.Error != "" || slices.ContainsFunc(i.Nodes, func(n int) bool { _, is := nodes[plan.Nodes[n].Name]; return is })
 	}
 	return func(i *specs.Instance) bool { return failed[i.Address()] }, nil
 }

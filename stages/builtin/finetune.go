@@ -104,6 +104,9 @@ func (g *Group) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
+// Scale says that time grows with the epochs.
+func (f *FineTune) Scale() (time, size float64) { return float64(f.Epochs), 1 }
+
 // Validate checks what belongs together.
 func (f *FineTune) Validate() error {
 	return errors.Join(

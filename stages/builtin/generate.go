@@ -105,3 +105,19 @@ func (g *Generate) Noise() (first, count uint64) {
 	}
 	return uint64(g.Seed), uint64(g.ImagesPerClass * len(v.Classes))
 }
+
+// Scale says that each step of each picture takes its time, twice that where it is guided.
+func (g *Generate) Scale() (time, size float64) {
+	pictures := float64(len(g.Prompts))
+	if g.Prompts == nil {
+		pictures = float64(g.ImagesPerClass)
+		if v, err := readVocabulary(g.Classes, g.Styles, g.Dataset); err == nil {
+			pictures *= float64(len(v.Classes))
+		}
+	}
+	time = pictures * float64(g.Steps)
+	if g.GuidanceScale > 1 {
+		time *= 2
+	}
+	return time, pictures
+}

@@ -114,6 +114,9 @@ var _ = stages.Register[Slow](stages.Type{Name: "slow", Doc: "The sum of its inp
 // MetricNames implements stages.Measurer.
 func (*Slow) MetricNames() []string { return []string{"value"} }
 
+// Scale implements stages.Scaler.
+func (s *Slow) Scale() (time, size float64) { return s.Seconds, 1 }
+
 // Needs implements stages.Sizer.
 func (s *Slow) Needs() stages.Resources { return stages.Resources{Cores: s.Cores} }
 
