@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -152,20 +153,41 @@ func (t *tree) samples(s splits, split string) ([]datasets.Sample, error) {
 	return samples, nil
 }
 
-// instead says what lies in a missing picture's place: a file whose name differs in case, encoding or extension, or no folder at all.
+// instead says what lies in a missing picture's place: a file whose name differs in case, encoding or extension, or, where its folder is
+// missing, a folder that is called nearly so or an archive that may hold it.
 func (t *tree) instead(missing string) string {
-	entries, err := os.ReadDir(t.local(path.Dir(missing)))
-	if err != nil {
-		return fmt.Sprintf("; there is no folder %s", t.local(path.Dir(missing)))
+	folder, lacking := path.Dir(missing), ""
+	for !t.exists(folder) && folder != "." {
+		missing, folder = folder, path.Dir(folder)
+		lacking = fmt.Sprintf("; there is no folder %s", t.local(missing))
 	}
-	stem := func(name string) string { return strings.TrimSuffix(name, path.Ext(name)) }
+	entries, err := os.ReadDir(t.local(folder))
+	if err != nil {
+		return ""
+	}
+	name := path.Base(missing)
+	var folders []string
 	for _, e := range entries {
-		if alike(stem(path.Base(missing)), stem(e.Name())) {
-			return fmt.Sprintf("; there is %q", path.Join(path.Dir(missing), e.Name()))
+		switch {
+		case lacking == "" && alike(stem(name), stem(e.Name())):
+			return fmt.Sprintf("; there is %q", path.Join(folder, e.Name()))
+		case lacking != "" && !e.IsDir() && strings.HasPrefix(strings.ToLower(e.Name()), strings.ToLower(name)+".") && slices.Contains(archives, path.Ext(e.Name())):
+			return fmt.Sprintf("%s: unpack %s", lacking, t.local(path.Join(folder, e.Name())))
+		case e.IsDir():
+			folders = append(folders, e.Name())
 		}
 	}
-	return ""
+	if near := datasets.Nearest(name, folders); lacking != "" && near != "" {
+		return fmt.Sprintf("%s: is it %q?", lacking, path.Join(folder, near))
+	}
+	return lacking
 }
+
+// stem is a file's name without its extension.
+func stem(name string) string { return strings.TrimSuffix(name, path.Ext(name)) }
+
+// archives are the extensions of what datasets are downloaded in.
+var archives = []string{".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".rar", ".7z"}
 
 // alike tells whether names differ in case and encoding alone.
 func alike(a, b string) bool { return strings.EqualFold(norm.NFC.String(a), norm.NFC.String(b)) }

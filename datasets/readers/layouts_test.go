@@ -73,7 +73,7 @@ func TestMissingClassesHaveANearestName(t *testing.T) {
 
 // TestMissingPicturesAreLookedFor: the error shows what lies in a listed picture's place.
 func TestMissingPicturesAreLookedFor(t *testing.T) {
-	for have, want := range map[string]string{"cat/A.JPG": `"cat/a.png"; there is "cat/A.JPG"`, "dog/a.png": "; there is no folder", "cat/b.png": `missing: "cat/a.png"`} {
+	for have, want := range map[string]string{"cat/A.JPG": `"cat/a.png"; there is "cat/A.JPG"`, "dog/a.png": "; there is no folder", "Cat/b.png": `: is it "Cat"?`, "cat.tar.gz": "/cat: unpack ", "cat/b.png": `missing: "cat/a.png"`} {
 		root := folder(t, have, "fox.png")
 		put(t, filepath.Join(root, "split_x.json"), `{"train": [["fox.png", 1, "fox"], ["cat/a.png", 0, "cat"]], "val": [], "test": []}`)
 		if _, err := datasets.List(t.Context(), datasets.Request{Format: "coop", Root: root, Split: "train"}); err == nil || !strings.Contains(err.Error(), want) {

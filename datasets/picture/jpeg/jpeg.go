@@ -3,7 +3,8 @@
 //
 // Baseline, extended and progressive files of 8 bits with Huffman codes, restart markers and any sampling factors are read; arithmetic
 // coding, lossless files and 12 bits are refused by name. As in libjpeg, a segment that a marker ends too early is grey from there on;
-// a file that just ends there is truncated, and codes that no table has are an error (libjpeg goes on with a warning).
+// a file that just ends there is truncated, and codes that no table has are an error (libjpeg goes on with a warning). Progressive files
+// that lack scans come without the smoothing by which libjpeg makes up for them.
 //
 // Reference: libjpeg-turbo 3.1 (jdmarker.c, jdhuff.c, jdphuff.c, jidctint.c, jdsample.c, jdcolor.c).
 package jpeg
