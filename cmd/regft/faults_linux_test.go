@@ -28,7 +28,7 @@ func TestDiskFills(t *testing.T) {
 	for _, size := range []string{"40k", "80k", "120k", "160k"} {
 		work := t.TempDir()
 		log := filepath.Join(work, "log")
-		run := faultRun(t, filepath.Join(work, "a"), filepath.Join(work, "cache"), log, 0)
+		run := faultRun(t, faultSpec, filepath.Join(work, "a"), filepath.Join(work, "cache"), log, 0)
 		c := exec.Command("unshare", append([]string{"--user", "--map-root-user", "--mount", "sh", "-c", fillScript, "sh"}, run.Args...)...)
 		c.Dir, c.Env = run.Dir, append(run.Env, "WORK="+work, "SIZE="+size)
 		if out, err := c.CombinedOutput(); err != nil {
@@ -50,14 +50,13 @@ func TestDiskFills(t *testing.T) {
 		if said("roomy.code") != "0" {
 			t.Fatalf("%s: with room:\n%s", size, said("roomy"))
 		}
-		told := map[string]bool{}
-		for _, line := range doneLines(t, filepath.Join(work, "a", "runs")) {
-			if told[line] {
-				t.Errorf("%s: %s was done twice", size, line)
+		told, _ := eventsOf(t, filepath.Join(work, "a", "runs"))
+		for action, n := range told {
+			if n > 1 {
+				t.Errorf("%s: %s was done %d times", size, action, n)
 			}
-			told[line] = true
 		}
-		compareWithUndisturbed(t, work, filepath.Join(work, "kept"), 0)
+		compareWithUndisturbed(t, faultSpec, work, filepath.Join(work, "kept"), 0)
 	}
 	if failed == 0 {
 		t.Error("no disk was too small for the sweep: take smaller ones")
