@@ -120,7 +120,7 @@ func inWhole(lanes int, f, portable func(dst []float32, src []uint16)) func(dst 
 }
 
 // tileEdgesAVX2 computes whole tiles, those with fewer columns beside C.
-func tileEdgesAVX2(rows, cols, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, ldc int, alpha float32, accumulate bool) {
+func tileEdgesAVX2(rows, cols, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, ldc int, alpha float32, accumulate bool, _ *float32) {
 	const nr = 16
 	if cols == nr {
 		tileAVX2(rows, k, a, ars, acs, b, brs, c, ldc, alpha, accumulate)

@@ -7,7 +7,7 @@ package kernels
 // tileAVX512 is tile of an instructionSet.
 //
 //go:noescape
-func tileAVX512(rows int, cols int, k int, a []float32, ars int, acs int, b []float32, brs int, c []float32, ldc int, alpha float32, accumulate bool)
+func tileAVX512(rows int, cols int, k int, a []float32, ars int, acs int, b []float32, brs int, c []float32, ldc int, alpha float32, accumulate bool, ahead *float32)
 
 // transposeRowsAVX512 is a function of an instructionSet, in AVX512.
 //

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func tileAVX512(rows int, cols int, k int, a []float32, ars int, acs int, b []float32, brs int, c []float32, ldc int, alpha float32, accumulate bool)
+// func tileAVX512(rows int, cols int, k int, a []float32, ars int, acs int, b []float32, brs int, c []float32, ldc int, alpha float32, accumulate bool, ahead *float32)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tileAVX512(SB), NOSPLIT, $0-133
+TEXT ·tileAVX512(SB), NOSPLIT, $0-144
 	MOVQ       cols+8(FP), DX
 	MOVL       $-1, AX
 	BZHIL      DX, AX, AX
@@ -64,11 +64,14 @@ TEXT ·tileAVX512(SB), NOSPLIT, $0-133
 	VPXORD     Z1, Z1, Z1
 	PREFETCHT0 64(DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest1x2
 
 loop1x2:
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -83,6 +86,8 @@ loop1x2:
 	VFMADD231PS  Z30, Z29, Z1
 	ADDQ         R8, BX
 	ADDQ         DI, AX
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -153,11 +158,14 @@ rows2x2:
 	VPXORD     Z3, Z3, Z3
 	PREFETCHT0 64(DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest2x2
 
 loop2x2:
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -178,6 +186,8 @@ loop2x2:
 	VFMADD231PS  Z31, Z29, Z3
 	ADDQ         R8, BX
 	ADDQ         DI, AX
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -272,11 +282,14 @@ rows3x2:
 	VPXORD     Z5, Z5, Z5
 	PREFETCHT0 64(DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest3x2
 
 loop3x2:
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -303,6 +316,8 @@ loop3x2:
 	VFMADD231PS  Z30, Z29, Z5
 	ADDQ         R8, BX
 	ADDQ         DI, AX
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -421,11 +436,14 @@ rows4x2:
 	VPXORD     Z7, Z7, Z7
 	PREFETCHT0 64(DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest4x2
 
 loop4x2:
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -458,6 +476,8 @@ loop4x2:
 	VFMADD231PS  Z31, Z29, Z7
 	ADDQ         R8, BX
 	ADDQ         DI, AX
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -600,11 +620,14 @@ rows5x2:
 	VPXORD     Z9, Z9, Z9
 	PREFETCHT0 64(DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest5x2
 
 loop5x2:
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -643,6 +666,8 @@ loop5x2:
 	VFMADD231PS  Z30, Z29, Z9
 	ADDQ         R8, BX
 	ADDQ         DI, AX
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -809,11 +834,14 @@ rows6x2:
 	VPXORD     Z11, Z11, Z11
 	PREFETCHT0 64(DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest6x2
 
 loop6x2:
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -858,6 +886,8 @@ loop6x2:
 	VFMADD231PS  Z31, Z29, Z11
 	ADDQ         R8, BX
 	ADDQ         DI, AX
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -1048,11 +1078,14 @@ rows7x2:
 	VPXORD     Z13, Z13, Z13
 	PREFETCHT0 64(DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest7x2
 
 loop7x2:
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -1103,6 +1136,8 @@ loop7x2:
 	VFMADD231PS  Z30, Z29, Z13
 	ADDQ         R8, BX
 	ADDQ         DI, AX
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -1317,11 +1352,14 @@ rows8x2:
 	VPXORD     Z15, Z15, Z15
 	PREFETCHT0 64(DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest8x2
 
 loop8x2:
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -1378,6 +1416,8 @@ loop8x2:
 	VFMADD231PS  Z31, Z29, Z15
 	ADDQ         R8, BX
 	ADDQ         DI, AX
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -1616,11 +1656,14 @@ rows9x2:
 	VPXORD     Z17, Z17, Z17
 	PREFETCHT0 64(DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest9x2
 
 loop9x2:
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -1683,6 +1726,8 @@ loop9x2:
 	VFMADD231PS  Z30, Z29, Z17
 	ADDQ         R8, BX
 	ADDQ         DI, AX
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -1945,11 +1990,14 @@ rows10x2:
 	VPXORD     Z19, Z19, Z19
 	PREFETCHT0 64(DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest10x2
 
 loop10x2:
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -2018,6 +2066,8 @@ loop10x2:
 	VFMADD231PS  Z31, Z29, Z19
 	ADDQ         R8, BX
 	ADDQ         DI, AX
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -2304,11 +2354,14 @@ rows11x2:
 	VPXORD     Z21, Z21, Z21
 	PREFETCHT0 64(DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest11x2
 
 loop11x2:
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -2383,6 +2436,8 @@ loop11x2:
 	VFMADD231PS  Z30, Z29, Z21
 	ADDQ         R8, BX
 	ADDQ         DI, AX
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -2693,11 +2748,14 @@ rows12x2:
 	VPXORD     Z23, Z23, Z23
 	PREFETCHT0 64(DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest12x2
 
 loop12x2:
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -2778,6 +2836,8 @@ loop12x2:
 	VFMADD231PS  Z31, Z29, Z23
 	ADDQ         R8, BX
 	ADDQ         DI, AX
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -3112,11 +3172,14 @@ rows13x2:
 	VPXORD     Z25, Z25, Z25
 	PREFETCHT0 64(DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest13x2
 
 loop13x2:
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -3203,6 +3266,8 @@ loop13x2:
 	VFMADD231PS  Z30, Z29, Z25
 	ADDQ         R8, BX
 	ADDQ         DI, AX
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -3561,11 +3626,14 @@ rows14x2:
 	VPXORD     Z27, Z27, Z27
 	PREFETCHT0 64(DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest14x2
 
 loop14x2:
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -3658,6 +3726,8 @@ loop14x2:
 	VFMADD231PS  Z31, Z29, Z27
 	ADDQ         R8, BX
 	ADDQ         DI, AX
+	PREFETCHT1   (DX)
+	ADDQ         $0x40, DX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (AX), Z30
@@ -3994,11 +4064,14 @@ narrow:
 	VPXORD     Z0, Z0, Z0
 	PREFETCHT0 (DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest1x1
 
 loop1x1:
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	ADDQ             R8, BX
@@ -4007,6 +4080,8 @@ loop1x1:
 	VFMADD231PS.BCST (AX), Z28, Z0
 	ADDQ             R8, BX
 	ADDQ             DI, AX
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	ADDQ             R8, BX
@@ -4060,11 +4135,14 @@ rows2x1:
 	VPXORD     Z1, Z1, Z1
 	PREFETCHT0 (DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest2x1
 
 loop2x1:
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -4075,6 +4153,8 @@ loop2x1:
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
 	ADDQ             R8, BX
 	ADDQ             DI, AX
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -4140,11 +4220,14 @@ rows3x1:
 	VPXORD     Z2, Z2, Z2
 	PREFETCHT0 (DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest3x1
 
 loop3x1:
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -4157,6 +4240,8 @@ loop3x1:
 	VFMADD231PS.BCST (AX)(SI*2), Z28, Z2
 	ADDQ             R8, BX
 	ADDQ             DI, AX
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -4234,11 +4319,14 @@ rows4x1:
 	VPXORD     Z3, Z3, Z3
 	PREFETCHT0 (DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest4x1
 
 loop4x1:
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -4253,6 +4341,8 @@ loop4x1:
 	VFMADD231PS.BCST (AX)(R10*1), Z28, Z3
 	ADDQ             R8, BX
 	ADDQ             DI, AX
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -4342,11 +4432,14 @@ rows5x1:
 	VPXORD     Z4, Z4, Z4
 	PREFETCHT0 (DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest5x1
 
 loop5x1:
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -4363,6 +4456,8 @@ loop5x1:
 	VFMADD231PS.BCST (AX)(SI*4), Z28, Z4
 	ADDQ             R8, BX
 	ADDQ             DI, AX
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -4464,11 +4559,14 @@ rows6x1:
 	VPXORD     Z5, Z5, Z5
 	PREFETCHT0 (DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest6x1
 
 loop6x1:
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -4487,6 +4585,8 @@ loop6x1:
 	VFMADD231PS.BCST (AX)(R11*1), Z28, Z5
 	ADDQ             R8, BX
 	ADDQ             DI, AX
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -4600,11 +4700,14 @@ rows7x1:
 	VPXORD     Z6, Z6, Z6
 	PREFETCHT0 (DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest7x1
 
 loop7x1:
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -4625,6 +4728,8 @@ loop7x1:
 	VFMADD231PS.BCST (AX)(R10*2), Z28, Z6
 	ADDQ             R8, BX
 	ADDQ             DI, AX
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -4750,11 +4855,14 @@ rows8x1:
 	VPXORD     Z7, Z7, Z7
 	PREFETCHT0 (DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest8x1
 
 loop8x1:
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -4777,6 +4885,8 @@ loop8x1:
 	VFMADD231PS.BCST (AX)(R12*1), Z28, Z7
 	ADDQ             R8, BX
 	ADDQ             DI, AX
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -4914,11 +5024,14 @@ rows9x1:
 	VPXORD     Z8, Z8, Z8
 	PREFETCHT0 (DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest9x1
 
 loop9x1:
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -4943,6 +5056,8 @@ loop9x1:
 	VFMADD231PS.BCST (AX)(SI*8), Z28, Z8
 	ADDQ             R8, BX
 	ADDQ             DI, AX
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -5092,11 +5207,14 @@ rows10x1:
 	VPXORD     Z9, Z9, Z9
 	PREFETCHT0 (DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest10x1
 
 loop10x1:
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -5123,6 +5241,8 @@ loop10x1:
 	VFMADD231PS.BCST (AX)(R13*1), Z28, Z9
 	ADDQ             R8, BX
 	ADDQ             DI, AX
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -5284,11 +5404,14 @@ rows11x1:
 	VPXORD     Z10, Z10, Z10
 	PREFETCHT0 (DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest11x1
 
 loop11x1:
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -5317,6 +5440,8 @@ loop11x1:
 	VFMADD231PS.BCST (AX)(R11*2), Z28, Z10
 	ADDQ             R8, BX
 	ADDQ             DI, AX
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -5490,11 +5615,14 @@ rows12x1:
 	VPXORD     Z11, Z11, Z11
 	PREFETCHT0 (DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest12x1
 
 loop12x1:
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -5525,6 +5653,8 @@ loop12x1:
 	VFMADD231PS.BCST (AX)(R14*1), Z28, Z11
 	ADDQ             R8, BX
 	ADDQ             DI, AX
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -5710,11 +5840,14 @@ rows13x1:
 	VPXORD     Z12, Z12, Z12
 	PREFETCHT0 (DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest13x1
 
 loop13x1:
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -5747,6 +5880,8 @@ loop13x1:
 	VFMADD231PS.BCST (AX)(R10*4), Z28, Z12
 	ADDQ             R8, BX
 	ADDQ             DI, AX
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -5944,11 +6079,14 @@ rows14x1:
 	VPXORD     Z13, Z13, Z13
 	PREFETCHT0 (DX)
 	LEAQ       (DX)(R9*4), DX
+	MOVQ       ahead+136(FP), DX
 	MOVQ       CX, R9
 	SHRQ       $0x02, R9
 	JZ         rest14x1
 
 loop14x1:
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1
@@ -5983,6 +6121,8 @@ loop14x1:
 	VFMADD231PS.BCST (AX)(R15*1), Z28, Z13
 	ADDQ             R8, BX
 	ADDQ             DI, AX
+	PREFETCHT1       (DX)
+	ADDQ             $0x40, DX
 	VMOVUPS          (BX), Z28
 	VFMADD231PS.BCST (AX), Z28, Z0
 	VFMADD231PS.BCST (AX)(SI*1), Z28, Z1

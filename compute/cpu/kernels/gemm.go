@@ -203,6 +203,10 @@ func (s *instructionSet) packA(dst, a []float32, rowStride, colStride, rows, kc,
 	}
 }
 
+// aheadOfTile is how many numbers a tile brings to the L2 cache for each of its k: of the next panel of B, so that its first
+// tile need not wait for memory.
+const aheadOfTile = 8
+
 // multiply computes C = alpha·A·B, or C += alpha·A·B, of a block of A and a block of B.
 func (s *instructionSet) multiply(a aBlock, b bBlock, c []float32, ldc int, alpha float32, accumulate bool) {
 	for j := 0; j < b.cols; j += s.nr {
@@ -210,7 +214,7 @@ func (s *instructionSet) multiply(a aBlock, b bBlock, c []float32, ldc int, alph
 		cols := min(s.nr, b.cols-j)
 		for i := 0; i < a.rows; i += a.height {
 			rows := min(a.height, a.rows-i)
-			s.tile(rows, cols, a.k, a.data[i/a.height*a.panel:], a.rs, a.cs, panel, stride, c[i*ldc+j:], ldc, alpha, accumulate)
+			s.tile(rows, cols, a.k, a.data[i/a.height*a.panel:], a.rs, a.cs, panel, stride, c[i*ldc+j:], ldc, alpha, accumulate, b.ahead(j+s.nr, i/a.height*a.k*aheadOfTile))
 		}
 	}
 }

@@ -4,8 +4,8 @@ import "os"
 
 // A tileFunc computes a tile of rows ≤ mr rows and cols ≤ nr columns of a matrix product, C = alpha·A·B, added to what C
 // holds with accumulate. A's element (i, p) is a[i·ars + p·acs], B's (p, j) is b[p·brs + j], C's (i, j) is c[i·ldc + j].
-// It reads nr columns of B whatever cols is.
-type tileFunc func(rows, cols, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, ldc int, alpha float32, accumulate bool)
+// It reads nr columns of B whatever cols is, and may bring the 32·k bytes from ahead on to the L2 cache.
+type tileFunc func(rows, cols, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, ldc int, alpha float32, accumulate bool, ahead *float32)
 
 // tileSizes are the sizes that a matrix product takes from the instruction set. Blocks are those of Goto and van de Geijn,
 // "Anatomy of High-Performance Matrix Multiplication", 2008: a panel of B of kc rows and nr columns stays in the L1 cache,

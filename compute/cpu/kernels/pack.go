@@ -1,5 +1,7 @@
 package kernels
 
+import "unsafe"
+
 // Packed is a batch of matrices B [k, n] in the order in which a matrix product reads them: blocks of kc rows; in each,
 // panels of nr columns, row by row, zeros filling the last panel. Both sizes are those of the instruction set in use.
 type Packed struct {
@@ -140,6 +142,14 @@ func (b *bBlock) panelAt(j, nr int) (panel []float32, stride int) {
 		return b.tail, nr
 	}
 	return b.data[j/nr*b.panel:], b.stride
+}
+
+// ahead is the number of the panel of the columns from j on that is to be read soon, the first of b where there is none.
+func (b *bBlock) ahead(j, number int) *float32 {
+	if at := j/b.stride*b.panel + number; b.panel > b.stride && number < b.panel && at < len(b.data) {
+		return &b.data[at]
+	}
+	return unsafe.SliceData(b.data)
 }
 
 // unpackedRows is up to how many rows of C a product reads B where it is: B is read from the L1 cache for all but the first.

@@ -101,7 +101,7 @@ func geluTanh(x float64) float64 {
 }
 
 // tilePortable computes pairs of rows by groups of four columns, eight sums at a time.
-func tilePortable(rows, cols, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, ldc int, alpha float32, accumulate bool) {
+func tilePortable(rows, cols, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, ldc int, alpha float32, accumulate bool, _ *float32) {
 	for i := 0; i < rows; i += 2 {
 		second := min(i+1, rows-1) // of an odd number of rows the last is computed twice and stored once
 		for j := 0; j < cols; j += 4 {

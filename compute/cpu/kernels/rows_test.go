@@ -160,7 +160,7 @@ func TestGroupNorm(t *testing.T) {
 	eachSet(t, func(t *testing.T) {
 		for _, n := range []GroupNorm{
 			{Batch: 1, Pixels: 1, Channels: 8, Groups: 2}, {Batch: 2, Pixels: 300, Channels: 12, Groups: 3},
-			{Batch: 3, Pixels: 64, Channels: 40, Groups: 8}, {Batch: 1, Pixels: 257, Channels: 32, Groups: 32},
+			{Batch: 3, Pixels: 64, Channels: 40, Groups: 8}, {Batch: 1, Pixels: 257, Channels: 32, Groups: 32}, {Batch: 2, Pixels: 45, Channels: 2048, Groups: 16},
 		} {
 			n.Gamma, n.Beta, n.Epsilon, n.Activation = randomNumbers(r, n.Channels), randomNumbers(r, n.Channels), 1e-5, SiluActivation
 			x := randomNumbers(r, n.Batch*n.Pixels*n.Channels)

@@ -15,6 +15,7 @@ const mr512 = 14
 var (
 	// tileMultiples are odd multiples of the bytes between rows of A: with scales 1, 2, 4 and 8 they reach all rows.
 	tileMultiples = map[int]Register{1: tileARS, 3: R10, 5: R11, 7: R12, 9: R13, 11: R14, 13: R15}
+	tileAhead     = RDX // what is to be in the L2 cache soon
 	tileB512      = []VecPhysical{Z28, Z29}
 	tileRow512    = []VecPhysical{Z30, Z31}
 	tileMasks     = []OpmaskPhysical{K1, K2} // of the columns of each register
@@ -24,7 +25,7 @@ var (
 
 // tile512 writes the product of up to 14 rows and 32 columns; up to 16 columns take one register a row.
 func tile512() {
-	TEXT("tileAVX512", NOSPLIT, "func(rows, cols, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, ldc int, alpha float32, accumulate bool)")
+	TEXT("tileAVX512", NOSPLIT, "func(rows, cols, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, ldc int, alpha float32, accumulate bool, ahead *float32)")
 	Doc("tileAVX512 is tile of an instructionSet.")
 	Pragma("noescape")
 	loadTile512Arguments()
@@ -100,11 +101,16 @@ func (t tile512Shape) emit() {
 func (t tile512Shape) loop() {
 	const unroll = 4
 	count := R9
+	Load(Param("ahead"), tileAhead)
 	MOVQ(tileK, count)
 	SHRQ(Imm(2), count)
 	JZ(LabelRef(t.label("rest")))
 	Label(t.label("loop"))
-	for range unroll {
+	for i := range unroll {
+		if i%2 == 0 {
+			PREFETCHT1(Mem{Base: tileAhead})
+			ADDQ(Imm(64), tileAhead)
+		}
 		t.step()
 	}
 	DECQ(count)
