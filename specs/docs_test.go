@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"regft/specs"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var (
@@ -18,40 +20,106 @@ var (
 	expect = regexp.MustCompile(`(?m)^# expect: (.*)$`)
 )
 
-// TestDocs loads and expands every block of the reference, and checks what it says of them.
+var (
+	heading = regexp.MustCompile(`(?m)^## (.*)$`)
+	refused = regexp.MustCompile(`(?m)^(.*?)# refused: (.*?)\s*$`)
+	setFlag = regexp.MustCompile(`(?m)^# set: (.*?)( +# refused:.*)?$`)
+)
+
+// noRules are the sections of the reference without rules that a spec could follow or break: it says there what is done
+// with specs.
+var noRules = []string{"Mistakes", "Keys", "Addresses", "Artifacts", "Exit codes"}
+
+// TestDocs loads and expands every block of the reference, and checks what it says of them. Each section has an example
+// of what is right, and one of what is refused.
 func TestDocs(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "docs", "spec.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	blocks := 0
-	for _, m := range block.FindAllStringSubmatch(string(text), -1) {
-		name := m[2]
-		if name == "" {
-			name = "spec.yaml"
-			blocks++
+	t.Chdir(t.TempDir())
+	sections := heading.FindAllStringSubmatchIndex(string(text), -1)
+	for i, at := range sections {
+		end := len(text)
+		if i+1 < len(sections) {
+			end = sections[i+1][0]
 		}
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(m[3]), 0o666); err != nil {
-			t.Fatal(err)
+		name := string(text[at[2]:at[3]])
+		right, wrong := docsSection(t, string(text[at[0]:end]))
+		if rules := !slices.Contains(noRules, name); rules && (right == 0 || wrong == 0) {
+			t.Errorf("section %s has %d examples and %d of what is refused: want some of both", name, right, wrong)
 		}
+	}
+}
+
+// docsSection checks the blocks of a section. It counts examples of what is right, and lines of what is refused.
+func docsSection(t *testing.T, text string) (right, wrong int) {
+	for _, m := range block.FindAllStringSubmatch(text, -1) {
+		spec := m[3]
 		if m[2] != "" {
+			writeFile(t, m[2], spec)
 			continue
 		}
-		e := mustExpand(t, path)
-		claims := expect.FindAllStringSubmatch(m[3], -1)
+		writeFile(t, "spec.yaml", spec)
+		var sets []string
+		for _, flag := range setFlag.FindAllStringSubmatch(spec, -1) {
+			sets = append(sets, flag[1])
+		}
+		if lines := refused.FindAllStringSubmatch(spec, -1); lines != nil {
+			wrong += len(lines)
+			checkRefused(t, spec, sets)
+			continue
+		}
+		right++
+		e := mustExpand(t, "spec.yaml", sets...)
+		claims := expect.FindAllStringSubmatch(spec, -1)
 		if len(claims) == 0 {
-			t.Errorf("a block says nothing to check:\n%s", m[3])
+			t.Errorf("a block says nothing to check:\n%s", spec)
 		}
 		for _, c := range claims {
 			if problem := check(e, c[1]); problem != "" {
-				t.Errorf("%s: %s, in\n%s", c[1], problem, m[3])
+				t.Errorf("%s: %s, in\n%s", c[1], problem, spec)
 			}
 		}
 	}
-	if blocks < 15 {
-		t.Errorf("only %d blocks", blocks)
+	return right, wrong
+}
+
+func writeFile(t *testing.T, name, text string) {
+	if err := os.WriteFile(name, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkRefused wants the errors that the lines of spec announce, at those lines, and no others.
+func checkRefused(t *testing.T, spec string, sets []string) {
+	var want, got []string
+	for i, line := range strings.Split(spec, "\n") {
+		if m := refused.FindStringSubmatch(line); m != nil {
+			place := fmt.Sprint(i + 1)
+			if flag := setFlag.FindStringSubmatch(line); flag != nil {
+				place = "--set " + flag[1]
+			}
+			want = append(want, place+": "+m[2])
+		}
+	}
+	s, problems := specs.Load("spec.yaml", sets)
+	if s != nil {
+		_, problems = s.Expand(t.Context())
+	}
+	for _, p := range problems {
+		place := fmt.Sprint(p.Start.Line)
+		if p.File != "spec.yaml" {
+			place = p.File
+		}
+		if p.Severity == specs.Error {
+			got = append(got, place+": "+p.Summary)
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("what is refused differs (-want +got):\n%s\nin\n%s", diff, spec)
 	}
 }
 
