@@ -214,7 +214,7 @@ func (s *instructionSet) multiply(a aBlock, b bBlock, c []float32, ldc int, alph
 		cols := min(s.nr, b.cols-j)
 		for i := 0; i < a.rows; i += a.height {
 			rows := min(a.height, a.rows-i)
-			s.tile(rows, cols, a.k, a.data[i/a.height*a.panel:], a.rs, a.cs, panel, stride, c[i*ldc+j:], ldc, alpha, accumulate, b.ahead(j+s.nr, i/a.height*a.k*aheadOfTile))
+			s.tile(rows, cols, a.k, a.data[i/a.height*a.panel:], a.rs, a.cs, panel, stride, c[i*ldc+j:], ldc, alpha, accumulate, b.ahead(j+s.nr, s.nr, i/a.height*a.k*aheadOfTile))
 		}
 	}
 }

@@ -19,6 +19,13 @@ func randomView(r *rand.Rand, batch, rows, cols int) View {
 	if r.IntN(4) == 0 {
 		v.BatchStride = 0
 	}
+	if r.IntN(8) == 0 { // one row or column again and again
+		if v.ColStride == 1 {
+			v.RowStride = 0
+		} else {
+			v.ColStride = 0
+		}
+	}
 	v.Data = randomNumbers(r, max(0, (batch-1)*v.BatchStride+(rows-1)*v.RowStride+(cols-1)*v.ColStride+1))
 	return v
 }

@@ -144,9 +144,9 @@ func (b *bBlock) panelAt(j, nr int) (panel []float32, stride int) {
 	return b.data[j/nr*b.panel:], b.stride
 }
 
-// ahead is the number of the panel of the columns from j on that is to be read soon, the first of b where there is none.
-func (b *bBlock) ahead(j, number int) *float32 {
-	if at := j/b.stride*b.panel + number; b.panel > b.stride && number < b.panel && at < len(b.data) {
+// ahead is a number of the packed panel of the columns from j on that is to be read soon, the first of b where there is none.
+func (b *bBlock) ahead(j, nr, number int) *float32 {
+	if at := j/nr*b.panel + number; b.panel > nr && number < b.panel && at < len(b.data) {
 		return &b.data[at]
 	}
 	return unsafe.SliceData(b.data)
