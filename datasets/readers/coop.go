@@ -108,6 +108,8 @@ type splitFile struct {
 	images   string // folder below the root at which the listed paths start
 	file     string
 	fallback func(ctx context.Context, t *tree) (splits, error) // makes the splits where there is no such file
+	format   string                                             // whose classes are known by name, where folders are the splits
+	called   map[string]string                                  // folders that are called otherwise than their classes
 }
 
 func (f splitFile) List(ctx context.Context, r datasets.Request) (*datasets.Listing, error) {
@@ -122,7 +124,9 @@ func (f splitFile) List(ctx context.Context, r datasets.Request) (*datasets.List
 	l := &datasets.Listing{}
 	if errors.Is(err, fs.ErrNotExist) && f.fallback != nil {
 		l.Warnings = append(l.Warnings, fmt.Sprintf("there is no %s: the splits are drawn as CoOp draws them with seed 1; published numbers are on the published file's", f.file))
-		s, err = f.fallback(ctx, t)
+		if s, err = f.fallback(ctx, t); err != nil {
+			return f.byFolders(ctx, r, err)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -135,6 +139,18 @@ func (f splitFile) List(ctx context.Context, r datasets.Request) (*datasets.List
 	}
 	l.Skipped = t.skipped
 	return l, nil
+}
+
+// byFolders lists a copy that has neither split file nor what it could be drawn from, as err says.
+func (f splitFile) byFolders(ctx context.Context, r datasets.Request, err error) (*datasets.Listing, error) {
+	l, inFolders := classFoldersOf(ctx, &tree{root: r.Root}, f.format, f.images, f.called, r.Split)
+	switch {
+	case !errors.Is(inFolders, errNoClassFolders):
+		return l, inFolders
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is neither %s nor what the splits could be drawn from: %w; a copy with a folder for each class, whatever it is called, is of format imagefolder", f.file, err)
+	}
+	return nil, err
 }
 
 // samples returns the pictures of a split, all of which must be there.

@@ -10,5 +10,5 @@ var euroSATNames = map[string]string{
 }
 
 func init() {
-	datasets.Register("eurosat", splitFile{images: "2750", file: "split_zhou_EuroSAT.json", fallback: classFolders("2750", nil, euroSATNames)})
+	datasets.Register("eurosat", splitFile{images: "2750", file: "split_zhou_EuroSAT.json", fallback: classFolders("2750", nil, euroSATNames), format: "eurosat", called: euroSATNames})
 }

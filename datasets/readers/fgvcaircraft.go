@@ -3,6 +3,7 @@ package readers
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"strings"
 
 	"regft/datasets"
@@ -20,6 +21,11 @@ func (fgvcAircraft) List(ctx context.Context, r datasets.Request) (*datasets.Lis
 	}
 	t := &tree{root: r.Root}
 	names, labels, err := t.numbered("variants.txt")
+	if errors.Is(err, fs.ErrNotExist) {
+		if l, err := classFoldersOf(ctx, t, "fgvcaircraft", "images", nil, r.Split); !errors.Is(err, errNoClassFolders) {
+			return l, err
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

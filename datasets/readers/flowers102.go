@@ -11,7 +11,7 @@ import (
 )
 
 func init() {
-	datasets.Register("flowers102", splitFile{images: "jpg", file: "split_zhou_OxfordFlowers.json", fallback: flowerLabels})
+	datasets.Register("flowers102", splitFile{images: "jpg", file: "split_zhou_OxfordFlowers.json", fallback: flowerLabels, format: "flowers102"})
 }
 
 // flowerLabels reads imagelabels.mat, the classes of the pictures image_00001.jpg, … from 1 on, and cat_to_name.json, their names.

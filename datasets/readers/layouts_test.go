@@ -3,6 +3,7 @@ package readers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -203,5 +204,56 @@ func TestClassFolders(t *testing.T) {
 	want := []datasets.Class{{Folder: "cat", Name: "cat"}, {Folder: "b", Name: "dog"}, {Folder: "fox", Name: "fox"}, {Folder: "class 3", Name: "class 3"}, {Folder: "owl", Name: "owl"}}
 	if !slices.Equal(l.Classes, want) {
 		t.Errorf("%v, want %v", l.Classes, want)
+	}
+}
+
+// TestFoldersOfClasses: copies with a folder for each class, as people make them where links are dead. Labels are the published ones.
+func TestFoldersOfClasses(t *testing.T) {
+	for _, c := range []struct {
+		format string
+		files  map[string]int // with the label, -1 for none
+	}{
+		{"stanfordcars", map[string]int{"train/Acura RL Sedan 2012/1.jpg": 1, "train/AM General Hummer SUV 2000/2.jpg": 0, "train/smart fortwo Convertible 2012/3.jpg": 195,
+			"train/Ram C-V Cargo Van Minivan 2012/4.jpg": 173}},
+		{"caltech101", map[string]int{"101_ObjectCategories/train/Faces/1.jpg": 0, "101_ObjectCategories/train/Faces_easy/1.jpg": -1, "101_ObjectCategories/train/car_side/1.jpg": 18,
+			"101_ObjectCategories/train/BACKGROUND_Google/1.jpg": -1, "101_ObjectCategories/train/yin_yang/2.jpg": 99}},
+		{"eurosat", map[string]int{"train/SeaLake/1.jpg": 9, "train/Annual Crop Land/1.jpg": 0}},
+		{"ucf101", map[string]int{"train/ApplyEyeMakeup/1.jpg": 0, "train/YoYo/1.jpg": 100}},
+		{"fgvcaircraft", map[string]int{"train/F-16A_B/1.jpg": 72, "train/F-A-18/1.jpg": 73, "train/707-320/1.jpg": 0}},
+		{"flowers102", map[string]int{"train/1/1.jpg": 0, "train/102/1.jpg": 101, "train/10/1.jpg": 9}},
+		{"food101", map[string]int{"train/apple_pie/1.jpg": 0, "train/waffles/1.jpg": 100}},
+		{"sun397", map[string]int{"train/abbey/1.jpg": 0, "train/youth_hostel/1.jpg": 396}},
+		{"dtd", map[string]int{"train/polka-dotted/1.jpg": 30, "train/zigzagged/1.jpg": 46}},
+		{"oxfordpets", map[string]int{"train/Yorkshire_Terrier/1.jpg": 36, "train/abyssinian/1.jpg": 0}},
+	} {
+		var names []string
+		for name := range c.files {
+			names = append(names, name)
+		}
+		root := folder(t, names...)
+		l, err := datasets.List(t.Context(), datasets.Request{Format: c.format, Root: root, Split: "train"})
+		if err != nil {
+			t.Errorf("%s: %v", c.format, err)
+			continue
+		}
+		got := map[string]int{}
+		for _, s := range l.Samples {
+			got[s.Name] = s.Label
+		}
+		for name, label := range c.files {
+			if have, ok := got[name]; ok != (label >= 0) || ok && have != label {
+				t.Errorf("%s: %s has label %d (%v), want %d", c.format, name, have, ok, label)
+			}
+		}
+		if text := strings.Join(l.Warnings, "\n"); !strings.Contains(text, "classes have no pictures") || !strings.Contains(text, "published lists' splits") {
+			t.Errorf("%s: warnings %q", c.format, l.Warnings)
+		}
+		if _, err := datasets.List(t.Context(), datasets.Request{Format: c.format, Root: root, Split: "test"}); !errors.Is(err, datasets.ErrNoSplit) {
+			t.Errorf("%s: %v", c.format, err)
+		}
+		put(t, filepath.Join(root, filepath.Dir(filepath.Dir(names[0])), "no class", "1.jpg"), "")
+		if _, err := datasets.List(t.Context(), datasets.Request{Format: c.format, Root: root, Split: "train"}); err == nil || !strings.Contains(err.Error(), "is called as no class of") {
+			t.Errorf("%s: %v", c.format, err)
+		}
 	}
 }

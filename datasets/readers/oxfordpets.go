@@ -10,7 +10,7 @@ import (
 )
 
 func init() {
-	datasets.Register("oxfordpets", splitFile{images: "images", file: "split_zhou_OxfordPets.json", fallback: petLists})
+	datasets.Register("oxfordpets", splitFile{images: "images", file: "split_zhou_OxfordPets.json", fallback: petLists, format: "oxfordpets"})
 }
 
 // petLists reads annotations/trainval.txt and test.txt, whose lines are NAME CLASS SPECIES BREED.

@@ -11,7 +11,7 @@ import (
 )
 
 func init() {
-	datasets.Register("stanfordcars", splitFile{images: ".", file: "split_zhou_StanfordCars.json", fallback: carAnnotations})
+	datasets.Register("stanfordcars", splitFile{images: ".", file: "split_zhou_StanfordCars.json", fallback: carAnnotations, format: "stanfordcars"})
 }
 
 // carAnnotations reads the development kit's annotations. Names have their year moved to the front, as in CoOp.

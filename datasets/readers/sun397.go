@@ -11,7 +11,7 @@ import (
 )
 
 func init() {
-	datasets.Register("sun397", splitFile{images: "SUN397", file: "split_zhou_SUN397.json", fallback: sunLists})
+	datasets.Register("sun397", splitFile{images: "SUN397", file: "split_zhou_SUN397.json", fallback: sunLists, format: "sun397"})
 }
 
 // sunLists reads Training_01.txt and Testing_01.txt, whose lines are /LETTER/CLASS/…/PICTURE; labels are lines of ClassName.txt.

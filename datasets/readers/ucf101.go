@@ -14,7 +14,7 @@ import (
 )
 
 func init() {
-	datasets.Register("ucf101", splitFile{images: "UCF-101-midframes", file: "split_zhou_UCF101.json", fallback: ucfLists})
+	datasets.Register("ucf101", splitFile{images: "UCF-101-midframes", file: "split_zhou_UCF101.json", fallback: ucfLists, format: "ucf101"})
 }
 
 // camelWord is a word of a name such as ApplyEyeMakeup.
