@@ -47,6 +47,9 @@ func (d *decoder) scan() (done bool, err error) {
 		return false, err
 	}
 	for y := range s.down {
+		if s.missing && s.finished && !single {
+			break // nothing more will come
+		}
 		for x := range s.across {
 			if err := s.mcu(x, y, single, block); err != nil {
 				return false, err
