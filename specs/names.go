@@ -13,15 +13,16 @@ import (
 
 // A scope says what an expression may mention beside vars, seed and file().
 type scope struct {
-	what      string   // it is, in words: "a parameter"
-	axes      int      // how many of the axes, from the first
-	above     bool     // … those above the axis that it defines
-	artifacts bool     // stages.NAME is an artifact
-	outcomes  bool     // stages.NAME.metrics and .chosen
-	own       *Stage   // metrics and chosen alone are those of this stage
-	chosen    bool     // … chosen too
-	root      string   // or this variable stands alone …
-	fields    []string // … and has these fields, nil: any
+	what      string               // it is, in words: "a parameter"
+	axes      int                  // how many of the axes, from the first
+	above     bool                 // … those above the axis that it defines
+	artifacts bool                 // stages.NAME is an artifact
+	outcomes  bool                 // stages.NAME.metrics and .chosen
+	own       *Stage               // metrics and chosen alone are those of this stage
+	chosen    bool                 // … chosen too
+	root      string               // or this variable stands alone …
+	fields    []string             // … and has these fields, nil: any …
+	types     map[string]*cel.Type // … of these types, nil: not known
 
 	// Of CEL that a stage evaluates, when it is compiled for one:
 	frame   *frame   // what is static has its values here
@@ -379,7 +380,11 @@ func (r *resolver) rootVariable(ref expr.Reference) (expr.Binding, *expr.Problem
 	if len(path) > 0 && r.scope.fields != nil && !slices.Contains(r.scope.fields, path[0]) {
 		return expr.Binding{}, noMember(ref, 0, ref.Root, r.scope.fields)
 	}
-	return r.result(ref.Root, ref.Path(len(path)), path, len(path), cel.DynType)
+	t := cel.DynType
+	if r.scope.types != nil && len(path) == 1 {
+		t = r.scope.types[path[0]]
+	}
+	return r.result(ref.Root, ref.Path(len(path)), path, len(path), t)
 }
 
 // result binds the first used steps to what path leads to in a variable of the stage.

@@ -118,7 +118,7 @@ func stageSchemas(ref func(string) object) (stage, whole object) {
 		"assert":    object{"type": []string{"string", "boolean"}, "description": "CEL over its metrics: false fails it"},
 		"resources": closed(object{"cores": size, "memory": size, "gpus": size}),
 		"timeout":   object{"type": []string{"string", "number"}, "description": "90s, 30m, 2h; or seconds"},
-		"retry":     object{"anyOf": []any{object{"type": "integer", "minimum": 0}, ref("expression")}, "description": "how many further attempts"},
+		"retry":     object{"anyOf": []any{object{"type": "integer", "minimum": 0}, object{"type": "string", "pattern": `\$\{|failure`}}, "description": "how many further attempts; or CEL over failure.error and failure.attempt: whether there is one"},
 	})
 	stage["allOf"] = with
 	whole = object{"required": []string{"uses"}, "allOf": required}

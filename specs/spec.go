@@ -51,6 +51,10 @@ type Axis struct {
 	bad      bool    // a mistake in it was reported
 }
 
+// A RetryWhen says whether a node that failed runs once more, from the text of its error and how often it has been tried.
+// It may be called side by side.
+type RetryWhen func(failure string, attempt int) (bool, error)
+
 // A Stage is one entry of stages:.
 type Stage struct {
 	Name      string
@@ -59,7 +63,8 @@ type Stage struct {
 	Gather    []string
 	Resources stages.Resources // zero where not given
 	Timeout   time.Duration    // 0: none
-	Retry     int              // further attempts
+	Retry     int              // further attempts …
+	RetryWhen RetryWhen        // … or what says whether there is one; nil where that is not given
 	Place     Place
 
 	key, node   *yaml.Node

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"regft/specs/expr"
 	"regft/stages"
 
 	"github.com/dustin/go-humanize"
+	"github.com/google/cel-go/cel"
 	"gopkg.in/yaml.v3"
 )
 
@@ -248,12 +250,20 @@ func clock(text string) string {
 // oldBooleans are words that YAML 1.1 read as true and false, and YAML 1.2 reads as texts.
 var oldBooleans = []string{"yes", "no", "on", "off", "y", "n"}
 
+// readRetry reads a number of attempts, or a condition on the failure.
 func (p *program) readRetry(s *Stage, n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "failure") {
+		types := map[string]*cel.Type{"error": cel.StringType, "attempt": cel.DoubleType}
+		if c := p.dynamic(n, scope{what: "retry", root: "failure", fields: []string{"error", "attempt"}, types: types}); c != nil {
+			s.RetryWhen = p.retryWhen(c)
+		}
+		return
+	}
 	v, ok := p.constant(n, "retry")
 	x, isWhole := v.(int64)
 	if ok && (!isWhole || x < 0 || x > 1000) {
 		d := p.tree.At(n, "retry is %s", expr.Format(v))
-		d.Expected = "how many further attempts, a whole number"
+		d.Expected = "a whole number of further attempts, or CEL such as failure.attempt < 3"
 		if _, isBool := v.(bool); isBool || slices.Contains(oldBooleans, strings.ToLower(n.Value)) {
 			d.Note = "YAML reads " + n.Value + " as a switch or a text, never as a number: 1 tries once more, 0 does not"
 		}
@@ -261,6 +271,30 @@ func (p *program) readRetry(s *Stage, n *yaml.Node) {
 		return
 	}
 	s.Retry = int(x)
+}
+
+// retryWhen evaluates c, which reads failure.error and failure.attempt.
+func (p *program) retryWhen(c *code) RetryWhen {
+	var evaluating sync.Mutex
+	return func(failure string, attempt int) (bool, error) {
+		evaluating.Lock()
+		defer evaluating.Unlock()
+		v, err := c.evalWith(p.newFrame(), func(n *outcomeName) (any, error) {
+			fields := map[string]any{"error": failure, "attempt": attempt}
+			if len(n.path) == 0 {
+				return fields, nil
+			}
+			return fields[n.path[0]], nil
+		})
+		if err != nil {
+			return false, fmt.Errorf("%s: retry: %w", p.tree.Place(c.node), err)
+		}
+		again, ok := v.(bool)
+		if !ok {
+			return false, fmt.Errorf("%s: retry gives %s, want true or false", p.tree.Place(c.node), expr.Format(v))
+		}
+		return again, nil
+	}
 }
 
 // stage finds a stage by name.
