@@ -6,7 +6,7 @@ import "math"
 // of 6×6 pixels and the 3×3 kernel are transformed, multiplied element by element, which over all channels is 36 matrix
 // products, and transformed back to 4×4 results. A quarter of the multiplications, and an error some four times that of the
 // direct sums: polynomials are interpolated at 0, ±√½, ±√2 and ∞ instead of the usual 0, ±1, ±2 and ∞, whose error is
-// twice to four times as large. Weights are transformed where they are used: it takes a few hundredths of the time, and kept
+// twice to four times as large. Weights are transformed in every call, once where several blocks of tiles share them: kept
 // transformed they would take four times the memory.
 const (
 	winogradIn   = 6
@@ -17,10 +17,12 @@ const (
 	far0  = math.Sqrt2     // √2
 )
 
-// Sizes of the blocks of Winograd's method: the columns of products that are in work at a time, and the channels whose weights are transformed at a time.
+// Sizes of the blocks of Winograd's method: the columns of products that are in work at a time, and the channels whose weights
+// are transformed at a time.
 const (
-	winogradColumns  = 64
+	winogradColumns  = 128
 	winogradChannels = 32
+	winogradShared   = 16 << 20 // numbers: weights transformed once for a call, 64 MiB
 )
 
 // winogradTiles is how many tiles are in work at a time.
@@ -51,16 +53,36 @@ func (c Conv) forwardWinograd(pool Pool, y, x []float32, weights tapSource, e Ep
 	blocks := ceilDiv(count, block)
 	columns := c.OutChannels
 	if blocks < 4*pool.Workers() && pool.Workers() > 1 {
-		columns = max(2*winogradColumns, ceilDiv(ceilDiv(columns, ceilDiv(4*pool.Workers(), blocks)), active.nr)*active.nr)
+		columns = max(winogradColumns, ceilDiv(ceilDiv(columns, ceilDiv(4*pool.Workers(), blocks)), active.nr)*active.nr)
 	}
+	shared := c.sharedWeights(pool, weights, blocks)
+	defer shared.release()
 	pool.Run(blocks*ceilDiv(c.OutChannels, columns), func(i int) {
 		first, from := i%blocks*block, i/blocks*columns
 		w := newWinograd(c, active, x, first, min(block, count-first))
 		defer w.release()
 		for j := from; j < min(c.OutChannels, from+columns); j += winogradColumns {
-			w.columns(y, weights, &e, j, min(winogradColumns, from+columns-j, c.OutChannels-j))
+			w.columns(y, weights, shared.data, &e, j, min(winogradColumns, from+columns-j, c.OutChannels-j))
 		}
 	})
+}
+
+// sharedWeights are all weights transformed, [panels, 36, channels, nr], where several blocks of tiles use them and memory
+// allows; else none.
+func (c Conv) sharedWeights(pool Pool, weights tapSource, blocks int) scratch {
+	set := active
+	panels := ceilDiv(c.OutChannels, set.nr)
+	if size := panels * winogradSize * c.Channels * set.nr; blocks > 1 && size <= winogradShared {
+		all := newScratch(size)
+		pool.Run(panels, func(i int) {
+			work := newScratch((9 + 18) * winogradChannels * set.nr)
+			defer work.release()
+			dst := all.data[i*winogradSize*c.Channels*set.nr:]
+			set.transformWeights(dst, c.Channels*set.nr, work.data, weights, i*set.nr, 0, c.Channels)
+		})
+		return all
+	}
+	return scratch{}
 }
 
 // A tapSource gives weights: it sets dst [9, channels, nr] to the taps of the channels from k0 on and the panel of columns
@@ -89,7 +111,7 @@ type winograd struct {
 	x              []float32
 	first, tiles   int
 	input, product scratch // the tiles transformed, [36, tiles, channels], and products, [36, tiles, winogradColumns]
-	weights        scratch // one panel transformed, [36, channels of one block of a product, nr]
+	weights        scratch // one panel transformed, [36, channels of one block of a product, nr], where none are shared
 	work           scratch // a tile, or weights, before and between their transformations
 }
 
@@ -120,14 +142,20 @@ func (w *winograd) place(i int) (image, row, col int) {
 // transformInput sets tile i of the input to Bᵀ·d·B of its pixels, columns first.
 func (w *winograd) transformInput(i int) {
 	image, row, col := w.place(i)
+	row, col = row-w.Padding[0][0], col-w.Padding[1][0]
 	n, d := w.Channels, w.work.data
-	for r := range winogradIn {
-		for s := range winogradIn {
-			w.copyPixel(d[(r*winogradIn+s)*n:][:n], image, row+r-w.Padding[0][0], col+s-w.Padding[1][0])
+	src, stride := d, winogradIn*n
+	if row >= 0 && col >= 0 && row+winogradIn <= w.Height && col+winogradIn <= w.Width {
+		src, stride = w.x[((image*w.Height+row)*w.Width+col)*n:], w.Width*n
+	} else {
+		for r := range winogradIn {
+			for s := range winogradIn {
+				w.copyPixel(d[(r*winogradIn+s)*n:][:n], image, row+r, col+s)
+			}
 		}
 	}
 	for s := range winogradIn {
-		w.set.winogradInput(d[s*n:], winogradIn*n, d[s*n:], winogradIn*n, n)
+		w.set.winogradInput(d[s*n:], winogradIn*n, src[s*n:], stride, n)
 	}
 	for r := range winogradIn {
 		w.set.winogradInput(w.input.data[(r*winogradIn*w.tiles+i)*n:], w.tiles*n, d[r*winogradIn*n:], n, n)
@@ -144,17 +172,17 @@ func (w *winograd) copyPixel(dst []float32, image, row, col int) {
 }
 
 // columns computes the output channels j0 to j0+cols, at most winogradColumns.
-func (w *winograd) columns(y []float32, weights tapSource, e *Epilogue, j0, cols int) {
-	nr, depth := w.set.nr, evenly(w.Channels, w.set.kc, 1)
-	in := w.tiles * w.Channels
-	for j := 0; j < cols; j += nr {
-		for k0 := 0; k0 < w.Channels; k0 += depth {
-			kc := min(depth, w.Channels-k0)
-			w.transformWeights(weights, j0+j, k0, kc)
-			for i := range winogradSize {
-				a := w.set.inRows(w.input.data[i*in+k0:], w.tiles, kc, w.Channels)
-				b := bBlock{data: w.weights.data[i*kc*nr:], cols: min(nr, cols-j), panel: kc * nr, stride: nr}
-				w.set.multiply(a, b, w.product.data[i*w.tiles*winogradColumns+j:], winogradColumns, 1, k0 > 0)
+func (w *winograd) columns(y []float32, weights tapSource, shared []float32, e *Epilogue, j0, cols int) {
+	if shared != nil {
+		panel := winogradSize * w.Channels * w.set.nr
+		w.products(shared[j0/w.set.nr*panel:], panel, w.Channels*w.set.nr, 0, w.Channels, 0, cols)
+	} else {
+		nr, depth := w.set.nr, evenly(w.Channels, w.set.kc, 1)
+		for j := 0; j < cols; j += nr {
+			for k0 := 0; k0 < w.Channels; k0 += depth {
+				kc := min(depth, w.Channels-k0)
+				w.set.transformWeights(w.weights.data, kc*nr, w.work.data, weights, j0+j, k0, kc)
+				w.products(w.weights.data, 0, kc*nr, k0, kc, j, min(nr, cols-j))
 			}
 		}
 	}
@@ -163,18 +191,34 @@ func (w *winograd) columns(y []float32, weights tapSource, e *Epilogue, j0, cols
 	}
 }
 
-// transformWeights sets the weights in work to G·g·Gᵀ of the panel of columns from j on, channels k0 to k0+kc.
-func (w *winograd) transformWeights(weights tapSource, j, k0, kc int) {
+// products computes the products of channels k0 to k0+k with transformed weights, whose panels of columns are panel apart and
+// whose 36 matrices are size apart, to the columns from j on.
+func (w *winograd) products(weights []float32, panel, size, k0, k, j, cols int) {
+	nr, in, depth := w.set.nr, w.tiles*w.Channels, evenly(w.Channels, w.set.kc, 1)
+	for i := range winogradSize {
+		product := w.product.data[i*w.tiles*winogradColumns+j:]
+		for from := 0; from < k; from += depth {
+			kc := min(depth, k-from)
+			a := w.set.inRows(w.input.data[i*in+k0+from:], w.tiles, kc, w.Channels)
+			b := bBlock{data: weights[i*size+from*nr:], cols: cols, panel: panel, stride: nr}
+			w.set.multiply(a, b, product, winogradColumns, 1, k0+from > 0)
+		}
+	}
+}
+
+// transformWeights sets dst, 36 matrices [kc, nr] that are size apart, to G·g·Gᵀ of the panel of columns from j on, channels
+// k0 to k0+kc.
+func (s *instructionSet) transformWeights(dst []float32, size int, work []float32, weights tapSource, j, k0, kc int) {
 	for c0 := 0; c0 < kc; c0 += winogradChannels {
-		channels, nr := min(winogradChannels, kc-c0), w.set.nr
+		channels, nr := min(winogradChannels, kc-c0), s.nr
 		n := channels * nr
-		taps, half := w.work.data[:9*n], w.work.data[9*n:][:18*n]
+		taps, half := work[:9*n], work[9*n:][:18*n]
 		weights.taps(taps, k0+c0, channels, j)
-		for s := range 3 {
-			w.set.winogradWeights(half[s*n:], 3*n, taps[s*n:], 3*n, n)
+		for i := range 3 {
+			s.winogradWeights(half[i*n:], 3*n, taps[i*n:], 3*n, n)
 		}
 		for r := range winogradIn {
-			w.set.winogradWeights(w.weights.data[(r*winogradIn*kc+c0)*nr:], kc*nr, half[r*3*n:], n, n)
+			s.winogradWeights(dst[r*winogradIn*size+c0*nr:], size, half[r*3*n:], n, n)
 		}
 	}
 }
@@ -187,18 +231,23 @@ func (w *winograd) transformOutput(i int, y []float32, e *Epilogue, j0, n int) {
 		m := w.product.data[(r*winogradIn*w.tiles+i)*winogradColumns:]
 		w.set.winogradOutput(d[r*winogradOut*n:], n, m, w.tiles*winogradColumns, n)
 	}
-	for s := range winogradOut {
-		w.set.winogradOutput(d[s*n:], winogradOut*n, d[s*n:], winogradOut*n, n)
-	}
 	height, width := w.OutHeight(), w.OutWidth()
 	out := Matrix(y, w.pixels(), w.OutChannels)
-	cols := min(winogradOut, width-col)
-	for r := range min(winogradOut, height-row) {
-		first := (image*height+row+r)*width + col
-		for s := range cols {
-			copy(out.at(0, first+s, j0)[:n], d[(r*winogradOut+s)*n:])
+	rows, cols := min(winogradOut, height-row), min(winogradOut, width-col)
+	first := (image*height+row)*width + col
+	whole := rows == winogradOut && cols == winogradOut
+	for s := range winogradOut {
+		if whole {
+			w.set.winogradOutput(out.at(0, first+s, j0), width*w.OutChannels, d[s*n:], winogradOut*n, n)
+		} else {
+			w.set.winogradOutput(d[s*n:], winogradOut*n, d[s*n:], winogradOut*n, n)
 		}
-		e.apply(w.set, out, 0, first, cols, j0, n)
+	}
+	for r := range rows {
+		for s := 0; s < cols && !whole; s++ {
+			copy(out.at(0, first+r*width+s, j0)[:n], d[(r*winogradOut+s)*n:])
+		}
+		e.apply(w.set, out, 0, first+r*width, cols, j0, n)
 	}
 }
 
