@@ -86,8 +86,8 @@ func (p *Plan) tableCells() string {
 	return "\n" + text
 }
 
-// mostReasons is how many reasons of a stage the table names.
-const mostReasons = 3
+// reasonWidth is how long the reasons of a stage may be together, but for a single one.
+const reasonWidth = 50
 
 // reasons joins the distinct reasons of each stage's nodes.
 func (p *Plan) reasons() map[string]string {
@@ -108,10 +108,14 @@ func (p *Plan) reasons() map[string]string {
 	out := map[string]string{}
 	for name, set := range sets {
 		words := slices.Sorted(maps.Keys(set))
-		if more := len(words) - mostReasons; more > 0 {
-			words = append(words[:mostReasons], fmt.Sprintf("%d more", more))
+		shown := 1
+		for shown < len(words) && utf8.RuneCountInString(strings.Join(words[:shown+1], ", ")) <= reasonWidth {
+			shown++
 		}
-		out[name] = strings.Join(words, ", ")
+		out[name] = strings.Join(words[:shown], ", ")
+		if more := len(words) - shown; more > 0 {
+			out[name] += fmt.Sprintf(", %d more", more)
+		}
 	}
 	return out
 }
@@ -184,16 +188,27 @@ func align(rows [][]string, shown, left int) (text string, width int) {
 
 // below lists the columns from shown on, of the stages that have something there.
 func below(rows [][]string, shown int) string {
+	names := 0
+	for _, r := range rows {
+		names = max(names, utf8.RuneCountInString(r[0]))
+	}
 	var lines [][]string
 	for _, r := range rows[1:] {
-		var rest []string
+		name, line := r[0], ""
 		for k := shown; k < len(r); k++ {
-			if r[k] != "" {
-				rest = append(rest, rows[0][k]+" "+r[k])
+			if r[k] == "" {
+				continue
 			}
+			cell := rows[0][k] + " " + r[k]
+			if line != "" && names+2+utf8.RuneCountInString(line+"; "+cell) > tableWidth {
+				lines = append(lines, []string{name, line + ";"})
+				name, line = "", cell
+				continue
+			}
+			line = strings.TrimPrefix(line+"; "+cell, "; ")
 		}
-		if rest != nil {
-			lines = append(lines, []string{r[0], strings.Join(rest, "; ")})
+		if line != "" {
+			lines = append(lines, []string{name, line})
 		}
 	}
 	if lines == nil {

@@ -200,16 +200,16 @@ func (f *finder) link(ctx context.Context, paths []string) ([]cache.Linked, erro
 // problem says what is missing, and which stage of the spec wants it.
 func (s *sources) problem() string { return strings.Join(s.problems(), "; ") }
 
-// word is what is missing, in few words: the paths, from dir where they are below it.
+// word is what is missing, in few words: the first of the paths, from dir where it is below it.
 func (s *sources) word(dir string) string {
 	if len(s.absent) == 0 {
 		return "a file is missing"
 	}
-	var paths []string
-	for _, a := range s.absent {
-		paths = append(paths, "no "+shortPath(dir, a.Path))
+	path := shortPath(dir, s.absent[0].Path)
+	if more := len(s.absent) - 1; more > 0 {
+		return fmt.Sprintf("no %s, %d more", path, more)
 	}
-	return strings.Join(paths, ", ")
+	return "no " + path
 }
 
 // shortPath is path, from dir where it is below that.

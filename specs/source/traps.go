@@ -97,6 +97,10 @@ func (s *scanner) line(n int, text []rune) {
 			s.quote = c
 		case c == '#' && (i == 0 || text[i-1] == ' '):
 			return
+		case (c == '&' || c == '!') && !s.started: // of an anchor or a tag, which what follows has
+			for i+1 < len(text) && text[i+1] != ' ' {
+				i++
+			}
 		case s.plain(n, text, i):
 			s.lost = true
 			return
