@@ -64,8 +64,7 @@ func (c *Cost) add(n *Node, durations, sizes estimates) {
 		took, made = &c.Maybe, &c.MaybeBytes
 	}
 	bytes, _ := sizes.of(n)
-	if n.Result == nil {
-		scale := scaleOf(n.runner)
+	if scale := scaleOf(n.runner); n.Result == nil && scale != (Scale{}) {
 		s, bytes = s*scale.Time, bytes*scale.Size
 	}
 	*took += time.Duration(s * float64(time.Second))
@@ -77,8 +76,9 @@ type estimates []means
 
 // of is the mean of n's stage, else of its type.
 func (e estimates) of(n *Node) (float64, bool) {
+	scale := scaleOf(n.runner)
 	for _, m := range e {
-		for _, name := range []string{stageName(n.Stage().Name), typeName(n.Type.Name)} {
+		for _, name := range []string{scale.stage(n.Stage().Name), scale.typ(n.Type.Name)} {
 			if x, ok := m[name]; ok {
 				return x.sum / float64(x.n), true
 			}
@@ -87,12 +87,28 @@ func (e estimates) of(n *Node) (float64, bool) {
 	return 0, false
 }
 
-// The keys of means: stages and types may have one name.
-func stageName(name string) string { return "stage " + name }
-func typeName(name string) string  { return "type " + name }
+// The keys of means: stages and types may have one name, and what is counted by a scale is apart from what is not, as in
+// records of a version in which the type had none.
+func (s Scale) stage(name string) string { return s.word() + "stage " + name }
+func (s Scale) typ(name string) string   { return s.word() + "type " + name }
+
+func (s Scale) word() string {
+	if s == (Scale{}) {
+		return ""
+	}
+	return "scaled "
+}
+
+// by is x for each of so many units, x itself without a scale.
+func by(x, units float64) float64 {
+	if units == 0 {
+		return x
+	}
+	return x / units
+}
 
 // A Scale is how the time that a node takes and the size of what it makes grow with its parameters, in units of its stage
-// type. The zero value stands for 1 and 1.
+// type. The zero value is that of a type that has none.
 type Scale struct {
 	Time float64 `json:"time"`
 	Size float64 `json:"size"`
@@ -101,18 +117,10 @@ type Scale struct {
 func scaleOf(r stages.Runner) Scale {
 	s, ok := r.(stages.Scaler)
 	if !ok {
-		return Scale{1, 1}
+		return Scale{}
 	}
 	time, size := s.Scale()
 	return Scale{max(time, 1e-9), max(size, 1e-9)}
-}
-
-// orOne is s, of records that have none 1 and 1.
-func (s Scale) orOne() Scale {
-	if s == (Scale{}) {
-		return Scale{1, 1}
-	}
-	return s
 }
 
 // durations are what p's results took, for each unit of their scale.
@@ -120,9 +128,10 @@ func (p *Plan) durations() means {
 	out := means{}
 	for _, n := range p.Nodes {
 		if n.Result != nil {
-			seconds := n.Result.Seconds / scaleOf(n.runner).Time
-			out.add(stageName(n.Stage().Name), seconds)
-			out.add(typeName(n.Type.Name), seconds)
+			scale := scaleOf(n.runner)
+			seconds := by(n.Result.Seconds, scale.Time)
+			out.add(scale.stage(n.Stage().Name), seconds)
+			out.add(scale.typ(n.Type.Name), seconds)
 		}
 	}
 	return out
@@ -135,10 +144,14 @@ const maxMeasured = 8
 func (p *Plan) sizes(ctx context.Context) (estimates, error) {
 	now, before := means{}, means{}
 	for _, n := range p.Nodes {
-		if n.Result == nil || now[stageName(n.Stage().Name)].n >= maxMeasured {
+		if n.Result == nil {
 			continue
 		}
-		if err := p.addSize(ctx, now, n.Stage().Name, n.Type.Name, n.Result.Outputs, scaleOf(n.runner)); err != nil {
+		scale := scaleOf(n.runner)
+		if now[scale.stage(n.Stage().Name)].n >= maxMeasured {
+			continue
+		}
+		if err := p.addSize(ctx, now, n.Stage().Name, n.Type.Name, n.Result.Outputs, scale); err != nil {
 			return nil, err
 		}
 	}
@@ -150,10 +163,10 @@ func (p *Plan) sizes(ctx context.Context) (estimates, error) {
 		return estimates{now}, nil // an estimate is less exact without
 	}
 	for _, n := range last.Nodes {
-		if len(n.Outputs) == 0 || before[stageName(n.Stage)].n >= maxMeasured {
+		if len(n.Outputs) == 0 || before[n.Scale.stage(n.Stage)].n >= maxMeasured {
 			continue
 		}
-		if err := p.addSize(ctx, before, n.Stage, n.Uses, n.Outputs, n.Scale.orOne()); err != nil {
+		if err := p.addSize(ctx, before, n.Stage, n.Uses, n.Outputs, n.Scale); err != nil {
 			return nil, err
 		}
 	}
@@ -173,8 +186,8 @@ func (p *Plan) addSize(ctx context.Context, to means, stage, uses string, output
 		}
 		total += m.Size()
 	}
-	to.add(stageName(stage), float64(total)/scale.Size)
-	to.add(typeName(uses), float64(total)/scale.Size)
+	to.add(scale.stage(stage), by(float64(total), scale.Size))
+	to.add(scale.typ(uses), by(float64(total), scale.Size))
 	return nil
 }
 
@@ -203,7 +216,7 @@ func (p *Past) durations() means {
 	}
 	for _, n := range plan.Nodes {
 		if n.State == Done || n.State == Hit {
-			out.add(stageName(n.Stage), n.Seconds/n.Scale.orOne().Time)
+			out.add(n.Scale.stage(n.Stage), by(n.Seconds, n.Scale.Time))
 		}
 	}
 	return out

@@ -273,10 +273,7 @@ func (p *Plan) record() PlanRecord {
 	out := PlanRecord{Counts: p.Counts(), Nodes: make([]NodeRecord, len(p.Nodes)), Instances: make([]InstanceRecord, len(p.order))}
 	for k, n := range p.Nodes {
 		r := NodeRecord{Name: n.Name(), Stage: n.Stage().Name, Uses: n.Type.Name, State: n.State, Reason: n.Reason,
-			Recipe: n.Recipe.String(), Own: n.ownDigest(), Action: n.Action}
-		if _, scales := n.runner.(stages.Scaler); scales {
-			r.Scale = scaleOf(n.runner)
-		}
+			Recipe: n.Recipe.String(), Own: n.ownDigest(), Action: n.Action, Scale: scaleOf(n.runner)}
 		if n.Result != nil {
 			r.Outputs, r.Seconds = n.Result.Outputs, n.Result.Seconds
 		}
