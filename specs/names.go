@@ -316,9 +316,6 @@ func (r *resolver) axisPart(ref expr.Reference, a *Axis) (expr.Binding, *expr.Pr
 
 // fieldValues is what path leads to in each value of a. A field that none of them has is a mistake.
 func (p *program) fieldValues(ref expr.Reference, a *Axis, path []string) ([]any, *expr.Problem) {
-	if ref.Presence {
-		return []any{nil}, nil
-	}
 	var values []any
 	deepest := 0
 	for _, v := range a.values {
@@ -332,6 +329,9 @@ func (p *program) fieldValues(ref expr.Reference, a *Axis, path []string) ([]any
 				deepest = n
 			}
 		}
+	}
+	if ref.Presence && (deepest == len(path) || len(a.values) == 0) {
+		return []any{nil}, nil
 	}
 	if deepest == len(path) || len(a.values) == 0 {
 		return values, nil

@@ -26,7 +26,7 @@ func (r *resolver) variable(ref expr.Reference) (expr.Binding, *expr.Problem) {
 	for at < len(ref.Segs) && !ref.Segs[at].Dynamic && node.Kind == yaml.MappingNode {
 		next := lookup(node, ref.Segs[at].Name)
 		if next == nil {
-			if ref.Presence {
+			if ref.Presence && at == len(ref.Segs)-1 {
 				return r.fixed(ref, len(ref.Segs), nil)
 			}
 			return expr.Binding{}, noVar(ref, at, keys(node))
@@ -43,7 +43,7 @@ func (r *resolver) variable(ref expr.Reference) (expr.Binding, *expr.Problem) {
 			break
 		}
 		next, has := m.Values[ref.Segs[at].Name]
-		if !has && !ref.Presence {
+		if !has && (!ref.Presence || at < len(ref.Segs)-1) {
 			return expr.Binding{}, noVar(ref, at, m.Keys)
 		}
 		v, at = next, at+1
