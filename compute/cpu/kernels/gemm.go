@@ -109,8 +109,22 @@ type gemmTask struct {
 	batch       int
 }
 
-// run computes the block of C at (i0, j0) of rows × cols.
+// columnsAtOnce is up to how many columns of C are computed at a time: with the rows of a task they stay in the L2 cache until
+// the last block of k is added and the epilogue applied.
+const columnsAtOnce = 512
+
+// run computes the block of C at (i0, j0) of rows × cols: some columns at a time, unless rows of A would be copied for each.
 func (t *gemmTask) run(i0, rows, j0, cols int) {
+	n := columnsAtOnce
+	if t.a.ColStride != 1 {
+		n = max(1, cols)
+	}
+	for j := 0; j < cols; j += n {
+		t.runColumns(i0, rows, j0+j, min(n, cols-j))
+	}
+}
+
+func (t *gemmTask) runColumns(i0, rows, j0, cols int) {
 	accumulate := t.scaleC(i0, rows, j0, cols)
 	depth := evenly(t.k, t.set.kc, 1)
 	for k0 := 0; k0 < t.k; k0 += depth {
