@@ -58,7 +58,8 @@ type Content struct {
 // Options say how a remote is used.
 type Options struct {
 	ReadOnly bool
-	Retry    Retry // zero: DefaultRetry
+	Retry    Retry               // zero: DefaultRetry
+	Waiting  func(failure error) // called once, when a request has failed several times and is still tried; nil: nobody hears
 }
 
 // A Remote is an open remote. It may be used by many goroutines.
@@ -66,8 +67,9 @@ type Remote struct {
 	url     string // without secrets
 	backend Backend
 	retry   Retry
-	slots   chan struct{} // one for each request that may be under way
-	broken  sync.Map      // Digest → true: content that did not arrive as it should be
+	waiting func(failure error) // once; never nil
+	slots   chan struct{}       // one for each request that may be under way
+	broken  sync.Map            // Digest → true: content that did not arrive as it should be
 }
 
 // requestsAtOnce bounds the requests that are under way at a time.
@@ -102,6 +104,10 @@ func Open(ctx context.Context, address string, o Options) (*Remote, error) {
 		return nil, fmt.Errorf("%w: opening %s: %w", ErrUnavailable, display(u), err)
 	}
 	r := newRemote(display(u), backend, o.Retry)
+	if o.Waiting != nil {
+		var once sync.Once
+		r.waiting = func(failure error) { once.Do(func() { o.Waiting(failure) }) }
+	}
 	if _, ok := backend.(Writer); !ok || o.ReadOnly {
 		r.backend = readOnly{backend}
 		err = r.checkMarker(ctx)
@@ -115,7 +121,7 @@ func Open(ctx context.Context, address string, o Options) (*Remote, error) {
 }
 
 func newRemote(url string, b Backend, retry Retry) *Remote {
-	return &Remote{url: url, backend: b, retry: retry, slots: make(chan struct{}, requestsAtOnce)}
+	return &Remote{url: url, backend: b, retry: retry, waiting: func(error) {}, slots: make(chan struct{}, requestsAtOnce)}
 }
 
 // parse reads an address, of which paths are the short form.

@@ -448,11 +448,13 @@ func damageAll(t *testing.T, dir string, damage func([]byte) []byte) {
 func TestRemoteGone(t *testing.T) {
 	credentials(t)
 	server := httptest.NewServer(newFakeS3())
-	r, err := Open(t.Context(), "s3://bucket?endpoint="+server.URL, Options{Retry: Retry{First: time.Millisecond, Longest: 10 * time.Millisecond, Total: 200 * time.Millisecond, Stall: time.Second}})
+	var told, waited atomic.Int32
+	r, err := Open(t.Context(), "s3://bucket?endpoint="+server.URL, Options{
+		Retry:   Retry{First: time.Millisecond, Longest: 10 * time.Millisecond, Total: 200 * time.Millisecond, Stall: time.Second},
+		Waiting: func(error) { waited.Add(1) }})
 	check(t, err)
 	defer r.Close()
 	server.Close()
-	var told atomic.Int32
 	store := newStore(t)
 	store.SetUpstream(NewUpstream(r, func(string) { told.Add(1) }))
 	for k := range 100 {
@@ -462,6 +464,9 @@ func TestRemoteGone(t *testing.T) {
 	}
 	if told.Load() != 1 {
 		t.Errorf("told %d times that the remote is gone", told.Load())
+	}
+	if waited.Load() != 1 {
+		t.Errorf("told %d times that it is waited for", waited.Load())
 	}
 }
 

@@ -35,15 +35,18 @@ func (r *Remote) try(ctx context.Context, attempt func(ctx context.Context, prog
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return r.retry.do(ctx, func(ctx context.Context) error {
+	return r.retry.do(ctx, r.waiting, func(ctx context.Context) error {
 		ctx, progress, stop := watch(ctx, r.retry.Stall)
 		defer stop()
 		return stalled(ctx, attempt(ctx, progress))
 	})
 }
 
-// do calls attempt until it succeeds or must not be tried again.
-func (p Retry) do(ctx context.Context, attempt func(ctx context.Context) error) error {
+// fewTries is after how many failed attempts it is told that there are more: a second or so.
+const fewTries = 4
+
+// do calls attempt until it succeeds or must not be tried again; waiting, when that takes more than a few.
+func (p Retry) do(ctx context.Context, waiting func(failure error), attempt func(ctx context.Context) error) error {
 	tries := 0
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		tries++
@@ -53,6 +56,9 @@ func (p Retry) do(ctx context.Context, attempt func(ctx context.Context) error) 
 		}
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
 			return struct{}{}, permanent(err)
+		}
+		if err != nil && tries == fewTries {
+			waiting(err)
 		}
 		return struct{}{}, err
 	}, backoff.WithBackOff(p.waits()), backoff.WithMaxElapsedTime(p.Total))

@@ -165,7 +165,7 @@ func (b *bucket) putParts(ctx context.Context, name string, size int64, content 
 			at := int64(k) * partSize
 			body := io.NewSectionReader(content, at, min(partSize, size-at))
 			number := aws.Int32(int32(k + 1))
-			return DefaultRetry.do(groupCtx, func(ctx context.Context) error {
+			return DefaultRetry.do(groupCtx, func(error) {}, func(ctx context.Context) error {
 				out, err := b.client.UploadPart(ctx, &s3.UploadPartInput{Bucket: &b.name, Key: b.key(name), UploadId: begun.UploadId, PartNumber: number, Body: body})
 				if err == nil {
 					parts[k] = types.CompletedPart{ETag: out.ETag, PartNumber: number}

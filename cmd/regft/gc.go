@@ -48,6 +48,9 @@ func (a *app) gc(cmd *cobra.Command, f gcFlags) error {
 	if err != nil {
 		return usageError(cmd, fmt.Errorf("--keep-within %s: %w", f.within, err))
 	}
+	if age < 24*time.Hour {
+		f.within = "a day, which is the least"
+	}
 	if f.runs < 0 {
 		return usageError(cmd, fmt.Errorf("--keep-runs %d: want 0 or more", f.runs))
 	}

@@ -122,7 +122,9 @@ func (a *app) openShared(cmd *cobra.Command, f remoteFlags) (*sharedStore, error
 		return &sharedStore{Dir: store}, err
 	}
 	s := &sharedStore{Dir: store}
-	s.remote, err = remote.Open(cmd.Context(), url, remote.Options{ReadOnly: mode == modeRead})
+	s.remote, err = remote.Open(cmd.Context(), url, remote.Options{ReadOnly: mode == modeRead, Waiting: func(failure error) {
+		a.warn("the remote does not answer, and is asked again for %s: %v", remote.DefaultRetry.Total, failure)
+	}})
 	if err != nil {
 		return nil, exitError{exitUnavailable, fmt.Errorf("%w\n--remote= goes on without it", err)}
 	}
