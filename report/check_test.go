@@ -170,6 +170,40 @@ func TestCheckByName(t *testing.T) {
 	}
 }
 
+func TestCheckCSV(t *testing.T) {
+	var b strings.Builder
+	if err := WriteCSV(&b, paper()); err != nil {
+		t.Fatal(err)
+	}
+	written := b.String()
+	for _, test := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"as it was written", written, nil},
+		{"another number", strings.Replace(written, "main,\"method=zero-shot, steps=10\",photo,0.7,", "main,\"method=zero-shot, steps=10\",photo,0.71,", 1),
+			[]string{"line 2: table main, method=zero-shot, steps=10, photo, mean: the file says 0.71, the results say 0.7"}},
+		{"a cell less and one more", strings.Replace(written, "steps=10\",photo", "steps=10\",foto", 1), []string{
+			"line 2: table main, method=zero-shot, steps=10, foto: the file says that there is such a cell, the results say that there is none",
+			"line 1: table main, method=zero-shot, steps=10, photo: the file says nothing, the results say 0.7"}},
+		{"a torn line", written + "\"x", []string{"line 20: the file: the file says " + `parse error on line 20, column 3: extraneous or missing " in quoted-field` + ", the results say a line for each cell"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, differences, ok := CheckCSV(paper(), test.text)
+			var got []string
+			for _, d := range differences {
+				got = append(got, d.String())
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" || !ok {
+				t.Errorf("differences (-want +got):\n%s\nin\n%s", diff, test.text)
+			}
+		})
+	}
+	if _, _, ok := CheckCSV(paper(), paper()[0].LaTeX()); ok {
+		t.Error("LaTeX is taken for CSV")
+	}
+}
+
 // TestEveryChangedDigitIsFound changes one digit of a drawn table, which must be told, and nothing else.
 func TestEveryChangedDigitIsFound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -55,20 +55,30 @@ func (c Cell) csv() []string {
 // oracle, and the action keys of what it rests on.
 func WriteCSV(w io.Writer, tables []Table) error {
 	out := csv.NewWriter(w)
-	_ = out.Write([]string{"table", "row", "column", "mean", "deviation", "n", "low", "high", "text", "oracle", "actions"}) // Error says it below
+	_ = out.Write(csvHead) // Error says it below
 	for _, t := range tables {
-		for _, r := range t.Rows {
-			for i, c := range r.Cells {
-				line := append([]string{t.Title, t.rowName(r), t.Columns[i].Name}, c.csv()...)
-				_ = out.Write(append(append(line, c.interval()...), strings.Join(c.Words, ", "), strconv.FormatBool(c.Oracle), strings.Join(c.Actions, " ")))
-			}
-		}
+		_ = out.WriteAll(t.csvLines())
 	}
 	out.Flush()
 	if err := out.Error(); err != nil {
 		return fmt.Errorf("writing tables: %w", err)
 	}
 	return nil
+}
+
+// csvHead are the columns of WriteCSV.
+var csvHead = []string{"table", "row", "column", "mean", "deviation", "n", "low", "high", "text", "oracle", "actions"}
+
+// csvLines are the lines of t's cells.
+func (t Table) csvLines() [][]string {
+	var lines [][]string
+	for _, r := range t.Rows {
+		for i, c := range r.Cells {
+			line := append([]string{t.Title, t.rowName(r), t.Columns[i].Name}, c.csv()...)
+			lines = append(lines, append(append(line, c.interval()...), strings.Join(c.Words, ", "), strconv.FormatBool(c.Oracle), strings.Join(c.Actions, " ")))
+		}
+	}
+	return lines
 }
 
 // rowName names a row by its heads: method=both, steps=10.

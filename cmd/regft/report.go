@@ -36,6 +36,8 @@ table stands between two comments, as --format=latex and --format=markdown write
   …                             …
   % regft:end                   <!-- regft:end -->
 
+A file that --format=csv wrote, such as a run's tables.csv, needs none.
+
 Exit codes: 0 done, or all agree; 2 the spec or the command line is wrong; 3 --check found a difference.`,
 		Example: `  regft report
   regft report spec.yaml --format=latex > tables.tex
@@ -130,7 +132,10 @@ func (a *app) checkPaper(built []report.Table, path string) error {
 	if err != nil {
 		return exitError{exitUsage, fmt.Errorf("--check: %w", err)}
 	}
-	found, differences := report.Check(built, string(text))
+	found, differences, isCSV := report.CheckCSV(built, string(text))
+	if !isCSV {
+		found, differences = report.Check(built, string(text))
+	}
 	if len(found) == 0 {
 		return exitError{exitUsage, fmt.Errorf(`--check: %s has no table: put it between the comments "regft:table NAME" and "regft:end"`, path)}
 	}
