@@ -67,7 +67,7 @@ func findRun(runs, ref string) (string, error) {
 			return dir, nil
 		}
 	}
-	return "", fmt.Errorf("there is no run %q: want latest, NAME, NAME/RUN_ID or the path of a run's folder, below %s: %w", ref, runs, fs.ErrNotExist)
+	return "", noRunError(fmt.Sprintf("there is no run %q: want latest, NAME, NAME/RUN_ID or the path of a run's folder, below %s", ref, runs))
 }
 
 func isRun(dir string) bool {
@@ -88,17 +88,15 @@ func newest(runs string) (string, error) {
 		}
 	}
 	if best == "" {
-		return "", noRunError(runs)
+		return "", noRunError(fmt.Sprintf("there is no run in %s yet: regft run SPEC makes one", runs))
 	}
 	return best, nil
 }
 
-// A noRunError says that there is no run yet below a folder.
+// A noRunError says that there is no such run.
 type noRunError string
 
-func (e noRunError) Error() string {
-	return fmt.Sprintf("there is no run in %s yet: regft run SPEC makes one", string(e))
-}
+func (e noRunError) Error() string { return string(e) }
 
 func (e noRunError) Is(target error) bool { return target == fs.ErrNotExist }
 

@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"regexp"
 	"strings"
@@ -52,6 +54,9 @@ func (a *app) snapshot(cmd *cobra.Command, arg string) (*engine.Snapshot, error)
 		return a.specSnapshot(cmd, arg)
 	}
 	past, address, err := runAndAddress([]string{arg})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, exitError{exitUsage, fmt.Errorf("there is no run %q, no such stage in the latest run, and no such spec: want a run, STAGE[axis=key,…], SPEC or SPEC@REV", arg)}
+	}
 	if err != nil {
 		return nil, err
 	}
