@@ -1,6 +1,6 @@
 // Command gen writes the functions of package kernels for AVX2 and FMA, or for AVX-512: avx2_amd64.s or avx512_amd64.s, and
-// their Go declarations. Run it with
-// go generate in the package's folder. It is a module of its own, so that nobody who builds the package needs avo.
+// their Go declarations. Run it with go generate in the package's folder. It is a module of its own, so that nobody who builds
+// the package needs avo.
 package main
 
 import (

@@ -164,18 +164,10 @@ func unary(instruction func(a, b Op)) func(x vec) vec {
 
 var (
 	sqrt    = unary(func(a, b Op) { VSQRTPS(a, b) })
-	round   = unary(func(a, b Op) { roundPS(a, b) })
+	round   = unary(func(a, b Op) { VROUNDPS(Imm(0), a, b) })
 	toInt   = unary(func(a, b Op) { VCVTPS2DQ(a, b) })
 	fromInt = unary(func(a, b Op) { VCVTDQ2PS(a, b) })
 )
-
-func roundPS(a, b Op) {
-	if avx512 {
-		VRNDSCALEPS(Imm(0), a, b)
-	} else {
-		VROUNDPS(Imm(0), a, b)
-	}
-}
 
 func shiftLeft(x vec, bits uint64) vec {
 	return each(x, func(i int, r VecVirtual) { VPSLLD(Imm(bits), x[i], r) })
@@ -305,17 +297,8 @@ func where(m mask, y operand) vec {
 	})
 }
 
-// whereNot is y where m is not set, else 0.
+// whereNot is y where m is not set, else 0, with AVX2.
 func whereNot(m mask, y operand) vec {
-	if avx512 {
-		inverse := make(mask, len(m))
-		for i := range m {
-			k := K()
-			KNOTW(m[i], k)
-			inverse[i] = k
-		}
-		return where(inverse, y)
-	}
 	return each(make(vec, len(m)), func(i int, r VecVirtual) { VANDNPS(lane(y, i), m[i], r) })
 }
 
