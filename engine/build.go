@@ -117,7 +117,7 @@ func (b *builder) addNode(i *instance, p int, d draftNode) {
 
 // join connects the nodes with their producers and consumers.
 func (b *builder) join() {
-	l := &linker{marks: make([]int, len(b.Nodes))}
+	l := &linker{marks: make([]int, len(b.Nodes)), judged: map[*instance]bool{}}
 	takers, consumers := make([]int, len(b.Nodes)), make([]int, len(b.Nodes))
 	for _, n := range b.Nodes {
 		n.takes, n.producers = l.producersOf(n)
@@ -148,14 +148,18 @@ func (b *builder) join() {
 
 // linker finds the producers of nodes.
 type linker struct {
-	marks []int // by Node.Index: 1 + the index of the last consumer that counted it
-	found []*Node
-	room  slab[*Node]
+	marks  []int              // by Node.Index: 1 + the index of the last consumer that counted it
+	judged map[*instance]bool // whose conditions are in found
+	found  []*Node
+	room   slab[*Node]
 }
 
 // producersOf are the nodes whose content n takes, and those that must end before n can be decided, each once.
 func (l *linker) producersOf(n *Node) (takes, all []*Node) {
 	l.found = l.found[:0]
+	if len(l.judged) > 0 {
+		l.judged = map[*instance]bool{}
+	}
 	l.marks[n.Index] = n.Index + 1
 	for k := range n.inputs {
 		if from := n.inputs[k].from; from != nil {
@@ -164,20 +168,38 @@ func (l *linker) producersOf(n *Node) (takes, all []*Node) {
 	}
 	taken := len(l.found)
 	for k := range n.inputs {
-		if in := &n.inputs[k]; in.member != in.from { // a copy has no node that waits for its conditions
-			for _, c := range in.member.conditions {
-				l.add(n, c)
-			}
+		if member := n.inputs[k].member; member != nil { // a copy has no node, and a shared node may not wait for its conditions
+			l.addConditions(n, member)
 		}
 	}
 	for _, u := range n.users {
 		for _, c := range u.conditions {
-			l.add(n, c)
+			if !has(c, n) { // that is known once n has run, which it does for c if c wants it
+				l.add(n, c)
+				l.addConditions(n, c)
+			}
 		}
 	}
 	all = l.room.take(len(l.found))
 	copy(all, l.found)
 	return all[:taken:taken], all
+}
+
+// addConditions adds what i's fate depends on beside its own nodes.
+func (l *linker) addConditions(n *Node, i *instance) {
+	if len(i.conditions) == 0 || l.judged[i] {
+		return
+	}
+	l.judged[i] = true
+	for _, c := range i.conditions {
+		l.add(n, c)
+		l.addConditions(n, c)
+	}
+}
+
+// has says that n is a node of i.
+func has(i *instance, n *Node) bool {
+	return slices.ContainsFunc(i.parts, func(pt part) bool { return pt.node == n })
 }
 
 func (l *linker) add(n *Node, i *instance) {

@@ -35,6 +35,9 @@ func (p *Plan) judge(i *instance) {
 		if pt.fate == wanted && (i.copyOf != nil || pt.node.Result != nil) { // its condition may have read the very node
 			pt.fate = done
 		}
+		if pt.fate == wanted && i.copyOf == nil && pt.node.State == Failed { // for another instance
+			pt.fate = failed
+		}
 	}
 	p.settle(i)
 }

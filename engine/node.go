@@ -177,6 +177,18 @@ func (n *Node) open() bool {
 	return slices.ContainsFunc(n.users, func(u use) bool { return u.part().fate == undecided })
 }
 
+// shared says that n belongs to several instances.
+func (n *Node) shared() bool { return len(n.users) > 1 }
+
+// awaited are the producers that must end before n can be decided. A shared node runs as soon as one of its instances
+// wants it: the conditions of another may read an instance of which it is a node.
+func (n *Node) awaited() []*Node {
+	if n.shared() {
+		return n.takes
+	}
+	return n.producers
+}
+
 // wanted says that an instance of n wants it.
 func (n *Node) wanted() bool {
 	return slices.ContainsFunc(n.users, func(u use) bool { return u.part().fate == wanted })

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -114,9 +115,10 @@ type scheduler struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 
-	waiting  map[*Node]int // scheduled nodes: producers that have not ended; -1: it has ended
-	ready    nodeHeap      // to be looked up
-	queue    []*job        // not found: waiting for resources
+	waiting  map[*Node]int  // scheduled nodes: those they await that have not ended; -1: it has ended
+	parked   map[*Node]bool // shared nodes that nobody wants yet: a condition is open
+	ready    nodeHeap       // to be looked up
+	queue    []*job         // not found: waiting for resources
 	pool     pool
 	machine  stages.Resources
 	messages chan message
@@ -135,7 +137,7 @@ const maxLooking = 8
 
 func newScheduler(ctx context.Context, p *Plan, x Executor, o RunOptions, events func(Event)) *scheduler {
 	s := &scheduler{plan: p, executor: x, options: o, machine: o.Machine, events: events,
-		waiting: map[*Node]int{}, mending: map[*Node][]*job{}, messages: make(chan message), started: time.Now()}
+		waiting: map[*Node]int{}, parked: map[*Node]bool{}, mending: map[*Node][]*job{}, messages: make(chan message), started: time.Now()}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	if s.machine.Cores == 0 {
 		s.machine = ThisMachine()
@@ -146,7 +148,7 @@ func newScheduler(ctx context.Context, p *Plan, x Executor, o RunOptions, events
 	}
 	p.reopen(func(n *Node) { s.waiting[n] = 0 })
 	for n := range s.waiting {
-		for _, producer := range n.producers {
+		for _, producer := range n.awaited() {
 			if _, scheduled := s.waiting[producer]; scheduled {
 				s.waiting[n]++
 			}
@@ -235,6 +237,10 @@ func (s *scheduler) finish() {
 func (s *scheduler) loop() {
 	for {
 		s.dispatch()
+		if s.inFlight == 0 && len(s.parked) > 0 && s.ctx.Err() == nil {
+			s.passParked()
+			continue
+		}
 		if s.inFlight == 0 {
 			return
 		}
@@ -275,11 +281,25 @@ func (s *scheduler) releaseQueue() {
 // begin decides whether a node whose producers have ended runs.
 func (s *scheduler) begin(n *Node) {
 	s.plan.judgeUsers([]*Node{n})
-	if !n.wanted() {
+	switch {
+	case n.wanted():
+		s.lookUp(newJob(n))
+	case n.shared() && n.open():
+		s.parked[n] = true
+	default:
 		s.pass(n)
-		return
 	}
-	s.lookUp(newJob(n))
+}
+
+// passParked passes the nodes of which no instance came to want them: what their conditions read is not run for.
+func (s *scheduler) passParked() {
+	nodes := slices.SortedFunc(maps.Keys(s.parked), func(a, b *Node) int { return a.Index - b.Index })
+	for _, n := range nodes {
+		if s.parked[n] { // and not woken by one before it
+			delete(s.parked, n)
+			s.pass(n)
+		}
+	}
 }
 
 // lookUp starts to look for a job's result.
@@ -317,7 +337,11 @@ func (s *scheduler) end(n *Node) {
 		s.reportProblem(u.instance)
 	}
 	for _, c := range n.consumers {
-		if s.waiting[c] > 0 {
+		switch {
+		case s.parked[c]:
+			delete(s.parked, c)
+			heap.Push(&s.ready, c)
+		case s.waiting[c] > 0 && (!c.shared() || slices.Contains(c.takes, n)):
 			if s.waiting[c]--; s.waiting[c] == 0 {
 				heap.Push(&s.ready, c)
 			}

@@ -173,6 +173,8 @@ func (a *app) execute(ctx context.Context, p *engine.Plan, store *sharedStore, o
 	case summary.Failed > 0:
 		a.showFailures(past, failures)
 		return nil, exitError{exitFailed, fmt.Errorf("%s failed", plural(summary.Failed, "node"))}
+	case summary.Unfinished > 0:
+		return nil, exitError{exitFailed, fmt.Errorf("%s left undone, and nothing failed: a fault of regft, please report it with the spec", plural(summary.Unfinished, "node"))}
 	}
 	return past, nil
 }
