@@ -63,6 +63,7 @@ func (g *Generate) Run(ctx context.Context, env *stages.Env) error {
 	if err := g.draw(ctx, env, set, dir); err != nil {
 		return err
 	}
+	env.Host.Numerics(compute.Numerics("")) // where nothing was left to draw, too
 	for i := range set.images {
 		f, err := env.Host.Put(ctx, partialPicture(dir, i))
 		if err != nil {
