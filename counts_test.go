@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"regft/cache"
 	"regft/engine"
@@ -35,7 +37,9 @@ func TestCounts(t *testing.T) {
 	}
 	for name, w := range want {
 		t.Run(name, func(t *testing.T) {
-			got := plan(t, filepath.Join(folder, name)).Counts()
+			p := plan(t, filepath.Join(folder, name))
+			fits(t, p)
+			got := p.Counts()
 			if got.Points != w.Points {
 				t.Errorf("%d points, want %d", got.Points, w.Points)
 			}
@@ -51,6 +55,20 @@ func TestCounts(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// fits checks that the plan's table is at most 80 columns wide.
+func fits(t *testing.T, p *engine.Plan) {
+	t.Helper()
+	var table strings.Builder
+	if err := p.WriteTable(t.Context(), &table); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(table.String()) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+			t.Errorf("%d columns: %s", n, line)
+		}
 	}
 }
 

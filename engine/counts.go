@@ -106,6 +106,16 @@ func (c Counts) sum() int {
 	return sum
 }
 
+// shares says that instances of some stage share nodes, or have several.
+func (c Counts) shares() bool {
+	for _, s := range c.Stages {
+		if s.Instances != s.Nodes {
+			return true
+		}
+	}
+	return false
+}
+
 // Pending says that a run would have something to do, or might: what --check tells.
 func (c Counts) Pending() bool {
 	t := c.Total()

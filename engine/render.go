@@ -17,25 +17,26 @@ const tableWidth = 80
 // WriteTable writes the counts of each stage for people, in the order of the spec, and what the work is expected to take.
 func (p *Plan) WriteTable(ctx context.Context, w io.Writer) error {
 	c := p.Counts()
+	total := c.Total()
 	reasons := p.reasons()
 	columns := []struct {
 		name  string
 		count func(StageCounts) int
 		shown bool
 	}{
+		{"instances", func(s StageCounts) int { return s.Instances }, c.shares()},
 		{"nodes", func(s StageCounts) int { return s.Nodes }, true},
 		{"hit", func(s StageCounts) int { return s.Hit }, true},
 		{"run", func(s StageCounts) int { return s.Run }, true},
 		{"maybe", func(s StageCounts) int { return s.Maybe }, true},
-		{"blocked", func(s StageCounts) int { return s.Blocked }, false},
-		{"unknown", func(s StageCounts) int { return s.Unknown }, false},
-		{"skipped", func(s StageCounts) int { return s.Skipped }, false},
-		{"idle", func(s StageCounts) int { return s.Idle }, false},
+		{"blocked", func(s StageCounts) int { return s.Blocked }, total.Blocked > 0},
+		{"unknown", func(s StageCounts) int { return s.Unknown }, total.Unknown > 0},
+		{"skipped", func(s StageCounts) int { return s.Skipped }, total.Skipped > 0},
+		{"idle", func(s StageCounts) int { return s.Idle }, total.Idle > 0},
 	}
-	total := c.Total()
 	rows := [][]string{{"stage"}}
 	for _, col := range columns {
-		if col.shown || col.count(total) > 0 {
+		if col.shown {
 			rows[0] = append(rows[0], col.name)
 		}
 	}
@@ -43,7 +44,7 @@ func (p *Plan) WriteTable(ctx context.Context, w io.Writer) error {
 	add := func(name string, s StageCounts, tail ...string) {
 		row := []string{name}
 		for _, col := range columns {
-			if col.shown || col.count(total) > 0 {
+			if col.shown {
 				row = append(row, strconv.Itoa(col.count(s)))
 			}
 		}
@@ -54,7 +55,7 @@ func (p *Plan) WriteTable(ctx context.Context, w io.Writer) error {
 		if len(s.Over) > 0 {
 			over = "[" + strings.Join(s.Over, ", ") + "]"
 		}
-		add(s.Name, *c.Stages[s.Name], reasons[s.Name], over)
+		add(shorten(s.Name), *c.Stages[s.Name], reasons[s.Name], over)
 	}
 	add("total", total, "", "")
 	text := layOut(rows)
@@ -73,11 +74,21 @@ func (p *Plan) WriteTable(ctx context.Context, w io.Writer) error {
 	return err
 }
 
+// nameWidth is how much of a stage's name a plan's table shows.
+const nameWidth = 32
+
+func shorten(name string) string {
+	if runes := []rune(name); len(runes) > nameWidth {
+		return string(runes[:nameWidth-1]) + "…"
+	}
+	return name
+}
+
 // tableCells says how many cells the spec's tables have.
 func (p *Plan) tableCells() string {
 	rows := [][]string{{"table", "cells"}}
 	for _, t := range p.Expansion.Spec.Tables {
-		rows = append(rows, []string{t.Name, strconv.Itoa(len(p.Expansion.Cells[t.Name]))})
+		rows = append(rows, []string{shorten(t.Name), strconv.Itoa(len(p.Expansion.Cells[t.Name]))})
 	}
 	if len(rows) == 1 {
 		return ""
@@ -194,21 +205,19 @@ func below(rows [][]string, shown int) string {
 	}
 	var lines [][]string
 	for _, r := range rows[1:] {
-		name, line := r[0], ""
+		var cells []string
 		for k := shown; k < len(r); k++ {
-			if r[k] == "" {
-				continue
+			if r[k] != "" {
+				cells = append(cells, rows[0][k]+" "+r[k])
 			}
-			cell := rows[0][k] + " " + r[k]
-			if line != "" && names+2+utf8.RuneCountInString(line+"; "+cell) > tableWidth {
-				lines = append(lines, []string{name, line + ";"})
-				name, line = "", cell
-				continue
-			}
-			line = strings.TrimPrefix(line+"; "+cell, "; ")
 		}
-		if line != "" {
+		if len(cells) == 0 {
+			continue
+		}
+		name := r[0]
+		for _, line := range wrap(strings.Join(cells, "; "), tableWidth-names-2) {
 			lines = append(lines, []string{name, line})
+			name = ""
 		}
 	}
 	if lines == nil {
@@ -216,6 +225,25 @@ func below(rows [][]string, shown int) string {
 	}
 	text, _ := align(lines, 2, 1)
 	return "\n" + text
+}
+
+// wrap breaks text after commas and semicolons, and where those are too far apart after slashes, into lines of at most
+// width.
+func wrap(text string, width int) []string {
+	var lines []string
+	for utf8.RuneCountInString(text) > width {
+		room := string([]rune(text)[:width])
+		at := max(strings.LastIndex(room, ", "), strings.LastIndex(room, "; ")) + 1
+		if at == 0 {
+			at = strings.LastIndex(room, "/") + 1
+		}
+		if at == 0 {
+			at = len(room)
+		}
+		lines = append(lines, text[:at])
+		text = strings.TrimPrefix(text[at:], " ")
+	}
+	return append(lines, text)
 }
 
 // WritePoints writes every point, an axis a column.
