@@ -1,0 +1,61 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"regft/cache"
+	"regft/engine"
+	"regft/specs"
+)
+
+// TestReferencePlans plans every spec of the reference that is right, with the stage types of the program.
+func TestReferencePlans(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "spec.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	store, err := cache.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := regexp.MustCompile(`(?m)^# set: (.*)$`)
+	planned := 0
+	for _, m := range regexp.MustCompile("(?s)(?:<!-- file: (\\S+) -->\n)?```yaml\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+		name, spec := m[1], m[2]
+		if name == "" {
+			name = "spec.yaml"
+		}
+		if err := os.WriteFile(name, []byte(spec), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if m[1] != "" || strings.Contains(spec, "# refused: ") {
+			continue
+		}
+		var sets []string
+		for _, flag := range set.FindAllStringSubmatch(spec, -1) {
+			sets = append(sets, flag[1])
+		}
+		s, found := specs.Load(name, sets)
+		if found.HasErrors() {
+			t.Errorf("%v in\n%s", found, spec)
+			continue
+		}
+		e, found := s.Expand(t.Context())
+		if found.HasErrors() {
+			t.Errorf("%v in\n%s", found, spec)
+			continue
+		}
+		if _, err := engine.NewPlan(t.Context(), e, store, engine.Options{}); err != nil {
+			t.Errorf("%v in\n%s", err, spec)
+		}
+		planned++
+	}
+	if planned < 15 {
+		t.Errorf("%d specs were planned", planned)
+	}
+}
