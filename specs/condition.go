@@ -2,6 +2,7 @@ package specs
 
 import (
 	"slices"
+	"strings"
 
 	"regft/specs/expr"
 
@@ -130,24 +131,40 @@ func (p *program) wantBool(c *code) bool {
 	return false
 }
 
+// splitCEL is splitText of a scalar that is CEL by nature, where white space around ${} around the whole means nothing.
+func splitCEL(n *yaml.Node) (spans []textSpan, unclosed int) {
+	spans, unclosed = splitText(n.Value)
+	if unclosed >= 0 {
+		return spans, unclosed
+	}
+	said := slices.DeleteFunc(slices.Clone(spans), func(s textSpan) bool { return !s.code && strings.TrimSpace(s.text) == "" })
+	if len(said) == 1 && said[0].code {
+		return said, -1
+	}
+	return spans, -1
+}
+
 // bare is the CEL of a scalar that is CEL by nature: with or without ${} around the whole.
 func bare(n *yaml.Node) (text string, offset int) {
-	spans, unclosed := splitText(n.Value)
+	spans, unclosed := splitCEL(n)
 	if unclosed < 0 && len(spans) == 1 && spans[0].code {
 		return spans[0].text, spans[0].start
 	}
 	return n.Value, 0
 }
 
+// putIn is what ${…} inside the text of a condition is called.
+const putIn = "what is put into a condition"
+
 // filled is the CEL of a scalar that is CEL by nature, as bare gives it; ${…} inside the text is put in as text first, and
 // what is put in must be the same at every point: vars, file(), seed. Such text has no places in the file (scope.whole).
 func (p *program) filled(n *yaml.Node, s scope) (text string, offset int, _ scope, ok bool) {
-	spans, unclosed := splitText(n.Value)
+	spans, unclosed := splitCEL(n)
 	if unclosed < 0 && (len(spans) < 2 || !slices.ContainsFunc(spans, func(s textSpan) bool { return s.code })) {
 		text, offset = bare(n)
 		return text, offset, s, true
 	}
-	t := p.template(n, scope{what: "what is put into a condition"})
+	t := p.template(n, scope{what: putIn})
 	if t == nil {
 		return "", 0, s, false
 	}

@@ -64,7 +64,12 @@ func (p *program) compile(node *yaml.Node, offset int, text string, s scope) *co
 			p.problem(node, offset, &cut)
 		case s.whole:
 			d := p.tree.At(node, "%s", problem.Summary)
-			d.Expected, d.Nearest, d.Note = problem.Expected, problem.Nearest, "with what is put in, it reads: "+text
+			d.Expected, d.Nearest = problem.Expected, problem.Nearest
+			if p.said[d] { // where other values are put in
+				continue
+			}
+			p.said[d] = true
+			d.Note = "with what is put in, it reads: " + text
 			p.report(d)
 		default:
 			p.problem(node, offset, problem)
@@ -227,7 +232,11 @@ func (r *resolver) sweep(ref expr.Reference) (expr.Binding, *expr.Problem) {
 	a := r.p.axis(ref.Segs[0].Name)
 	switch {
 	case r.scope.axes == 0 && !r.scope.above && lookup(r.p.tree.Root, "sweep") != nil:
-		return expr.Binding{}, &expr.Problem{Span: ref.To(1), Summary: "axes mean nothing in " + r.scope.what, Note: "it is the same for all points"}
+		note := "it is the same for all points"
+		if r.scope.what == putIn {
+			note = "${} puts in what is the same at all points: sweep." + ref.Segs[0].Name + " stands in a condition without ${}"
+		}
+		return expr.Binding{}, &expr.Problem{Span: ref.To(1), Summary: "axes mean nothing in " + r.scope.what, Note: note}
 	case a == nil:
 		return expr.Binding{}, r.noAxis(ref.Segs[0].Span, ref.Segs[0].Name)
 	case a.index >= r.scope.axes:

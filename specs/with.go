@@ -92,7 +92,7 @@ func (p *program) readSlot(pr *param, key string, n *yaml.Node) {
 		sl.path = p.template(n, sc)
 	default:
 		text, offset := bare(n)
-		spans, _ := splitText(n.Value)
+		spans, _ := splitCEL(n)
 		if whole := len(spans) == 1 && spans[0].code; pr.field.Path && !whole {
 			sl.path = p.template(n, scope{what: "a path", axes: len(p.spec.Axes)})
 			break
@@ -220,7 +220,7 @@ func (c *celParam) codes(f func(*code)) {
 // readCEL compiles a parameter that is CEL by nature.
 func (p *program) readCEL(pr *param) {
 	n := pr.node
-	spans, unclosed := splitText(n.Value)
+	spans, unclosed := splitCEL(n)
 	inserted := unclosed >= 0 || len(spans) > 1 && strings.Contains(n.Value, "${")
 	if inserted {
 		text := p.template(n, scope{what: "a parameter", axes: len(p.spec.Axes)})

@@ -31,6 +31,9 @@ type bracket struct {
 
 var blockScalar = regexp.MustCompile(`(^|[:\-] )\s*[|>][+-]?\d?\s*(#.*)?$`)
 
+// anchorName is a character that an anchor's name may have.
+var anchorName = regexp.MustCompile(`[A-Za-z0-9_-]`)
+
 // traps finds the mistakes that YAML's own rules make easy: an unquoted ${ in a flow mapping, the ": " of a ?: or of a
 // text, and a text that starts with a character that YAML reserves.
 func (f *File) traps() Diagnostics {
@@ -142,6 +145,12 @@ func (s *scanner) plain(n int, text []rune, i int) bool {
 		d.Expected = fmt.Sprintf(`"%c…"`, c)
 		s.out = append(s.out, d)
 		return true
+	case strings.ContainsRune("*&", c) && !s.started && (i > 0 || s.depth > 0) && !anchorName.MatchString(string(next)):
+		d := s.file.errorAt(n, i+1, 1, "a text that starts with %c must be quoted", c)
+		d.Expected = fmt.Sprintf(`"%c…"`, c)
+		d.Note = "YAML reads an unquoted * as the start of an alias, and & as that of an anchor"
+		s.out = append(s.out, d)
+		s.started = true
 	case c == '?' && next == ' ' && s.started:
 		s.question = i + 1
 	case c == ':' && next == ' ' && s.question > 0:
