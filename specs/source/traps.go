@@ -145,10 +145,10 @@ func (s *scanner) plain(n int, text []rune, i int) bool {
 		d.Expected = fmt.Sprintf(`"%c…"`, c)
 		s.out = append(s.out, d)
 		return true
-	case strings.ContainsRune("*&", c) && !s.started && (i > 0 || s.depth > 0) && !anchorName.MatchString(string(next)):
-		d := s.file.errorAt(n, i+1, 1, "a text that starts with %c must be quoted", c)
-		d.Expected = fmt.Sprintf(`"%c…"`, c)
-		d.Note = "YAML reads an unquoted * as the start of an alias, and & as that of an anchor"
+	case c == '*' && !s.started && (i > 0 || s.depth > 0) && !anchorName.MatchString(string(next)):
+		d := s.file.errorAt(n, i+1, 1, "a text that starts with * must be quoted")
+		d.Expected = `"*…"`
+		d.Note = "YAML reads an unquoted * as the start of an alias"
 		s.out = append(s.out, d)
 		s.started = true
 	case c == '?' && next == ' ' && s.started:
