@@ -206,7 +206,9 @@ func grouped(x *Node) *Node {
 	y := Reshape(x, d[0], d[1]*d[2], groups, d[3]/groups)
 	y = Sub(y, ReduceAndKeep(y, ReduceMean, 1, 3))
 	y = Reshape(Mul(y, Rsqrt(AddScalar(ReduceAndKeep(Square(y), ReduceMean, 1, 3), 0.1))), d...)
-	channel := func(f func(x *Node) *Node) *Node { return f(IotaFull(x.Graph(), shapes.Make(x.DType(), 1, 1, 1, d[3]))) }
+	channel := func(f func(x *Node) *Node) *Node {
+		return f(IotaFull(x.Graph(), shapes.Make(x.DType(), 1, 1, 1, d[3])))
+	}
 	return Add(Mul(y, channel(Cos)), channel(Sin))
 }
 
