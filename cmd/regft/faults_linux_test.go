@@ -43,7 +43,8 @@ func TestDiskFills(t *testing.T) {
 		}
 		if code, err := strconv.Atoi(said("full.code")); err != nil || code != 0 {
 			failed++
-			if !strings.Contains(said("full"), "no space left on device") {
+			// Where it is a command of the spec that finds no room, sh says so in its own way.
+			if !strings.Contains(said("full"), "no space left on device") && !strings.Contains(said("full"), "I/O error") {
 				t.Errorf("%s: exit code %d, and it does not say why:\n%s", size, code, said("full"))
 			}
 		}
