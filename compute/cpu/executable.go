@@ -205,5 +205,5 @@ func (p *program) release(f *frame) {
 			f.flats[o.slot] = nil
 		}
 	}
-	p.frames.Put(f)
+	p.idle.put(f)
 }

@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"slices"
-	"sync"
 	"unsafe"
 
 	"github.com/gomlx/compute"
@@ -18,7 +17,7 @@ type program struct {
 	inputs    []int // slots of the parameters, then of the captured values; -1 for those not used
 	outputs   []output
 	arena     int // bytes
-	frames    sync.Pool
+	idle      idle[frame]
 	layouts   []*layout // of the inputs that are read in one alone, nil for others
 	constants map[int]any
 }
@@ -275,7 +274,7 @@ type frame struct {
 
 // frame takes a frame that no execution uses, or makes one.
 func (p *program) frame() *frame {
-	if f, ok := p.frames.Get().(*frame); ok {
+	if f := p.idle.take(); f != nil {
 		return f
 	}
 	f := &frame{arena: make([]byte, p.arena+alignment), flats: make([]any, len(p.slots))}

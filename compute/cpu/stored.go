@@ -1,9 +1,8 @@
 package cpu
 
 import (
+	"math"
 	"slices"
-	"sync"
-	"unsafe"
 
 	"regft/compute/cpu/kernels"
 )
@@ -192,47 +191,48 @@ func (b *Buffer) copyTo(flat any) {
 		copyFlat(flat, b.flat)
 		return
 	}
-	through(b.pool(), flat, b.flat, b.layout.unpack)
+	w := takeWorkspace()
+	defer spare.put(w)
+	w.through(b.pool(), flat, b.flat, b.layout.unpack)
 }
-
-// spare is memory for the elements of one buffer while they are put in another order.
-var spare sync.Pool
 
 // reorder puts the elements in another order.
 func (b *Buffer) reorder(order func(pool kernels.Pool, dst, src []float32)) {
-	memory, ok := spare.Get().(*[]byte)
-	if !ok {
-		memory = new([]byte)
+	w := takeWorkspace()
+	defer spare.put(w)
+	w.through(b.pool(), b.flat, b.flat, order)
+}
+
+// A workspace is memory for elements of one buffer while they are put in another order.
+type workspace struct{ from, to []float32 }
+
+var spare idle[workspace]
+
+func takeWorkspace() *workspace {
+	if w := spare.take(); w != nil {
+		return w
 	}
-	defer spare.Put(memory)
-	bytes := size(b.shape)
-	*memory = slices.Grow((*memory)[:0], bytes)[:bytes]
-	before := flatAt(*memory, b.shape)
-	copyFlat(before, b.flat)
-	through(b.pool(), b.flat, before, order)
+	return &workspace{}
 }
 
 // pool is one that no end of an execution stops: what is in between two orders is lost.
 func (b *Buffer) pool() kernels.Pool { return &stoppable{pool: b.backend.pool} }
 
-// through orders elements of float32, or of a half type by way of float32 with the same bits.
-func through(pool kernels.Pool, dst, src any, order func(pool kernels.Pool, dst, src []float32)) {
-	if d, ok := dst.([]float32); ok {
-		order(pool, d, src.([]float32))
+// through puts elements in another order, in place where dst is src: those of float32, and those of a half type by way of
+// float32 with the same bits.
+func (w *workspace) through(pool kernels.Pool, dst, src any, order func(pool kernels.Pool, dst, src []float32)) {
+	if from, ok := src.([]float32); ok {
+		w.from = append(w.from[:0], from...)
+		order(pool, dst.([]float32), w.from)
 		return
 	}
 	from, to := halves(src), halves(dst)
-	wide := make([]uint32, 2*len(from))
-	wideFrom, wideTo := wide[:len(from)], wide[len(from):]
+	w.from, w.to = slices.Grow(w.from[:0], len(from))[:len(from)], slices.Grow(w.to[:0], len(from))[:len(from)]
 	for i, x := range from {
-		wideFrom[i] = uint32(x)
+		w.from[i] = math.Float32frombits(uint32(x))
 	}
-	order(pool, floats(wideTo), floats(wideFrom))
-	for i, x := range wideTo {
-		to[i] = uint16(x)
+	order(pool, w.to, w.from)
+	for i, x := range w.to {
+		to[i] = uint16(math.Float32bits(x))
 	}
-}
-
-func floats(bits []uint32) []float32 {
-	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(bits))), len(bits))
 }
