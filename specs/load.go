@@ -261,6 +261,7 @@ func (p *program) read() {
 	root := p.tree.Root
 	meant := p.sections(root, "a spec", []section{
 		{"version", p.readVersion},
+		{"include", func(*yaml.Node) {}}, // merged when the files were read; here so that a misspelt one finds its name
 		{"name", p.readName},
 		{"seed", p.readSeed},
 		{"vars", func(n *yaml.Node) { p.vars = n; p.checkVars() }},

@@ -17,7 +17,7 @@ func Schema() []byte {
 	nullable := func(name string) object { return object{"anyOf": []any{ref(name), object{"type": "null"}}} }
 	of := func(name string) object { return object{"additionalProperties": ref(name)} }
 	properties := object{
-		"version": object{"const": 1, "description": "of the spec language"},
+		"version": object{"enum": []any{1, "1"}, "description": "of the spec language"},
 		"name":    object{"type": "string", "description": "of the experiment: the folder of its runs; the file's name when left out"},
 		"seed":    object{"type": "integer", "minimum": 0, "description": "of all random numbers that have no seed of their own; 0 when left out"},
 		"include": object{"anyOf": []any{ref("included"), list(ref("included"))}, "description": "files merged in order under this one: later wins, lists replace, null removes"},
@@ -89,7 +89,7 @@ func sweepSchema(ref func(string) object) object {
 	points := object{"type": "object", "propertyNames": ref("name")}
 	return closed(object{
 		"axes":     object{"type": "object", "propertyNames": ref("name"), "additionalProperties": axis, "description": "what is varied"},
-		"where":    object{"type": []string{"string", "boolean"}, "description": "CEL: the points that are kept"},
+		"where":    object{"type": []string{"string", "boolean", "null"}, "description": "CEL: the points that are kept"},
 		"exclude":  object{"anyOf": []any{ref("cel"), list(ref("cel"))}, "description": "CEL: the points that are not"},
 		"include":  object{"type": "array", "items": points, "description": "points beside the product"},
 		"baseline": object{"type": "object", "propertyNames": ref("name"), "description": "where axes stand that a table does not name"},
