@@ -215,7 +215,7 @@ func (s *scheduler) find(j *job) (*cache.Result, error) {
 	if err != nil {
 		return nil, ignoreMiss(err)
 	}
-	if j.keep {
+	if j.keep || s.plan.options.Only == nil && r.Remote == "" { // as a plan has it: nothing here stays without its content
 		if whole, err := complete(s.ctx, store, r); !whole || err != nil {
 			if j.old == nil {
 				j.old = r

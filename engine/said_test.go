@@ -237,3 +237,40 @@ func saidAndDone(t *testing.T, g *graph, store *cache.Dir, runs string, last *Pa
 	}
 	return ""
 }
+
+// TestFoundWithoutContent: what is found by its key while the run goes on, with its content lost, is made again.
+func TestFoundWithoutContent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "spec.yaml")
+	store := newStore(t)
+	run := func(a string) *Summary {
+		text := "version: 1\nstages:\n  z: {uses: const, with: {value: 0}}\n  a: " + a + "\n  b: {uses: sum, with: {inputs: stages.a, plus: 41}}\n"
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		_, sum, _ := loadPath(t, path).run(store, Options{}, RunOptions{})
+		return sum
+	}
+	run("{uses: const, with: {value: 1}}")
+	files, err := filepath.Glob(filepath.Join(store.Root(), "blobs", "*", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.TrimSpace(string(text)) == "42" {
+			lost++
+			_ = os.Chmod(filepath.Dir(file), 0o777)
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	equal(t, "lost", lost, 1)
+	run("{uses: sum, with: {inputs: stages.z, plus: 1}}")
+	p := loadPath(t, path).plan(store, Options{})
+	equal(t, "left to do", states(p, Work)+states(p, Maybe), "")
+}
