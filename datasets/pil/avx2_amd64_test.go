@@ -1,8 +1,6 @@
 package pil
 
 import (
-	"os"
-	"regexp"
 	"slices"
 	"testing"
 
@@ -37,15 +35,4 @@ func TestAVX2EqualsPortable(t *testing.T) {
 		both("rows", im.Width, count, im.Height, func(s *instructionSet) func(out, im *Image, w *weights) { return s.rows })
 		both("columns", im.Height, im.Width, count, func(s *instructionSet) func(out, im *Image, w *weights) { return s.columns })
 	})
-}
-
-// TestGeneratedRegisters looks for registers that only AVX-512 has: the generator takes them when it runs out of others.
-func TestGeneratedRegisters(t *testing.T) {
-	source, err := os.ReadFile("avx2_amd64.s")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if found := regexp.MustCompile(`\b(Z\d+|[XY](1[6-9]|2\d|3[01])|K[0-7])\b`).FindAll(source, -1); found != nil {
-		t.Errorf("avx2_amd64.s uses %d registers of AVX-512, the first %s", len(found), found[0])
-	}
 }
