@@ -64,13 +64,8 @@ func (p *program) compile(node *yaml.Node, offset int, text string, s scope) *co
 			p.problem(node, offset, &cut)
 		case s.whole:
 			d := p.tree.At(node, "%s", problem.Summary)
-			d.Expected, d.Nearest = problem.Expected, problem.Nearest
-			if p.said[d] { // where other values are put in
-				continue
-			}
-			p.said[d] = true
-			d.Note = "with what is put in, it reads: " + text
-			p.report(d)
+			d.Expected, d.Nearest, d.Note = problem.Expected, problem.Nearest, "with what is put in, it reads: "+text
+			p.alike(node, problem.Summary, "", d)
 		default:
 			p.problem(node, offset, problem)
 		}
