@@ -32,14 +32,20 @@ func (p *Plan) judge(i *instance) {
 		if pt.fate == undecided {
 			p.judgePart(i, pt)
 		}
-		if pt.fate == wanted && (i.copyOf != nil || pt.node.Result != nil) { // its condition may have read the very node
-			pt.fate = done
-		}
-		if pt.fate == wanted && i.copyOf == nil && pt.node.State == Failed { // for another instance
-			pt.fate = failed
-		}
+		i.end(pt) // its condition may have read the very node, which another instance wanted
 	}
 	p.settle(i)
+}
+
+// end gives a part of i that was wanted the fate of its node, if that has ended.
+func (i *instance) end(pt *part) {
+	switch {
+	case pt.fate != wanted:
+	case i.copyOf != nil || pt.node.Result != nil:
+		pt.fate = done
+	case pt.node.State == Failed:
+		pt.fate = failed
+	}
 }
 
 // judgePart says whether a part's node may run, from the fates of what it needs.

@@ -92,7 +92,7 @@ func (p *Plan) lookUpAll(ctx context.Context) error {
 		}
 		for _, n := range level {
 			n.found = n.Result != nil
-			n.markDone()
+			n.endParts()
 		}
 		p.judgeUsers(level)
 	}
@@ -121,16 +121,14 @@ func (p *Plan) lookUpLevel(ctx context.Context, level []*Node, survey *cache.Sur
 
 // ended updates n's instances after it was looked up or has run.
 func (p *Plan) ended(n *Node) {
-	n.markDone()
+	n.endParts()
 	p.judgeUsers([]*Node{n})
 }
 
-// markDone marks the parts that n is, if it has a result.
-func (n *Node) markDone() {
+// endParts gives the parts that n is their fates, if it has ended.
+func (n *Node) endParts() {
 	for _, u := range n.users {
-		if n.Result != nil && u.part().fate == wanted {
-			u.part().fate = done
-		}
+		u.end(u.part())
 	}
 }
 

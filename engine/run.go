@@ -351,12 +351,7 @@ func (s *scheduler) end(n *Node) {
 
 // fail ends a node with an error.
 func (s *scheduler) fail(n *Node, err error) {
-	n.State = Failed
-	for _, u := range n.users {
-		if u.part().fate == wanted {
-			u.part().fate = failed
-		}
-	}
+	n.State = Failed // end hands it on
 	s.summary.Failed++
 	s.emitNode(n, Event{Kind: NodeFailed, Error: err.Error(), Log: s.logOf(n)})
 	s.end(n)
