@@ -70,9 +70,7 @@ func (m *matcher) find(v *value, part int) *node {
 	r := m.root(v)
 	n := r.node
 	if n != m.first {
-		_, known := m.constants[r]
-		outside := func(user *node) bool { return !m.inside[user] }
-		if known || m.demanded[r] || r.shape.Size() == 0 || slices.ContainsFunc(m.consumers[r], outside) {
+		if r.shape.Size() == 0 || !m.isInside(r) {
 			return nil
 		}
 		if isProduct(n) {
@@ -94,6 +92,12 @@ func (m *matcher) find(v *value, part int) *node {
 		return nil
 	}
 	return m.findActivation(n)
+}
+
+// isInside tells whether only what is inside uses a value, which is not in memory.
+func (m *matcher) isInside(root *value) bool {
+	_, known := m.constants[root]
+	return !known && !m.demanded[root] && !slices.ContainsFunc(m.consumers[root], func(n *node) bool { return !m.inside[n] })
 }
 
 func isProduct(n *node) bool {

@@ -45,12 +45,6 @@ func (c *compiler) lowerGroupNorm(n *node) bool {
 	return true
 }
 
-// isInside tells whether only what is inside uses a value, which is not in memory.
-func (m *matcher) isInside(root *value) bool {
-	_, known := m.constants[root]
-	return !known && !m.demanded[root] && !slices.ContainsFunc(m.consumers[root], func(n *node) bool { return !m.inside[n] })
-}
-
 // enter adds v's operation to those inside, if it is op and nothing else uses its result.
 func (m *matcher) enter(v *value, op compute.OpType) *node {
 	r := m.root(v)
