@@ -8,7 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/mattn/go-runewidth"
 )
 
 // tableWidth is the width that a plan's table keeps to where names allow.
@@ -77,12 +78,7 @@ func (p *Plan) WriteTable(ctx context.Context, w io.Writer) error {
 // nameWidth is how much of a stage's name a plan's table shows.
 const nameWidth = 32
 
-func shorten(name string) string {
-	if runes := []rune(name); len(runes) > nameWidth {
-		return string(runes[:nameWidth-1]) + "…"
-	}
-	return name
-}
+func shorten(name string) string { return runewidth.Truncate(name, nameWidth, "…") }
 
 // tableCells says how many cells the spec's tables have.
 func (p *Plan) tableCells() string {
@@ -120,7 +116,7 @@ func (p *Plan) reasons() map[string]string {
 	for name, set := range sets {
 		words := slices.Sorted(maps.Keys(set))
 		shown := 1
-		for shown < len(words) && utf8.RuneCountInString(strings.Join(words[:shown+1], ", ")) <= reasonWidth {
+		for shown < len(words) && runewidth.StringWidth(strings.Join(words[:shown+1], ", ")) <= reasonWidth {
 			shown++
 		}
 		out[name] = strings.Join(words[:shown], ", ")
@@ -173,14 +169,14 @@ func align(rows [][]string, shown, left int) (text string, width int) {
 	widths := make([]int, shown)
 	for _, r := range rows {
 		for k, cell := range r[:shown] {
-			widths[k] = max(widths[k], utf8.RuneCountInString(cell))
+			widths[k] = max(widths[k], runewidth.StringWidth(cell))
 		}
 	}
 	var b strings.Builder
 	for _, r := range rows {
 		var line strings.Builder
 		for k, cell := range r[:shown] {
-			pad := strings.Repeat(" ", widths[k]-utf8.RuneCountInString(cell))
+			pad := strings.Repeat(" ", widths[k]-runewidth.StringWidth(cell))
 			switch {
 			case k == 0:
 				line.WriteString(cell + pad)
@@ -191,7 +187,7 @@ func align(rows [][]string, shown, left int) (text string, width int) {
 			}
 		}
 		trimmed := strings.TrimRight(line.String(), " ")
-		width = max(width, utf8.RuneCountInString(trimmed))
+		width = max(width, runewidth.StringWidth(trimmed))
 		b.WriteString(trimmed + "\n")
 	}
 	return b.String(), width
@@ -201,7 +197,7 @@ func align(rows [][]string, shown, left int) (text string, width int) {
 func below(rows [][]string, shown int) string {
 	names := 0
 	for _, r := range rows {
-		names = max(names, utf8.RuneCountInString(r[0]))
+		names = max(names, runewidth.StringWidth(r[0]))
 	}
 	var lines [][]string
 	for _, r := range rows[1:] {
@@ -231,8 +227,8 @@ func below(rows [][]string, shown int) string {
 // width.
 func wrap(text string, width int) []string {
 	var lines []string
-	for utf8.RuneCountInString(text) > width {
-		room := string([]rune(text)[:width])
+	for runewidth.StringWidth(text) > width {
+		room := runewidth.Truncate(text, width, "")
 		at := max(strings.LastIndex(room, ", "), strings.LastIndex(room, "; ")) + 1
 		if at == 0 {
 			at = strings.LastIndex(room, "/") + 1

@@ -12,6 +12,7 @@ import (
 	"regft/engine"
 
 	"github.com/dustin/go-humanize"
+	"github.com/mattn/go-runewidth"
 	"github.com/rs/zerolog"
 	"github.com/vbauerster/cupwriter"
 	"github.com/vbauerster/mpb/v8"
@@ -242,7 +243,7 @@ type bar struct {
 func (b *bars) bar(name string, total int64, options ...mpb.BarOption) *bar {
 	one := &bar{started: time.Now()}
 	one.Bar = b.progress.AddBar(total, append(options,
-		mpb.PrependDecorators(decor.Name(shorten(name, 44), decor.WCSyncSpaceR)),
+		mpb.PrependDecorators(decor.Name(runewidth.Truncate(name, 44, "…"), decor.WCSyncSpaceR)),
 		mpb.AppendDecorators(decor.Any(one.counts, decor.WCSyncSpace), decor.Any(one.times, decor.WCSyncSpace)))...)
 	return one
 }
@@ -283,12 +284,4 @@ func plural(n int, noun string) string {
 		return "1 " + noun
 	}
 	return humanize.Comma(int64(n)) + " " + noun + "s"
-}
-
-// shorten keeps the start of a long name.
-func shorten(name string, most int) string {
-	if runes := []rune(name); len(runes) > most {
-		return string(runes[:most-1]) + "…"
-	}
-	return name
 }
