@@ -351,6 +351,11 @@ func (p *Plan) Repeats(last *Past) bool {
 	if last == nil || last.Provenance.Summary == nil || p.Active() {
 		return false
 	}
+	for _, name := range []string{planFile, specFile, resultsFile, tableFile} { // somebody may have taken them away
+		if _, err := os.Stat(filepath.Join(last.Dir, name)); err != nil {
+			return false
+		}
+	}
 	s := last.Provenance.Summary
 	return s.Failed+s.Unfinished == 0 && !s.Interrupted && last.Provenance.Plan == p.Digest()
 }

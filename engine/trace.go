@@ -90,7 +90,7 @@ func (p *Past) Trace(t *cache.Tracer, own bool) {
 	if own {
 		add = t.Own
 	}
-	for _, name := range []string{provenanceFile, planFile, specFile, resultsFile} {
+	for _, name := range []string{provenanceFile, planFile, specFile, resultsFile, tableFile} {
 		add(filepath.Join(p.Dir, name))
 	}
 	add(filepath.Join(filepath.Dir(p.Dir), latestLink))

@@ -9,38 +9,69 @@ import (
 	"testing"
 )
 
-// fillScript runs a sweep with its cache on a disk of $SIZE, then with room, and leaves exit codes, outputs and a copy of
-// the cache in $WORK. Exit code 77: it may not mount.
+// fillScript runs a sweep with a folder, $FULL, on a disk of $SIZE, then with room, and leaves exit codes, outputs and a
+// copy of the folder in $WORK. Exit code 77: it may not mount.
 const fillScript = `
-mkdir -p "$REGFT_CACHE" && mount -t tmpfs -o size="$SIZE" full "$REGFT_CACHE" || exit 77
+mkdir -p "$FULL" && mount -t tmpfs -o size="$SIZE" full "$FULL" || exit 77
 "$@" > "$WORK/full" 2>&1
 echo $? > "$WORK/full.code"
-mount -o remount,size=64m "$REGFT_CACHE" || exit 77
+mount -o remount,size=64m "$FULL" || exit 77
 "$@" > "$WORK/roomy" 2>&1
 echo $? > "$WORK/roomy.code"
-cp -a "$REGFT_CACHE" "$WORK/kept"
+cp -a "$FULL" "$WORK/kept"
 `
+
+// fill runs a sweep with folder full on a disk of that size, then with room. It gives the folder in which the sweep ran
+// and what fillScript left.
+func fill(t *testing.T, full, size string) (work string, said func(name string) string) {
+	t.Helper()
+	work = t.TempDir()
+	run := faultRun(t, faultSpec, filepath.Join(work, "a"), filepath.Join(work, "cache"), filepath.Join(work, "log"), 0)
+	c := exec.Command("unshare", append([]string{"--user", "--map-root-user", "--mount", "sh", "-c", fillScript, "sh"}, run.Args...)...)
+	c.Dir, c.Env = run.Dir, append(run.Env, "WORK="+work, "SIZE="+size, "FULL="+filepath.Join(work, full))
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Skipf("a disk cannot be mounted in a user namespace here: %v %s", err, out)
+	}
+	return work, func(name string) string {
+		text, err := os.ReadFile(filepath.Join(work, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(text))
+	}
+}
+
+// TestRunsFolderFills runs sweeps whose folder of runs is on a small disk that fills up. That is no mistake of the spec, and
+// with room the next run leaves all that a run leaves.
+func TestRunsFolderFills(t *testing.T) {
+	codes := map[string]int{}
+	for _, size := range []string{"8k", "16k", "24k", "32k", "40k", "48k", "56k", "64k"} {
+		work, said := fill(t, "a/runs", size)
+		code := said("full.code")
+		codes[code]++
+		if code != "0" && (code != "5" || !strings.Contains(said("full"), "no space left on device")) {
+			t.Errorf("%s: exit code %s:\n%s", size, code, said("full"))
+		}
+		if said("roomy.code") != "0" {
+			t.Errorf("%s: with room:\n%s", size, said("roomy"))
+		}
+		for _, name := range []string{"report.html", "results.jsonl", "results.csv", "plan.json", "provenance.json", "spec.yaml"} {
+			if _, err := os.Stat(filepath.Join(work, "kept", "faults", "latest", name)); err != nil {
+				t.Errorf("%s: with room, the latest run has no %s", size, name)
+			}
+		}
+	}
+	if codes["5"] == 0 || codes["0"] == 0 {
+		t.Errorf("exit codes and how many disks had them: %v: take others", codes)
+	}
+}
 
 // TestDiskFills runs sweeps whose cache is on a small disk that fills up while they run. They say so, and with room they go
 // on from what is done, which is whole. It needs to mount, in a namespace of its own.
 func TestDiskFills(t *testing.T) {
 	failed := 0
 	for _, size := range []string{"40k", "80k", "120k", "160k"} {
-		work := t.TempDir()
-		log := filepath.Join(work, "log")
-		run := faultRun(t, faultSpec, filepath.Join(work, "a"), filepath.Join(work, "cache"), log, 0)
-		c := exec.Command("unshare", append([]string{"--user", "--map-root-user", "--mount", "sh", "-c", fillScript, "sh"}, run.Args...)...)
-		c.Dir, c.Env = run.Dir, append(run.Env, "WORK="+work, "SIZE="+size)
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Skipf("a disk cannot be mounted in a user namespace here: %v %s", err, out)
-		}
-		said := func(name string) string {
-			text, err := os.ReadFile(filepath.Join(work, name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return strings.TrimSpace(string(text))
-		}
+		work, said := fill(t, "cache", size)
 		if code, err := strconv.Atoi(said("full.code")); err != nil || code != 0 {
 			failed++
 			// Where it is a command of the spec that finds no room, sh says so in its own way.

@@ -82,11 +82,24 @@ func writeReport(ctx context.Context, store *cache.Dir, past *engine.Past, built
 	if err := page.WriteHTML(&b); err != nil {
 		return err
 	}
-	path := filepath.Join(past.Dir, "report.html")
-	if err := os.WriteFile(path+".new", b.Bytes(), 0o666); err != nil {
-		return err
+	return leave(past, reportFile, b.Bytes())
+}
+
+// reportFile is a run's page, in its folder.
+const reportFile = "report.html"
+
+// leave writes a file in a run's folder whole: readers see the old one or the new one.
+func leave(past *engine.Past, name string, content []byte) error {
+	path := filepath.Join(past.Dir, name)
+	err := os.WriteFile(path+".new", content, 0o666)
+	if err == nil {
+		err = os.Rename(path+".new", path)
 	}
-	return os.Rename(path+".new", path)
+	if err != nil {
+		_ = os.Remove(path + ".new") // half of it, on a full disk
+		return exitError{exitUnavailable, fmt.Errorf("writing %s of run %s: %w", name, past.ID, err)}
+	}
+	return nil
 }
 
 // remarks are what stages of the run warned of, and why nodes failed.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"regft/cache"
@@ -86,6 +87,7 @@ func (w *witness) remember(ctx context.Context, p *engine.Plan, last *engine.Pas
 		return
 	}
 	last.Trace(w.tracer, false)
+	w.tracer.File(filepath.Join(last.Dir, reportFile))
 	w.save(ctx, p, answer{Out: w.said.String(), Err: w.warned.String(), Run: last.Dir})
 }
 
@@ -106,6 +108,7 @@ func (w *witness) rememberRun(ctx context.Context, p *engine.Plan, past *engine.
 		return
 	}
 	past.Trace(w.tracer, true)
+	w.tracer.Own(filepath.Join(past.Dir, reportFile))
 	w.save(ctx, p, answer{Out: said.String(), Err: warned + also.String(), Run: past.Dir})
 }
 

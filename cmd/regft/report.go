@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"regft/engine"
@@ -193,11 +192,7 @@ func writeTables(past *engine.Past, built []report.Table) error {
 	if err := report.WriteCSV(&b, built); err != nil {
 		return err
 	}
-	path := filepath.Join(past.Dir, tablesFile)
-	if err := os.WriteFile(path+".new", []byte(b.String()), 0o666); err != nil {
-		return fmt.Errorf("writing the tables of run %s: %w", past.ID, err)
-	}
-	return os.Rename(path+".new", path)
+	return leave(past, tablesFile, []byte(b.String()))
 }
 
 // showResults prints the tables that the spec asks for, else one for each stage that answers the run's question.

@@ -110,7 +110,7 @@ func (w *witness) run(cmd *cobra.Command, path string, o runOptions) (err error)
 	if err != nil {
 		return err
 	}
-	if !p.Repeats(last) {
+	if !p.Repeats(last) || !hasReport(last) {
 		warned := w.warned.String()
 		past, err := w.execute(cmd.Context(), p, store, o)
 		if err == nil {
@@ -123,6 +123,12 @@ func (w *witness) run(cmd *cobra.Command, path string, o runOptions) (err error)
 	}
 	w.remember(cmd.Context(), p, last)
 	return nil
+}
+
+// hasReport says that a run's page was drawn: it may have been killed before that.
+func hasReport(past *engine.Past) bool {
+	_, err := os.Stat(filepath.Join(past.Dir, reportFile))
+	return err == nil
 }
 
 // nothingToDo shows what the last run left: nothing is written there.
@@ -157,7 +163,7 @@ func (a *app) execute(ctx context.Context, p *engine.Plan, store *sharedStore, o
 	share := store.share(ctx, p)
 	summary, failures, runErr := a.follow(ctx, p, executor, record, o, share.event)
 	if err := record.Close(summary); err != nil {
-		return nil, errors.Join(runErr, err)
+		return nil, errors.Join(runErr, exitError{exitUnavailable, err})
 	}
 	past, err := engine.OpenRun(runsFolder, record.Dir)
 	if err != nil {
@@ -231,7 +237,7 @@ func (a *app) pointTo(past *engine.Past, built []report.Table) {
 		show = "report"
 	}
 	fmt.Fprintf(a.out, "%s\nreport    %s\nresults   %s\nagain     regft %s %s\n", describe(past),
-		filepath.Join(relative(past.Dir), "report.html"), filepath.Join(relative(past.Dir), "results.jsonl"), show, past.Name)
+		filepath.Join(relative(past.Dir), reportFile), filepath.Join(relative(past.Dir), "results.jsonl"), show, past.Name)
 }
 
 // relative is path as seen from the current folder, where it lies below.
