@@ -8,6 +8,8 @@ import (
 
 	"regft/models/nn"
 	"regft/models/safetensors"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // A State is a run between two steps: the classifier's parameters and low-rank updates under their names, AdamW's moments
@@ -17,36 +19,51 @@ type State struct {
 	Arrays nn.Arrays
 }
 
-// stepTensor holds a State's step in its file.
-const stepTensor = "step"
+// stepTensor and sumTensor hold a State's step and the sum of all of it in its file.
+const stepTensor, sumTensor = "step", "xxh64"
 
-// Write writes the state as a safetensors file.
+// Write writes the state as a safetensors file, with a sum: a disk may damage it before it is read again.
 func (s State) Write(w io.Writer) error {
-	out := map[string]safetensors.Tensor{stepTensor: safetensors.FromInt64s([]int64{int64(s.Step)})}
+	out := map[string]safetensors.Tensor{
+		stepTensor: safetensors.FromInt64s([]int64{int64(s.Step)}),
+		sumTensor:  safetensors.FromInt64s([]int64{s.sum()}),
+	}
 	for name, a := range s.Arrays {
 		out[name] = safetensors.FromFloat32s(a.Values, a.Shape...)
 	}
 	return safetensors.WriteTensors(w, out)
 }
 
-// ReadState reads a file that Write wrote.
+// sum is an XXH64 of the step and the arrays.
+func (s State) sum() int64 {
+	h := xxhash.New()
+	fmt.Fprintln(h, s.Step)
+	for _, name := range slices.Sorted(maps.Keys(s.Arrays)) {
+		a := s.Arrays[name]
+		fmt.Fprintf(h, "%q %v\n", name, a.Shape)
+		_, _ = h.Write(safetensors.FromFloat32s(a.Values, a.Shape...).Data) // it never fails
+	}
+	return int64(h.Sum64())
+}
+
+// ReadState reads a file that Write wrote. One that is not as it was written is an error.
 func ReadState(path string) (State, error) {
 	f, err := safetensors.Open(path)
 	if err != nil {
 		return State{}, err
 	}
 	defer f.Close()
-	t, err := f.Tensor(stepTensor)
+	step, err := number(f, stepTensor)
 	if err != nil {
 		return State{}, err
 	}
-	step, err := t.Int64s()
-	if err != nil || len(step) != 1 {
-		return State{}, fmt.Errorf("%s: %q is no training state's step", path, stepTensor)
+	sum, err := number(f, sumTensor)
+	if err != nil {
+		return State{}, err
 	}
-	s := State{Step: int(step[0]), Arrays: nn.Arrays{}}
+	s := State{Step: int(step), Arrays: nn.Arrays{}}
 	for _, name := range f.Names() {
-		if name == stepTensor {
+		if name == stepTensor || name == sumTensor {
 			continue
 		}
 		t, _ := f.Lookup(name)
@@ -56,7 +73,23 @@ func ReadState(path string) (State, error) {
 		}
 		s.Arrays[name] = nn.Array{Shape: slices.Clone(t.Shape), Values: values}
 	}
+	if s.sum() != sum {
+		return State{}, fmt.Errorf("%s is damaged: its content has another sum than when it was written", path)
+	}
 	return s, nil
+}
+
+// number is the only value of one of f's tensors.
+func number(f *safetensors.File, name string) (int64, error) {
+	t, err := f.Tensor(name)
+	if err != nil {
+		return 0, err
+	}
+	values, err := t.Int64s()
+	if err != nil || len(values) != 1 {
+		return 0, fmt.Errorf("%q is no training state's %s", name, name)
+	}
+	return values[0], nil
 }
 
 // fits tells whether the state is one of a program with that state.

@@ -76,6 +76,9 @@ func Resume(p *Program, o Options, start nn.Arrays, state State) (*Trainer, erro
 	if err := state.fits(p.state()); err != nil {
 		return nil, err
 	}
+	if state.Step < 0 || state.Step >= o.Steps {
+		return nil, fmt.Errorf("step %d to go on from is none of %d", state.Step, o.Steps)
+	}
 	arrays := nn.Arrays{}
 	maps.Copy(arrays, state.Arrays)
 	for _, name := range p.anchored() {

@@ -1,12 +1,15 @@
 package picture
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/crc32"
 	"io"
 
 	"regft/datasets/pil"
 )
+
+const pngSignature = "\x89PNG\r\n\x1a\n"
 
 // EncodePNG writes a picture as PNG. The same pixels give the same bytes for ever: digests of generated pictures, and with them the keys
 // of all that follows, depend on them. So the compressor is our own (deflate.go): the standard library's may change with any release of
@@ -16,7 +19,7 @@ func EncodePNG(w io.Writer, im *pil.Image, texts ...Text) error {
 	header := binary.BigEndian.AppendUint32(nil, uint32(im.Width))
 	header = binary.BigEndian.AppendUint32(header, uint32(im.Height))
 	header = append(header, 8, 2, 0, 0, 0) // 8 bits, RGB, deflate, adaptive filters, not interlaced
-	out := []byte("\x89PNG\r\n\x1a\n")
+	out := []byte(pngSignature)
 	out = appendChunk(out, "IHDR", header)
 	for _, t := range texts {
 		out = t.appendTo(out)
@@ -25,6 +28,23 @@ func EncodePNG(w io.Writer, im *pil.Image, texts ...Text) error {
 	out = appendChunk(out, "IEND", nil)
 	_, err := w.Write(out)
 	return err
+}
+
+// IsWholePNG says that a PNG is there from its signature to its end, each chunk with its own sum: as it was written, but for
+// what 32 bits do not tell.
+func IsWholePNG(data []byte) bool {
+	data, signed := bytes.CutPrefix(data, []byte(pngSignature))
+	for signed && len(data) >= 12 {
+		size := uint64(binary.BigEndian.Uint32(data))
+		if uint64(len(data)) < size+12 || crc32.ChecksumIEEE(data[4:size+8]) != binary.BigEndian.Uint32(data[size+8:]) {
+			return false
+		}
+		if string(data[4:8]) == "IEND" {
+			return len(data) == 12
+		}
+		data = data[size+12:]
+	}
+	return false
 }
 
 // Text is a note in a picture. The keyword has 1 to 79 letters of Latin-1.

@@ -29,6 +29,33 @@ func waves(width, height int) *pil.Image {
 	return im
 }
 
+// TestIsWholePNG: no bit turned, no byte cut off and none added goes unseen.
+func TestIsWholePNG(t *testing.T) {
+	var b bytes.Buffer
+	if err := EncodePNG(&b, waves(9, 7), Text{"parameters", "a fox"}); err != nil {
+		t.Fatal(err)
+	}
+	content := b.Bytes()
+	if !IsWholePNG(content) {
+		t.Error("what EncodePNG writes is not whole")
+	}
+	for at := range content {
+		if IsWholePNG(content[:at]) {
+			t.Errorf("%d of %d bytes are whole", at, len(content))
+		}
+		for bit := range 8 {
+			content[at] ^= 1 << bit
+			if IsWholePNG(content) {
+				t.Errorf("with bit %d of byte %d turned it is whole", bit, at)
+			}
+			content[at] ^= 1 << bit
+		}
+	}
+	if IsWholePNG(append(content, 0)) {
+		t.Error("with a byte more it is whole")
+	}
+}
+
 // TestPNGBytesNeverChange holds digests that must stay: results in people's caches are keyed by them.
 func TestPNGBytesNeverChange(t *testing.T) {
 	for _, c := range []struct {

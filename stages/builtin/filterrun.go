@@ -249,7 +249,7 @@ func remembered[T any](env *stages.Env, name string, compute func() ([]T, error)
 	}
 	path := filepath.Join(dir, name)
 	var values []T
-	if content, err := os.ReadFile(path); err == nil && json.Unmarshal(content, &values) == nil {
+	if content, ok := kept(path); ok && json.Unmarshal(content, &values) == nil {
 		return values, nil
 	}
 	if values, err = compute(); err != nil {
@@ -259,5 +259,5 @@ func remembered[T any](env *stages.Env, name string, compute func() ([]T, error)
 	if err != nil {
 		return nil, fmt.Errorf("keeping what was found of the pictures: %w", err)
 	}
-	return values, replaceFile(path, content)
+	return values, keep(path, content)
 }

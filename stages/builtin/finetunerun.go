@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"path/filepath"
 
@@ -180,6 +181,9 @@ func (t *tuning) begin() error {
 			t.last.Step = state.Step - 1
 			return nil
 		}
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.env.Log.Warn().Err(err).Msg("the checkpoint of a run that was stopped cannot be used: training begins anew")
 	}
 	t.last.Step = -1
 	t.trainer, err = train.NewTrainer(t.program, t.options(), t.start.Parameters)

@@ -7,7 +7,6 @@ import (
 	goimage "image"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"regft/compute"
 	"regft/datasets"
@@ -118,7 +117,10 @@ func partialPicture(dir string, i int) string { return filepath.Join(dir, fmt.Sp
 
 // draw makes the pictures that dir lacks.
 func (g *Generate) draw(ctx context.Context, env *stages.Env, set *imageSet, dir string) error {
-	missing := g.missing(set, dir)
+	missing, err := g.missing(ctx, env, set, dir)
+	if err != nil {
+		return err
+	}
 	done := len(set.images) - len(missing)
 	env.Host.Progress(done, len(set.images), "pictures")
 	env.Log.Info().Int("pictures", len(missing)).Int("there_already", done).Int("steps", g.Steps).Str("scheduler", g.Scheduler).
@@ -150,15 +152,23 @@ func (g *Generate) draw(ctx context.Context, env *stages.Env, set *imageSet, dir
 	return nil
 }
 
-// missing lists the pictures of set that dir lacks.
-func (g *Generate) missing(set *imageSet, dir string) []sd.Picture {
+// missing lists the pictures of set that dir lacks, or has no longer as they were written.
+func (g *Generate) missing(ctx context.Context, env *stages.Env, set *imageSet, dir string) ([]sd.Picture, error) {
 	var missing []sd.Picture
 	for i, p := range set.images {
-		if _, err := os.Stat(partialPicture(dir, i)); err != nil {
-			missing = append(missing, sd.Picture{Index: i, Prompt: p.Prompt})
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
+		content, err := os.ReadFile(partialPicture(dir, i))
+		if err == nil && picture.IsWholePNG(content) {
+			continue
+		}
+		if err == nil {
+			env.Log.Warn().Str("file", partialPicture(dir, i)).Msg("a picture that an earlier run left is damaged: it is drawn again")
+		}
+		missing = append(missing, sd.Picture{Index: i, Prompt: p.Prompt})
 	}
-	return missing
+	return missing, nil
 }
 
 // open opens the checkpoint, once in a run for all stages that draw with it. Nobody closes it: what the run no longer
@@ -265,15 +275,6 @@ func shorterEdge(edge, other, size int) int {
 		return size
 	}
 	return size * edge / other
-}
-
-// replaceFile writes a file so that it is there whole or not at all.
-func replaceFile(path string, content []byte) error {
-	temporary := strings.TrimSuffix(path, filepath.Ext(path)) + ".tmp"
-	if err := os.WriteFile(temporary, content, 0o666); err != nil {
-		return err
-	}
-	return os.Rename(temporary, path)
 }
 
 // backendOf is the backend that all stages of a run share.

@@ -46,10 +46,15 @@ type batchFile struct {
 	values []float32
 }
 
-// frameHead is how many rows and values a frame has, and the CRC-32 of the values' bytes.
+// frameHead is how many rows and values a frame has, and the CRC-32 of these and the values' bytes.
 type frameHead struct{ Rows, Values, Sum uint32 }
 
-// openBatches opens a file of batches, a new one where there is none. What a kill left of a last frame is cut off; a file
+func (h frameHead) sum(values []byte) uint32 {
+	numbers := binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, h.Rows), h.Values)
+	return crc32.Update(crc32.ChecksumIEEE(numbers), crc32.IEEETable, values)
+}
+
+// openBatches opens a file of batches, a new one where there is none. What follows the last whole frame is cut off; a file
 // of more than limit rows is not ours, and begun anew.
 func openBatches(path string, limit int) (*batchFile, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
@@ -85,7 +90,7 @@ func (b *batchFile) read() (end int64, err error) {
 			return end, nil
 		}
 		frame := content[len(content)-r.Len():][:4*head.Values]
-		if crc32.ChecksumIEEE(frame) != head.Sum {
+		if head.sum(frame) != head.Sum {
 			return end, nil
 		}
 		values := make([]float32, head.Values)
@@ -103,7 +108,8 @@ func (b *batchFile) add(values []float32, rows int) error {
 		return err
 	}
 	var frame bytes.Buffer
-	head := frameHead{uint32(rows), uint32(len(values)), crc32.ChecksumIEEE(payload.Bytes())}
+	head := frameHead{Rows: uint32(rows), Values: uint32(len(values))}
+	head.Sum = head.sum(payload.Bytes())
 	if err := binary.Write(&frame, binary.LittleEndian, head); err != nil {
 		return err
 	}
