@@ -90,6 +90,7 @@ type Request struct {
 	SkipSeed uint64 // the spec's seed
 	Shots    int    // keeps the first of what is left, in the order of Seed; 0 keeps all
 	Seed     uint64
+	CoOp     bool // Shots are those that CoOp draws with Seed: see coopShots
 }
 
 // List lists a dataset's samples class by class in turn: the first of every class by name, then the second of every class, and so on.
@@ -105,16 +106,22 @@ func List(ctx context.Context, r Request) (*Listing, error) {
 	}
 	l, err := reader.List(ctx, r)
 	if err != nil {
-		return nil, fmt.Errorf("listing %s as %s: %w", r.Root, r.Format, err)
+		return nil, fmt.Errorf("listing %s as %s: %w%s", r.Root, r.Format, err, deeper(ctx, reader, r))
 	}
 	l.Root = r.Root
+	if r.CoOp {
+		if err := l.coopShots(ctx, reader, r); err != nil {
+			return nil, fmt.Errorf("listing %s as %s: %w", r.Root, r.Format, err)
+		}
+		r.Shots = 0
+	}
 	if r.Classes != nil {
 		if err := l.choose(r.Classes); err != nil {
 			return nil, fmt.Errorf("listing %s as %s: %w", r.Root, r.Format, err)
 		}
 	}
 	if len(l.Samples) == 0 {
-		return nil, fmt.Errorf("listing %s as %s: no pictures", r.Root, r.Format)
+		return nil, fmt.Errorf("listing %s as %s: no pictures%s", r.Root, r.Format, deeper(ctx, reader, r))
 	}
 	l.warnOfEmptyClasses()
 	if err := l.subset(r); err != nil {
@@ -125,6 +132,40 @@ func List(ctx context.Context, r Request) (*Listing, error) {
 		l.Samples[i].Class = l.Classes[l.Samples[i].Label].Name
 	}
 	return l, nil
+}
+
+// AnyFolder is a Reader of layouts that hardly any folder is not in.
+type AnyFolder interface{ AnyFolder() }
+
+// deeper looks for the layout in the folders of r's root and in those of these, as archives unpack: a hint for an error.
+func deeper(ctx context.Context, reader Reader, r Request) string {
+	if _, any := reader.(AnyFolder); any {
+		return ""
+	}
+	if inner := findDeeper(ctx, reader, r, 2); inner != "" {
+		return fmt.Sprintf("; the layout is that of %s: give this folder as path", inner)
+	}
+	return ""
+}
+
+func findDeeper(ctx context.Context, reader Reader, r Request, levels int) string {
+	entries, err := os.ReadDir(r.Root)
+	if err != nil || levels == 0 {
+		return ""
+	}
+	folders := slices.DeleteFunc(entries, func(e os.DirEntry) bool { return !e.IsDir() || strings.HasPrefix(e.Name(), ".") || e.Name() == "__MACOSX" })
+	const most = 4 // folders of classes are more
+	for _, e := range folders[:min(len(folders), most)] {
+		inner := r
+		inner.Root = filepath.Join(r.Root, e.Name())
+		if l, err := reader.List(ctx, inner); err == nil && len(l.Samples) > 0 {
+			return inner.Root
+		}
+		if found := findDeeper(ctx, reader, inner, levels-1); found != "" {
+			return found
+		}
+	}
+	return ""
 }
 
 // choose keeps the classes wanted and gives them the labels that they have in that list.

@@ -36,6 +36,9 @@ var splitNames = []string{"train", "val", "test"}
 // it start at the file's folder, or at the one folder beside it in which they are found.
 type coop struct{}
 
+// AnyFolder says that folders are no sign of the layout.
+func (coop) AnyFolder() {}
+
 func (coop) List(ctx context.Context, r datasets.Request) (*datasets.Listing, error) {
 	t := &tree{root: r.Root}
 	file, err := onlySplitFile(ctx, t)
@@ -127,6 +130,9 @@ func (f splitFile) List(ctx context.Context, r datasets.Request) (*datasets.List
 		if s, err = f.fallback(ctx, t); err != nil {
 			return f.byFolders(ctx, r, err)
 		}
+	}
+	if errors.Is(err, fs.ErrNotExist) && f.fallback != nil {
+		return nil, fmt.Errorf("there is neither %s nor what the splits could be drawn from: %w; a copy with a folder for each class is of format imagefolder", f.file, err)
 	}
 	if err != nil {
 		return nil, err
@@ -248,7 +254,13 @@ func (f splitFile) item(row [3]any) (item, error) {
 	if !named || !classed || class == "" {
 		return item{}, fmt.Errorf("%v: want [path, label, class]", row)
 	}
-	if !fs.ValidPath(name) {
+	switch {
+	case fs.ValidPath(name) && !strings.Contains(name, `\`):
+	case strings.Contains(name, `\`):
+		return item{}, fmt.Errorf(`%q: want a path within the dataset, with slashes: it has those of Windows, write / for each \`, name)
+	case path.IsAbs(name):
+		return item{}, fmt.Errorf("%q: want a path within the dataset, with slashes: take away what is above the folder %s", name, f.images)
+	default:
 		return item{}, fmt.Errorf("%q: want a path within the dataset, with slashes", name)
 	}
 	label, err := strconv.Atoi(fmt.Sprint(row[1]))

@@ -183,3 +183,66 @@ func TestUpperCaseExtensions(t *testing.T) {
 		}
 	})
 }
+
+// TestAFolderMore: archives that unpack into a folder of their own put the layout one or two folders deeper. The error says where it is.
+func TestAFolderMore(t *testing.T) {
+	copies(t, func(t *testing.T, g golden, copied func() string) {
+		if g.Format == "imagefolder" || g.Format == "webdataset" {
+			return // any folder is of these
+		}
+		inner := copied()
+		split := ""
+		for name := range listings(t, g.Format, inner) {
+			split = max(split, name)
+		}
+		for _, above := range []string{"", "more"} {
+			root := filepath.Join(t.TempDir(), "outer")
+			put(t, filepath.Join(root, ".hidden", "x"), "")
+			put(t, filepath.Join(root, "README.md"), "")
+			place := filepath.Join(root, above, "unpacked")
+			if err := os.MkdirAll(filepath.Dir(place), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.CopyFS(place, os.DirFS(inner)); err != nil {
+				t.Fatal(err)
+			}
+			l, err := datasets.List(t.Context(), datasets.Request{Format: g.Format, Root: root, Split: split})
+			if err == nil || !strings.Contains(err.Error(), "the layout is that of "+place) {
+				t.Errorf("%d folders more: %v, %v", 1+len(above)/4, l, err)
+			}
+		}
+	})
+}
+
+// TestAFolderMoreOfClasses: a folder of class folders lists as one class, with a warning.
+func TestAFolderMoreOfClasses(t *testing.T) {
+	l, err := datasets.List(t.Context(), datasets.Request{Format: "imagefolder", Root: folder(t, "animals/cat/1.png", "animals/dog/1.png")})
+	if err != nil || !strings.Contains(strings.Join(l.Warnings, " "), "if those are the classes, give that folder as path") {
+		t.Errorf("%+v, %v", l, err)
+	}
+	if l, err = datasets.List(t.Context(), datasets.Request{Format: "imagefolder", Root: folder(t, "cat/1.png", "cat/more/2.png", "cat/most/3.png")}); err != nil || l.Warnings != nil {
+		t.Errorf("%+v, %v", l, err)
+	}
+}
+
+// TestKagglesImageNet has its folders below ILSVRC/Data/CLS-LOC, and its validation pictures in no folders.
+func TestKagglesImageNet(t *testing.T) {
+	root := folder(t, "ILSVRC/Data/CLS-LOC/train/n01440764/n01440764_1.JPEG", "ILSVRC/Data/CLS-LOC/val/ILSVRC2012_val_00000001.JPEG", "LOC_synset_mapping.txt")
+	l, err := datasets.List(t.Context(), datasets.Request{Format: "imagenet", Root: root, Split: "train"})
+	if err != nil || len(l.Samples) != 1 || l.Samples[0].Label != 0 {
+		t.Errorf("%+v, %v", l, err)
+	}
+	if _, err = datasets.List(t.Context(), datasets.Request{Format: "imagenet", Root: root, Split: "val"}); err == nil || !strings.Contains(err.Error(), "valprep.sh") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestNeitherSplitFileNorLists: the error says what a folder for each class is.
+func TestNeitherSplitFileNorLists(t *testing.T) {
+	for _, format := range []string{"stanfordcars", "oxfordpets", "flowers102", "sun397", "ucf101", "dtd", "food101", "eurosat", "caltech101"} {
+		_, err := datasets.List(t.Context(), datasets.Request{Format: format, Root: folder(t, "train/a/1.jpg", "test/a/1.jpg"), Split: "train"})
+		if err == nil || !strings.Contains(err.Error(), "there is neither split_zhou_") || !strings.Contains(err.Error(), "format imagefolder") {
+			t.Errorf("%s: %v", format, err)
+		}
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"regft/datasets/python"
 )
 
 // seed is the one with which CoOp's train.py and Tip-Adapter's main.py draw splits.
@@ -25,7 +27,7 @@ func classFolders(images string, ignored []string, rename map[string]string) fun
 			return nil, fmt.Errorf("%d pictures lie beside the class folders in %s: %s", len(stray), t.local(images), strings.Join(stray, ", "))
 		}
 		folders = slices.DeleteFunc(folders, func(f string) bool { return slices.Contains(ignored, path.Base(f)) })
-		random, out := newPythonRandom(seed), splits{}
+		random, out := python.NewRandom(seed), splits{}
 		for label, folder := range folders {
 			inner, pictures, err := t.split(ctx, folder)
 			if err != nil {
@@ -51,8 +53,8 @@ func classFolders(images string, ignored []string, rename map[string]string) fun
 }
 
 // halve shuffles a class's pictures and adds half of them to train, a fifth to val, the rest to test; Python rounds halves to even.
-func (s splits) halve(random *pythonRandom, items []item, class string) error {
-	shuffle(random, items)
+func (s splits) halve(random *python.Random, items []item, class string) error {
+	python.Shuffle(random, items)
 	train, val := int(math.RoundToEven(float64(len(items))*0.5)), int(math.RoundToEven(float64(len(items))*0.2))
 	if train == 0 || val == 0 || len(items) <= train+val {
 		return fmt.Errorf("class %q has %d pictures: too few to split into train, val and test", class, len(items))
@@ -66,13 +68,13 @@ func (s splits) halve(random *pythonRandom, items []item, class string) error {
 // heldOut returns the official training and test pictures as splits: a fifth of each class's training pictures is for validation, as
 // CoOp draws them (OxfordPets.split_trainval).
 func heldOut(trainval, test []item) (splits, error) {
-	random, out := newPythonRandom(seed), splits{"test": test}
+	random, out := python.NewRandom(seed), splits{"test": test}
 	for _, items := range byFirstSeen(trainval) {
 		val := int(math.RoundToEven(float64(len(items)) * 0.2))
 		if val == 0 {
 			return nil, fmt.Errorf("class %q has %d training pictures: too few to keep a fifth for validation", items[0].class, len(items))
 		}
-		shuffle(random, items)
+		python.Shuffle(random, items)
 		out["val"] = append(out["val"], items[:val]...)
 		out["train"] = append(out["train"], items[val:]...)
 	}

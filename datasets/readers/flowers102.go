@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"regft/datasets"
+	"regft/datasets/python"
 )
 
 func init() {
@@ -41,7 +42,7 @@ func flowerLabels(_ context.Context, t *tree) (splits, error) {
 		}
 		items = append(items, item{picture, int(number) - 1, name})
 	}
-	random, out := newPythonRandom(seed), splits{}
+	random, out := python.NewRandom(seed), splits{}
 	for _, group := range byFirstSeen(items) {
 		if err := out.halve(random, group, group[0].class); err != nil {
 			return nil, err

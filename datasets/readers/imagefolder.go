@@ -17,6 +17,9 @@ func init() { datasets.Register("imagefolder", imageFolder{}) }
 // Labels are the lines of the class list or, without one, the ranks of the folders, bytewise by name.
 type imageFolder struct{}
 
+// AnyFolder says that folders are no sign of the layout.
+func (imageFolder) AnyFolder() {}
+
 func (imageFolder) List(ctx context.Context, r datasets.Request) (*datasets.Listing, error) {
 	t := &tree{root: r.Root}
 	base, err := splitFolder(ctx, t, r)
@@ -33,6 +36,11 @@ func (imageFolder) List(ctx context.Context, r datasets.Request) (*datasets.List
 	l := &datasets.Listing{}
 	if stray != nil {
 		l.Warnings = append(l.Warnings, fmt.Sprintf("%d pictures lie beside the class folders and are left out: %s", len(stray), datasets.Names(names(stray))))
+	}
+	if len(folders) == 1 && r.Classes == nil {
+		if inner, own, err := (&tree{root: r.Root}).split(ctx, folders[0]); err == nil && own == nil && len(inner) > 1 {
+			l.Warnings = append(l.Warnings, fmt.Sprintf("the one class is the folder %s, and what is in its folders counts as it: if those are the classes, give that folder as path", t.local(folders[0])))
+		}
 	}
 	if err := listFolders(ctx, t, l, base, nested(t, base, folders, r.Classes), r.Classes); err != nil {
 		return nil, err

@@ -9,7 +9,8 @@ import (
 
 func init() { datasets.Register("imagenet", imageNet{}) }
 
-// imageNet is ILSVRC 2012: images/{train,val}/WNID/… with classnames.txt beside (CoOp), or {train,val}/WNID/… (WiSE-FT, torchvision).
+// imageNet is ILSVRC 2012: images/{train,val}/WNID/… with classnames.txt beside (CoOp), {train,val}/WNID/… (WiSE-FT, torchvision), or
+// the latter below ILSVRC/Data/CLS-LOC (Kaggle).
 // The test pictures have no labels, so test is val, as in the published readers. val_in_folder goes before val, as in WiSE-FT.
 type imageNet struct{}
 
@@ -18,9 +19,9 @@ func (imageNet) List(ctx context.Context, r datasets.Request) (*datasets.Listing
 		return nil, err
 	}
 	t := &tree{root: r.Root}
-	candidates := []string{"images/val_in_folder", "images/val", "val_in_folder", "val"}
+	candidates := []string{"images/val_in_folder", "images/val", "val_in_folder", "val", "ILSVRC/Data/CLS-LOC/val", "Data/CLS-LOC/val"}
 	if r.Split == "train" {
-		candidates = []string{"images/train", "train"}
+		candidates = []string{"images/train", "train", "ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train"}
 	}
 	base, ok := t.firstFolder(candidates...)
 	if !ok {

@@ -167,6 +167,8 @@ func TestSplitFilesRefuse(t *testing.T) {
 		`{"train": [], "val": [["a.png", -1, "cat"]], "test": []}`:                     "val[0]: label -1",
 		`{"train": [], "val": [], "test": [["a.png", 1e9, "cat"]]}`:                    "test[0]: label 1e+09",
 		`{"train": [["../a.png", 0, "cat"]], "val": [], "test": []}`:                   "want a path within the dataset",
+		`{"train": [["cats\\\\a.png", 0, "cat"]], "val": [], "test": []}`:              `those of Windows, write / for each \`,
+		`{"train": [["/data/cats/a.png", 0, "cat"]], "val": [], "test": []}`:           "take away what is above the folder",
 		`{"train": [["a.png", 0]], "val": [], "test": []}`:                             "want [path, label, class]",
 		`{"train": [["a.png", 0, "cat"], ["b.png", 0, "dog"]], "val": [], "test": []}`: `label 0 is "cat" and, at b.png of train, "dog"`,
 		`{"train": {}, "val": [], "test": []}`:                                         "want a list",

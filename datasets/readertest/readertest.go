@@ -32,6 +32,7 @@ type golden struct {
 	SplitFile string            `json:"split_file"`
 	WiSEFT    map[string]string `json:"wise_ft_layout"` // folder that WiSE-FT's users name, to where it is in this copy
 	Projected []int             // of ImageNet's logits i * 7919 mod 1000, what is left for the dataset's classes
+	FewShot   []subset          `json:"few_shot"`
 	Cases     []testCase
 
 	folder string
@@ -57,6 +58,15 @@ func (r *row) UnmarshalJSON(data []byte) error {
 		r.class = parts[2].(string)
 	}
 	return nil
+}
+
+// subset is what a published reader draws of the training pictures, and of those for validation.
+type subset struct {
+	Reader     string
+	Seed       uint64
+	Shots      int
+	Train, Val []string
+	After      []change
 }
 
 // testCase is a damage to a copy of the folder, and what the published readers make of it.
@@ -140,6 +150,9 @@ func (g *golden) run(t *testing.T, cases map[string]Outcome) {
 	for name, place := range g.WiSEFT {
 		t.Run("WiSE-FT's "+name, func(t *testing.T) { g.checkWiSEFT(t, root, place) })
 	}
+	for _, s := range g.FewShot {
+		t.Run(fmt.Sprintf("%d shots of %s with seed %d", s.Shots, s.Reader, s.Seed), func(t *testing.T) { g.checkSubset(t, s) })
+	}
 	for _, c := range g.Cases {
 		t.Run(c.Name, func(t *testing.T) { g.checkCase(t, c, cases) })
 	}
@@ -186,6 +199,27 @@ func (g *golden) check(t *testing.T, root, split string, rows []row) {
 		}
 		if l.Classes[s.Label].Name != s.Class {
 			t.Errorf("%s: class %q, label %d is %q", s.Name, s.Class, s.Label, l.Classes[s.Label].Name)
+		}
+	}
+}
+
+// checkSubset draws a subset. Tip-Adapter's reader draws as CoOp's, but repeats the pictures of classes that have too few: those it does
+// not check.
+func (g *golden) checkSubset(t *testing.T, s subset) {
+	if repeats := len(slices.Compact(sorted(s.Train))) < len(s.Train); repeats {
+		return
+	}
+	root := g.copied(t, s.After)
+	for split, want := range map[string][]string{"train": s.Train, "val": s.Val} {
+		if want == nil {
+			continue
+		}
+		l, err := datasets.List(context.Background(), datasets.Request{Format: g.Format, Root: root, Split: split, Shots: s.Shots, Seed: s.Seed, CoOp: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := paths(listed(l)); !slices.Equal(sorted(got), sorted(want)) {
+			t.Errorf("%s: got %q, want %q", split, got, want)
 		}
 	}
 }

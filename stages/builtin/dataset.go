@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -28,10 +29,21 @@ type Dataset struct {
 	Split   string            `yaml:"split" default:"" enum:",train,val,test" doc:"which part"`
 	Skip    int               `yaml:"skip" default:"0" min:"0" unit:"pictures" doc:"leaves out the first n of each class in the order of (the spec's seed, class)"`
 	Shots   *int              `yaml:"shots" min:"1" unit:"pictures" doc:"takes the first n of the rest of each class in the order of (seed, class); without it, all"`
+	Draw    string            `yaml:"draw" default:"nested" enum:"nested,coop" doc:"which pictures shots are: nested, subsets of one seed nest; coop, those that CoOp's readers draw with seed (1, 2 and 3 are published) and Tip-Adapter's and CaFo's with 1: of val at most four, after those of train with the same shots"`
 	Seed    stages.Seed       `yaml:"seed" doc:"of shots; the spec's where left out"`
 	Classes stages.ListOrFile `yaml:"classes" optional:"true" doc:"the classes in the order of their labels; without them, the folder's own"`
 
 	specSeed stages.Seed
+}
+
+// Validate wants shots where something says which.
+func (d *Dataset) Validate() error {
+	coop := d.Draw == "coop"
+	return errors.Join(
+		stages.Rule(coop && d.Shots == nil, "draw: coop says which pictures shots are: give shots"),
+		stages.Rule(coop && d.Skip > 0, "skip is for nested subsets, and draw: coop has none: leave skip out"),
+		stages.Rule(coop && d.Split == "test", "CoOp draws subsets of train and val, and tests on all pictures: leave shots and draw out"),
+	)
 }
 
 // MetricNames says that the stage counts its pictures.
@@ -61,7 +73,7 @@ func (d *Dataset) NotBuilt() string {
 
 // list finds the pictures.
 func (d *Dataset) list(ctx context.Context) (*datasets.Listing, error) {
-	r := datasets.Request{Format: d.Format, Root: string(d.Path), Split: d.Split, Skip: d.Skip, SkipSeed: uint64(d.specSeed), Seed: uint64(d.Seed)}
+	r := datasets.Request{Format: d.Format, Root: string(d.Path), Split: d.Split, Skip: d.Skip, SkipSeed: uint64(d.specSeed), Seed: uint64(d.Seed), CoOp: d.Draw == "coop"}
 	if d.Shots != nil {
 		r.Shots = *d.Shots
 	}

@@ -187,3 +187,29 @@ func TestDatasetOfShards(t *testing.T) {
 		t.Error("moved shards have another key")
 	}
 }
+
+// TestDatasetOfCoOpsShots: the pictures that CoOp draws, whatever their folder is called.
+func TestDatasetOfCoOpsShots(t *testing.T) {
+	root := filepath.Join(abs(t, goldens), "datasets", "dtd", "dtd")
+	l := newLab(t)
+	a := only(l.run("dataset", fmt.Sprintf("{format: dtd, path: %q, split: train, shots: 2, draw: coop, seed: 2}", root), nil))
+	var got []string
+	for _, r := range rows(t, a) {
+		got = append(got, text(t, a, r.FileName))
+	}
+	var want []string
+	for _, name := range []string{"banded/banded_0264", "polka-dotted/polka-dotted_0072", "waffled/waffled_0078", "banded/banded_0275", "polka-dotted/polka-dotted_0336", "waffled/waffled_0134"} {
+		content, err := os.ReadFile(filepath.Join(root, "images", name+".jpg"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, string(content))
+	}
+	if !slices.Equal(got, want) {
+		t.Error("the pictures are not those of the golden's few_shot")
+	}
+	for params, want := range map[string]string{"draw: coop": "give shots", "draw: coop, shots: 1, skip: 1": "leave skip out", "draw: coop, shots: 1, split: test": "tests on all pictures"} {
+		_, err := l.try("dataset", fmt.Sprintf("{format: dtd, path: %q, %s}", root, params), nil)
+		wantError(t, err, want)
+	}
+}

@@ -35,6 +35,39 @@ func (s *Select) Validate() error {
 	return nil
 }
 
+// ValidateInputs wants scores of its own for every candidate.
+func (s *Select) ValidateInputs() error {
+	measured := map[string]bool{} // axes that some scores have
+	for _, score := range s.Scores {
+		for _, c := range score.Coords {
+			measured[c.Axis] = true
+		}
+	}
+	seen := map[string]int{}
+	for i, from := range s.From {
+		key := ""
+		for _, c := range from.Coords {
+			if measured[c.Axis] {
+				key += fmt.Sprintf("%q=%q ", c.Axis, c.Key)
+			}
+		}
+		j, same := seen[key]
+		if !same {
+			seen[key] = i
+			continue
+		}
+		if len(from.Coords) == 0 {
+			return errors.New("from: no gathered axis tells its candidates apart, so that all of them have all the scores: gather the axis that they differ on")
+		}
+		for _, c := range from.Coords {
+			if !measured[c.Axis] {
+				return fmt.Errorf("scores: they do not depend on axis %s, which tells the candidates apart: %s and %s have the same scores, and the choice would be arbitrary", c.Axis, s.name(j), s.name(i))
+			}
+		}
+	}
+	return nil
+}
+
 // KeyLines say which scores belong to which candidate, by position, and which of them only pool.
 func (s *Select) KeyLines() []string {
 	lines := []string{"pairs " + stages.CanonicalJSON(s.pairs())}
