@@ -153,7 +153,9 @@ func findDeeper(ctx context.Context, reader Reader, r Request, levels int) strin
 	if err != nil || levels == 0 {
 		return ""
 	}
-	folders := slices.DeleteFunc(entries, func(e os.DirEntry) bool { return !e.IsDir() || strings.HasPrefix(e.Name(), ".") || e.Name() == "__MACOSX" })
+	folders := slices.DeleteFunc(entries, func(e os.DirEntry) bool {
+		return !e.IsDir() || strings.HasPrefix(e.Name(), ".") || e.Name() == "__MACOSX"
+	})
 	const most = 4 // folders of classes are more
 	for _, e := range folders[:min(len(folders), most)] {
 		inner := r
