@@ -23,12 +23,13 @@ type Explanation struct {
 
 // A Change is one field of a key that differs.
 type Change struct {
-	Field string       `json:"field"`          // such as param steps, input data[0], source classes, seed, stage
-	Was   string       `json:"was,omitempty"`  // "" where the field is new
-	Now   string       `json:"now,omitempty"`  // "" where it is gone
-	Path  string       `json:"path,omitempty"` // of a source: the user's file or folder
-	Place *specs.Place `json:"place,omitempty"`
-	From  *Explanation `json:"from,omitempty"` // of an input: why its producer runs
+	Field string         `json:"field"`          // such as param steps, input data[0], source classes, seed, stage
+	Was   string         `json:"was,omitempty"`  // "" where the field is new
+	Now   string         `json:"now,omitempty"`  // "" where it is gone
+	Path  string         `json:"path,omitempty"` // of a source: the user's file or folder
+	Place *specs.Place   `json:"place,omitempty"`
+	Uses  []specs.Origin `json:"uses,omitempty"` // of a parameter: the vars, axes and files that the text at its place mentions
+	From  *Explanation   `json:"from,omitempty"` // of an input: why its producer runs
 }
 
 // Explain explains the nodes of the instances that an address names.
@@ -82,6 +83,9 @@ func (p *Plan) explainNode(ctx context.Context, n *Node) (Explanation, error) {
 			continue
 		}
 		c := Change{Field: field, Was: was[field], Now: now[field], Path: p.pathOf(n, field), Place: n.place(field)}
+		if param, ok := strings.CutPrefix(field, "param "); ok {
+			c.Uses = n.users[0].Origins(paramOf(param))
+		}
 		if producer := n.producerOf(field); producer != nil && producer.willRun() {
 			from, err := p.explainNode(ctx, producer)
 			if err != nil {
@@ -197,8 +201,13 @@ func (n *Node) place(field string) *specs.Place {
 	if kind == "seed" || kind == "stage" {
 		name = kind
 	}
-	at := n.users[0].ParamPlace(strings.FieldsFunc(name+".", func(r rune) bool { return r == '.' || r == '[' })[0])
+	at := n.users[0].ParamPlace(paramOf(name))
 	return &at
+}
+
+// paramOf is the parameter of a field such as inputs.data.0 or data[1].
+func paramOf(field string) string {
+	return strings.FieldsFunc(field+".", func(r rune) bool { return r == '.' || r == '[' })[0]
 }
 
 // producerOf is the node whose content an input field holds; nil for other fields.

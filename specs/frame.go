@@ -43,10 +43,11 @@ func (f *frame) changed() ref.Val {
 // A variable is what stands in a compiled expression for a chain of names.
 type variable struct {
 	name    string
-	fixed   ref.Val // a constant, or …
-	changed bool    // … the list of changed axes, or …
-	axis    int     // … a part of an axis' value:
-	key     bool    // its key, else what path leads to
+	fixed   ref.Val    // a constant, or …
+	given   *yaml.Node // … (of vars: where it is given)
+	changed bool       // … the list of changed axes, or …
+	axis    int        // … a part of an axis' value:
+	key     bool       // its key, else what path leads to
 	path    []string
 	float   bool      // whole numbers become decimals, as the type says
 	cache   []ref.Val // by id

@@ -6,14 +6,16 @@ import (
 
 	"regft/specs/expr"
 
+	"github.com/google/cel-go/cel"
 	"gopkg.in/yaml.v3"
 )
 
 // varValue is the value of a node of vars, evaluated when it is first needed.
 type varValue struct {
-	value any
-	ok    bool
-	busy  bool
+	template *template // nil where there is a mistake in it
+	value    any
+	ok       bool
+	busy     bool
 }
 
 // variable binds vars.a.b.
@@ -48,7 +50,8 @@ func (r *resolver) variable(ref expr.Reference) (expr.Binding, *expr.Problem) {
 		}
 		v, at = next, at+1
 	}
-	return r.fixed(ref, at, v)
+	t := typeOf([]any{v})
+	return r.bind(&variable{name: ref.Path(at), fixed: convert(v, t == cel.DoubleType), given: node}, at, t)
 }
 
 func noVar(ref expr.Reference, at int, names []string) *expr.Problem {
@@ -78,6 +81,7 @@ func (p *program) varNode(n *yaml.Node, ref expr.Reference, used int) (any, *exp
 	p.varValues[n] = v
 	p.varPath = append(p.varPath, ref.Path(used))
 	t := p.template(n, scope{what: "vars"})
+	v.template = t
 	if t != nil {
 		v.value, _, v.ok = t.value(p.newFrame())
 		v.ok = v.ok && p.made(n, v.value)

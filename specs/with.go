@@ -187,19 +187,23 @@ func (p *program) readPool(s *Stage, pr *param) {
 // codes calls f for every expression of s that is evaluated when the plan is made: those of its parameters.
 func (s *Stage) codes(f func(*code)) {
 	for _, pr := range s.params {
-		if pr.plain != nil {
-			pr.plain.codes(f)
+		pr.codes(f)
+	}
+}
+
+func (pr *param) codes(f func(*code)) {
+	if pr.plain != nil {
+		pr.plain.codes(f)
+	}
+	for _, sl := range pr.slots {
+		if sl.code != nil {
+			f(sl.code)
+		} else {
+			sl.path.codes(f)
 		}
-		for _, sl := range pr.slots {
-			if sl.code != nil {
-				f(sl.code)
-			} else {
-				sl.path.codes(f)
-			}
-		}
-		if pr.cel != nil {
-			pr.cel.codes(f)
-		}
+	}
+	if pr.cel != nil {
+		pr.cel.codes(f)
 	}
 }
 

@@ -80,6 +80,9 @@ func (a *app) explain(e engine.Explanation, indent string) {
 			place += "  " + c.Place.String()
 		}
 		fmt.Fprintf(a.out, "%s  %s: %s%s\n", indent, c.Field, changeText(c), place)
+		if len(c.Uses) > 0 {
+			fmt.Fprintf(a.out, "%s    made of %s\n", indent, originsText(c.Uses))
+		}
 		if c.From != nil {
 			a.explain(*c.From, indent+"    ")
 		}
@@ -109,7 +112,51 @@ func changeText(c engine.Change) string {
 	case c.Now == "":
 		return "was " + short(c.Was) + ", now its default or nothing"
 	}
-	return short(c.Was) + " → " + short(c.Now)
+	was, now := apart(short(c.Was), short(c.Now))
+	return was + " → " + now
+}
+
+// around is how much of long texts is shown before and after what differs.
+const around = 20
+
+// apart leaves out of two long texts the beginning and the end that they share.
+func apart(a, b string) (string, string) {
+	x, y := []rune(a), []rune(b)
+	if min(len(x), len(y)) < 3*around {
+		return a, b
+	}
+	begin, end := 0, 0
+	for begin < min(len(x), len(y)) && x[begin] == y[begin] {
+		begin++
+	}
+	for end < min(len(x), len(y))-begin && x[len(x)-1-end] == y[len(y)-1-end] {
+		end++
+	}
+	cut := func(r []rune) string {
+		from, to := max(begin-around, 0), min(len(r)-end+around, len(r))
+		text := string(r[from:to])
+		if from > 0 {
+			text = "…" + text
+		}
+		if to < len(r) {
+			text += "…"
+		}
+		return text
+	}
+	return cut(x), cut(y)
+}
+
+// originsText says what a parameter's value is made of, and where that is given.
+func originsText(of []specs.Origin) string {
+	var texts []string
+	for _, o := range of {
+		text := o.Name
+		if o.Place.Line > 0 {
+			text += " (" + o.Place.String() + ")"
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, ", ")
 }
 
 // short cuts digests to what tells them apart.
