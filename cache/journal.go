@@ -226,11 +226,16 @@ func (d *Dir) replayJournals() error {
 		return err
 	}
 	for _, path := range ended {
-		content, err := os.ReadFile(path)
-		boot, frames, whole := bytes.Cut(bytes.TrimPrefix(content, []byte(journalHeader)), []byte("\n"))
-		if err != nil || whole && string(boot) == bootID() {
-			continue // its entries are as the kernel has them
+		// No more than its first line: every command looks here, at up to maxJournal.
+		start, err := startOf(path, len(journalStart()))
+		if err != nil || len(start) == 0 || bytes.Equal(start, journalStart()) {
+			continue // it has just been begun, or its entries are as the kernel has them
 		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		_, frames, _ := bytes.Cut(content, []byte("\n"))
 		for path, content := range journaled(frames) {
 			if err := d.restore(path, content); err != nil {
 				return err
@@ -241,6 +246,16 @@ func (d *Dir) replayJournals() error {
 		}
 	}
 	return nil
+}
+
+// startOf reads at most the first n bytes of a file.
+func startOf(path string, n int) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, int64(n)))
 }
 
 // journaled gives the entries of a journal's frames up to the first that is not
