@@ -151,7 +151,7 @@ func (p *Plan) sizes(ctx context.Context) (estimates, error) {
 		if now[scale.stage(n.Stage().Name)].n >= maxMeasured {
 			continue
 		}
-		if err := p.addSize(ctx, now, n.Stage().Name, n.Type.Name, n.Result.Outputs, scale); err != nil {
+		if err := p.addSize(ctx, now, n.Stage().Name, n.Type.Name, n.Result, scale); err != nil {
 			return nil, err
 		}
 	}
@@ -166,17 +166,36 @@ func (p *Plan) sizes(ctx context.Context) (estimates, error) {
 		if len(n.Outputs) == 0 || before[n.Scale.stage(n.Stage)].n >= maxMeasured {
 			continue
 		}
-		if err := p.addSize(ctx, before, n.Stage, n.Uses, n.Outputs, n.Scale); err != nil {
+		r, err := p.store.Result(ctx, n.Action)
+		if err == nil {
+			err = p.addSize(ctx, before, n.Stage, n.Uses, r, n.Scale)
+		}
+		if err := ignoreMiss(err); err != nil {
 			return nil, err
 		}
 	}
 	return estimates{now, before}, nil
 }
 
-// addSize adds the size of one result, if its manifests are there.
-func (p *Plan) addSize(ctx context.Context, to means, stage, uses string, outputs map[string]cache.Digest, scale Scale) error {
+// addSize adds the size of what one result has beyond its inputs, if the manifests are there: an ensemble is a recipe over
+// the weights of its parents, and takes no room for them.
+func (p *Plan) addSize(ctx context.Context, to means, stage, uses string, r *cache.Result, scale Scale) error {
+	there := map[cache.Digest]bool{}
+	for field, text := range fields(keyLines(r)) {
+		digest, err := cache.ParseDigest(text)
+		if !strings.HasPrefix(field, "input ") || err != nil {
+			continue
+		}
+		m, err := p.store.Manifest(ctx, digest)
+		if err != nil {
+			continue // then it is counted
+		}
+		for _, f := range m.Files {
+			there[f.Digest] = true
+		}
+	}
 	var total int64
-	for _, digest := range outputs {
+	for _, digest := range r.Outputs {
 		m, err := p.store.Manifest(ctx, digest)
 		if errors.Is(err, cache.ErrMiss) || isLinkError(err) {
 			return nil
@@ -184,7 +203,11 @@ func (p *Plan) addSize(ctx context.Context, to means, stage, uses string, output
 		if err != nil {
 			return fmt.Errorf("measuring a result of %s: %w", stage, err)
 		}
-		total += m.Size()
+		for _, f := range m.Files {
+			if !there[f.Digest] {
+				total += f.Size
+			}
+		}
 	}
 	to.add(scale.stage(stage), by(float64(total), scale.Size))
 	to.add(scale.typ(uses), by(float64(total), scale.Size))
