@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -218,31 +217,6 @@ func (b *builder) splits(t stages.Type) bool {
 		b.each[t.Name] = s
 	}
 	return s
-}
-
-// sureMembers says that conditions leave something of each of the inputs: all that is not gathered, and of the lists
-// a member all of whose counterparts are sure too.
-func sureMembers(inputs []input) bool {
-	lists, sure := map[string]bool{}, map[string]bool{}
-	for _, in := range inputs {
-		switch {
-		case in.member == nil:
-		case !in.gathered():
-			if !in.member.sure {
-				return false
-			}
-		default:
-			lists[in.field.Name] = true
-			sure[in.field.Name] = sure[in.field.Name] || surelyKept(inputs, in)
-		}
-	}
-	return !slices.ContainsFunc(slices.Collect(maps.Keys(lists)), func(name string) bool { return !sure[name] })
-}
-
-func surelyKept(inputs []input, x input) bool {
-	return !slices.ContainsFunc(inputs, func(y input) bool {
-		return y.gathered() && y.member != nil && !y.member.sure && (y.member == x.member || shareAxis(x.coords, y.coords) && stages.Agree(x.coords, y.coords))
-	})
 }
 
 // A slab hands out slices of one array after the other: many small allocations become one.

@@ -102,6 +102,7 @@ func TestAGatherOfNothingIsSkipped(t *testing.T) {
 	g := conditional(t, "10", func(string) func(float64) bool { return func(gate float64) bool { return gate > 10 } })
 	_, s, l := g.run(newStore(t), Options{}, RunOptions{})
 	equal(t, "skipped", l.names(NodeSkipped), "s[alpha=1] s[alpha=2] s[alpha=3] best final")
+	equal(t, "not run for them", l.names(NodeIdle), "target m[alpha=1] m[alpha=2]")
 	equal(t, "summary", s.Skipped, 5)
 }
 
@@ -167,7 +168,7 @@ func TestWhenThatCannotBeEvaluated(t *testing.T) {
 	_, s, l := g.run(newStore(t), Options{}, RunOptions{})
 	equal(t, "failed", s.Failed, 1)
 	equal(t, "name", l.names(NodeFailed), "y")
-	equal(t, "started", l.names(NodeStarted), "a x")
+	equal(t, "started", l.names(NodeStarted), "")
 }
 
 func TestAssertThatReadsAnotherInstance(t *testing.T) {

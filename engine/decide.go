@@ -27,9 +27,11 @@ func (p *Plan) decide(ctx context.Context) error {
 		}
 		changed = changed || gone
 	}
+	d := newDemand(p, (*Node).active)
+	d.start()
 	first := map[cache.ActionID]bool{}
 	for _, n := range p.Nodes {
-		n.explain(p.options.Last)
+		n.explain(p.options.Last, d.has(n))
 		if n.State != Work || n.Action.IsZero() || n.Reason == forcedReason || n.Reason == goneReason {
 			continue
 		}
@@ -52,7 +54,7 @@ func (n *Node) idleState() State {
 		switch u.part().fate {
 		case unknown:
 			s = Unknown
-		case blocked, failed:
+		case blocked, failed, lacking:
 			s = Blocked
 		case skipped, lost:
 			s = Skipped
@@ -80,7 +82,7 @@ func (n *Node) unsure() bool { return n.stirred || n.willRun() }
 // markDemanded marks what is asked for, by the run or by what runs, consumers first.
 func (p *Plan) markDemanded() (changed bool) {
 	for _, n := range slices.Backward(p.Nodes) {
-		forced := len(p.options.Force) > 0 && slices.ContainsFunc(n.users, func(u use) bool { return u.needed && slices.Contains(p.options.Force, u.Stage.Name) })
+		forced := slices.ContainsFunc(n.users, p.forces)
 		wanted := forced || slices.ContainsFunc(n.users, use.wantedItself) || slices.ContainsFunc(n.consumers, (*Node).active)
 		if wanted && !n.demanded {
 			n.demanded, changed = true, true
@@ -98,6 +100,17 @@ func (p *Plan) markDemanded() (changed bool) {
 // wantedItself says that the run is for u's instance, or for a copy of it.
 func (u use) wantedItself() bool {
 	return u.root && (u.only == 0 || u.only == u.index+1) || slices.ContainsFunc(u.copies, func(c *instance) bool { return c.root })
+}
+
+// forces says that --force names u's stage.
+func (p *Plan) forces(u use) bool {
+	return u.needed && slices.Contains(p.options.Force, u.Stage.Name)
+}
+
+// remakes says that u's node runs for its own content, which is gone, whether something takes it or not.
+func (p *Plan) remakes(u use) bool {
+	n := u.part().node
+	return p.options.Only == nil && u.copyOf == nil && n.broken && n.willRun()
 }
 
 // markSpareable marks what was found below something that runs, which stays if that gives the same again, and what
@@ -169,7 +182,7 @@ func (p *Plan) reopen(schedule func(*Node)) {
 		n.before, n.Result, n.found, n.lists, n.broken = n.Result, nil, false, nil, false
 		for _, u := range n.users {
 			u.part().fate = undecided
-			u.instance.fate, u.instance.problem, u.instance.reported = undecided, "", false
+			u.instance.fate, u.instance.condition, u.instance.problem, u.instance.reported = undecided, undecided, "", false
 		}
 		schedule(n)
 	}
@@ -177,7 +190,7 @@ func (p *Plan) reopen(schedule func(*Node)) {
 		if i.copyOf == nil {
 			continue
 		}
-		i.fate, i.problem = undecided, ""
+		i.fate, i.condition, i.problem = undecided, undecided, ""
 		for k := range i.parts {
 			i.parts[k].fate = undecided
 		}
@@ -212,9 +225,12 @@ func isLinkError(err error) bool {
 }
 
 // explain gives the reason why n runs, from what the last run left, and finds out what may be spared: what was there
-// and has only other inputs now, and what waits for a condition.
-func (n *Node) explain(last *Past) {
+// and has only other inputs now, and what is not asked for unless a condition says so.
+func (n *Node) explain(last *Past, asked bool) {
 	if n.State != Work || n.Reason != "" {
+		if n.State == Work && !asked {
+			n.State = Maybe
+		}
 		return
 	}
 	var before NodeRecord
@@ -224,7 +240,7 @@ func (n *Node) explain(last *Past) {
 	}
 	upstream := slices.ContainsFunc(n.takes, (*Node).willRun)
 	switch {
-	case !n.certain() || n.recorded && slices.ContainsFunc(n.inputs, input.open):
+	case !asked || n.recorded && slices.ContainsFunc(n.inputs, input.open):
 		n.State, n.Reason = Maybe, "when"
 	case !known:
 		n.Reason = "new"
@@ -241,11 +257,6 @@ func (n *Node) explain(last *Past) {
 	default:
 		n.Reason = "unfinished"
 	}
-}
-
-// certain says that an instance of n wants it whatever a condition says.
-func (n *Node) certain() bool {
-	return n.wanted() || slices.ContainsFunc(n.users, func(u use) bool { return u.sure })
 }
 
 // ownDigest stands for the lines of n's key that no input changes.

@@ -39,7 +39,6 @@ func (d *drafter) draft(i *instance) draft {
 	bound := i.Stage.Type.Inputs(i.Runner)
 	inputs := d.connect(i, bound)
 	i.whenever = i.When == nil && !slices.ContainsFunc(inputs, func(in input) bool { return in.member != nil && !in.member.whenever })
-	i.sure = i.whenever || i.When == nil && sureMembers(inputs)
 	if in := copied(i, inputs); in != nil {
 		return draft{copies: in}
 	}

@@ -20,6 +20,7 @@ const (
 	NodeFailed   EventKind = "failed"   // Error; of an instance whose assert does not hold, Node is -1
 	NodeSkipped  EventKind = "skipped"
 	NodeBlocked  EventKind = "blocked"
+	NodeIdle     EventKind = "idle"    // not run: a condition left out what would have taken it
 	NodeRetry    EventKind = "retry"   // Error: of the attempt that failed
 	NodeNote     EventKind = "note"    // Text
 	NodeWarning  EventKind = "warning" // Text: of the stage, which goes on

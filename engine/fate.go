@@ -19,6 +19,7 @@ const (
 	failed
 	blocked // something that it needs failed
 	unknown // a file of its is missing
+	lacking // a file is missing of something that it needs
 )
 
 // judge decides what can be decided of i by now. Callers begin a round of judgements after each change.
@@ -57,19 +58,30 @@ func (p *Plan) judgePart(i *instance, pt *part) {
 	switch n := pt.node; {
 	case i.copyOf == nil && n.sources != nil && n.sources.missing != "":
 		pt.fate = unknown
+		return
 	case i.whenever && i.copyOf == nil && n.Result != nil:
 		pt.fate = done // found, whatever became of what it takes
-	default:
+		return
+	}
+	if !i.whenever {
+		pt.fate = p.judgeConditions(i)
+	} else {
+		pt.fate = wanted
+	}
+	switch pt.fate {
+	case wanted:
 		pt.fate = p.judgeMembers(pt.inputs, i.whenever)
-		if pt.fate == wanted && !i.whenever {
-			pt.fate = p.judgeConditions(i)
+	case undecided: // whatever becomes of what it takes, but for what is known before anything runs
+		if p.judgeMembers(pt.inputs, i.whenever) == lacking {
+			pt.fate = lacking
 		}
 	}
 }
 
-// judgeMembers is the part of the judgement that inputs decide.
+// judgeMembers is the part of the judgement that inputs decide. It does not depend on which of them ends first: where a
+// condition may leave out what takes them, a failure counts only once it does not.
 func (p *Plan) judgeMembers(inputs []input, whenever bool) fate {
-	f := wanted
+	f, bad, gone := wanted, false, false
 	for k := range inputs {
 		in := &inputs[k]
 		if in.member == nil {
@@ -77,8 +89,13 @@ func (p *Plan) judgeMembers(inputs []input, whenever bool) fate {
 		}
 		p.judge(in.member)
 		switch in.member.fate {
-		case failed, blocked, unknown:
-			return blocked
+		case unknown, lacking:
+			return lacking
+		case failed, blocked:
+			if whenever {
+				return blocked
+			}
+			bad = true
 		case skipped:
 			if in.gathered() && in.field.Each {
 				return lost
@@ -86,31 +103,61 @@ func (p *Plan) judgeMembers(inputs []input, whenever bool) fate {
 			if !in.gathered() {
 				return skipped
 			}
+			gone = true
 		case undecided:
 			f = undecided
 		}
 	}
-	if f == wanted && !whenever && emptied(inputs) {
+	if gone {
+		return judgeLists(inputs)
+	}
+	if bad && f == wanted {
+		return blocked
+	}
+	return f
+}
+
+// judgeLists is judgeMembers where conditions left something out of the lists.
+func judgeLists(inputs []input) fate {
+	dropped := droppedMembers(inputs)
+	if emptied(inputs, dropped) {
 		return skipped
+	}
+	f := wanted
+	for k := range inputs {
+		if in := &inputs[k]; in.member != nil && !dropped[k] {
+			switch in.member.fate {
+			case undecided:
+				return undecided
+			case failed, blocked:
+				f = blocked
+			}
+		}
 	}
 	return f
 }
 
 // judgeConditions evaluates when, once what it reads has ended.
 func (p *Plan) judgeConditions(i *instance) fate {
-	if i.When == nil {
+	if i.When != nil && i.condition == undecided {
+		i.condition = p.evaluate(i)
+	} else if i.When == nil {
 		return wanted
 	}
+	return i.condition
+}
+
+func (p *Plan) evaluate(i *instance) fate {
 	for _, ref := range i.When.Refs {
 		c := p.order[ref.Index]
 		p.judge(c)
 		switch c.fate {
-		case failed, blocked, unknown:
+		case unknown, lacking:
+			return lacking
+		case failed, blocked:
 			return blocked
-		case skipped:
-			return skipped
-		case undecided:
-			return undecided
+		case skipped, undecided:
+			return c.fate
 		}
 	}
 	ok, err := i.When.Eval(p.outcome)
@@ -125,9 +172,9 @@ func (p *Plan) judgeConditions(i *instance) fate {
 }
 
 // emptied says that conditions left nothing of one of the lists.
-func emptied(inputs []input) bool {
+func emptied(inputs []input, dropped []bool) bool {
 	members, left := map[string]int{}, map[string]int{}
-	for j, gone := range droppedMembers(inputs) {
+	for j, gone := range dropped {
 		name := inputs[j].field.Name
 		members[name]++
 		if !gone {
@@ -168,11 +215,11 @@ func together(parts []part) fate {
 	if len(parts) == 1 && parts[0].fate != wanted && parts[0].fate != lost {
 		return parts[0].fate
 	}
-	count := [unknown + 1]int{}
+	count := [lacking + 1]int{}
 	for _, pt := range parts {
 		count[pt.fate]++
 	}
-	for _, f := range []fate{failed, blocked, unknown, skipped} {
+	for _, f := range []fate{failed, blocked, lacking, unknown, skipped} {
 		if count[f] > 0 {
 			return f
 		}

@@ -118,7 +118,7 @@ func (l *Ledger) Measure(si *specs.Instance) Measure {
 
 // standing compares the recipes of i's nodes with those of the past run.
 func (l *Ledger) standing(i *instance, past InstanceRecord) Standing {
-	if i.fate == unknown || i.fate == blocked {
+	if i.fate == unknown || i.fate == lacking || i.fate == blocked {
 		return Unchecked
 	}
 	if len(past.Nodes) != len(i.parts) {

@@ -72,11 +72,11 @@ type instance struct {
 	copyOutput string
 	copies     []*instance // whose copyOf is this
 	whenever   bool        // always wanted: neither it nor anything below it has a condition
-	sure       bool        // wanted, whatever the conditions below it say
 	split      bool        // has an each:"node" parameter
 	needed     bool        // by a leaf, a table or a study
 	root       bool        // what the run is for
 	only       int         // … of it the part with this number, from 1; 0: all
+	condition  fate        // what When says: wanted, and as a fate, else
 	fate       fate        // of all parts together
 	problem    string      // why it failed
 	reported   bool        // the problem is an event
@@ -175,18 +175,6 @@ func elementLabel(list string, index int) string { return list + "[" + strconv.I
 // open says that the fate of one of n's instances is not known.
 func (n *Node) open() bool {
 	return slices.ContainsFunc(n.users, func(u use) bool { return u.part().fate == undecided })
-}
-
-// shared says that n belongs to several instances.
-func (n *Node) shared() bool { return len(n.users) > 1 }
-
-// awaited are the producers that must end before n can be decided. A shared node runs as soon as one of its instances
-// wants it: the conditions of another may read an instance of which it is a node.
-func (n *Node) awaited() []*Node {
-	if n.shared() {
-		return n.takes
-	}
-	return n.producers
 }
 
 // wanted says that an instance of n wants it.

@@ -165,7 +165,7 @@ func (p *Past) Events(each func(Event)) error {
 
 // apply makes of n what e says.
 func (n *NodeRecord) apply(e Event) {
-	states := map[EventKind]State{NodeStarted: Running, NodeHit: Hit, NodeDone: Done, NodeFailed: Failed, NodeSkipped: Skipped, NodeBlocked: Blocked}
+	states := map[EventKind]State{NodeStarted: Running, NodeHit: Hit, NodeDone: Done, NodeFailed: Failed, NodeSkipped: Skipped, NodeBlocked: Blocked, NodeIdle: Idle}
 	if s, ok := states[e.Kind]; ok {
 		n.State = s
 	}

@@ -115,8 +115,10 @@ type scheduler struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 
-	waiting  map[*Node]int  // scheduled nodes: those they await that have not ended; -1: it has ended
-	parked   map[*Node]bool // shared nodes that nobody wants yet: a condition is open
+	waiting  map[*Node]int     // scheduled nodes: those they take that have not ended; -1: it has ended
+	spared   map[[2]*Node]bool // takers and what conditions left out of their lists: not waited for
+	demand   *demand
+	parked   map[*Node]bool // that nothing asks for yet, or nobody wants: a condition is open
 	ready    nodeHeap       // to be looked up
 	queue    []*job         // not found: waiting for resources
 	pool     pool
@@ -137,7 +139,7 @@ const maxLooking = 8
 
 func newScheduler(ctx context.Context, p *Plan, x Executor, o RunOptions, events func(Event)) *scheduler {
 	s := &scheduler{plan: p, executor: x, options: o, machine: o.Machine, events: events,
-		waiting: map[*Node]int{}, parked: map[*Node]bool{}, mending: map[*Node][]*job{}, messages: make(chan message), started: time.Now()}
+		waiting: map[*Node]int{}, spared: map[[2]*Node]bool{}, parked: map[*Node]bool{}, mending: map[*Node][]*job{}, messages: make(chan message), started: time.Now()}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	if s.machine.Cores == 0 {
 		s.machine = ThisMachine()
@@ -148,7 +150,7 @@ func newScheduler(ctx context.Context, p *Plan, x Executor, o RunOptions, events
 	}
 	p.reopen(func(n *Node) { s.waiting[n] = 0 })
 	for n := range s.waiting {
-		for _, producer := range n.awaited() {
+		for _, producer := range n.takes {
 			if _, scheduled := s.waiting[producer]; scheduled {
 				s.waiting[n]++
 			}
@@ -158,7 +160,61 @@ func newScheduler(ctx context.Context, p *Plan, x Executor, o RunOptions, events
 		}
 	}
 	heap.Init(&s.ready)
+	s.startDemand()
 	return s
+}
+
+// startDemand asks for what the run is for, and lets begin what comes to be asked for.
+func (s *scheduler) startDemand() {
+	s.demand = newDemand(s.plan, func(n *Node) bool {
+		left, scheduled := s.waiting[n]
+		return scheduled && left >= 0
+	})
+	if s.demand == nil {
+		return
+	}
+	s.demand.needed = s.unpark
+	s.demand.stopped = s.drop
+	s.demand.spared = s.spare
+	s.demand.start()
+}
+
+// unpark looks at a parked node again.
+func (s *scheduler) unpark(n *Node) {
+	if s.parked[n] {
+		delete(s.parked, n)
+		heap.Push(&s.ready, n)
+	}
+}
+
+// drop passes n before what it takes has ended, if no instance can come to want it.
+func (s *scheduler) drop(n *Node) {
+	s.plan.judgeUsers([]*Node{n})
+	if n.wanted() || n.open() {
+		return
+	}
+	if s.waiting[n] > 0 {
+		s.waiting[n] = 0
+		heap.Push(&s.ready, n)
+	}
+	s.unpark(n)
+}
+
+// spare lets a taker not wait for what conditions left out of its lists.
+func (s *scheduler) spare(taker, from *Node) {
+	if pair := [2]*Node{taker, from}; !s.spared[pair] {
+		s.spared[pair] = true
+		s.arrived(taker)
+	}
+}
+
+// arrived counts one of what n takes.
+func (s *scheduler) arrived(n *Node) {
+	if s.waiting[n] > 0 {
+		if s.waiting[n]--; s.waiting[n] == 0 {
+			heap.Push(&s.ready, n)
+		}
+	}
 }
 
 func (s *scheduler) emit(e Event) {
@@ -282,16 +338,17 @@ func (s *scheduler) releaseQueue() {
 func (s *scheduler) begin(n *Node) {
 	s.plan.judgeUsers([]*Node{n})
 	switch {
-	case n.wanted():
+	case n.wanted() && s.demand.has(n):
 		s.lookUp(newJob(n))
-	case n.shared() && n.open():
+	case n.wanted() || n.open():
 		s.parked[n] = true
 	default:
 		s.pass(n)
 	}
 }
 
-// passParked passes the nodes of which no instance came to want them: what their conditions read is not run for.
+// passParked passes the nodes that nothing came to ask for, and those of which no instance came to want them: what their
+// conditions read is not run for.
 func (s *scheduler) passParked() {
 	nodes := slices.SortedFunc(maps.Keys(s.parked), func(a, b *Node) int { return a.Index - b.Index })
 	for _, n := range nodes {
@@ -312,7 +369,7 @@ func (s *scheduler) lookUp(j *job) {
 	s.start(func() message { return s.look(j) })
 }
 
-// pass ends a node that nobody wants.
+// pass ends a node that nobody wants, or asks for.
 func (s *scheduler) pass(n *Node) {
 	n.found = false
 	n.State = n.idleState()
@@ -322,6 +379,8 @@ func (s *scheduler) pass(n *Node) {
 	case n.State == Blocked:
 		s.summary.Blocked++
 		s.emitNode(n, Event{Kind: NodeBlocked})
+	case n.State == Idle:
+		s.emitNode(n, Event{Kind: NodeIdle})
 	default:
 		s.summary.Skipped++
 		s.emitNode(n, Event{Kind: NodeSkipped})
@@ -336,15 +395,13 @@ func (s *scheduler) end(n *Node) {
 	for _, u := range n.users {
 		s.reportProblem(u.instance)
 	}
+	s.demand.ended(n)
 	for _, c := range n.consumers {
-		switch {
-		case s.parked[c]:
-			delete(s.parked, c)
-			heap.Push(&s.ready, c)
-		case s.waiting[c] > 0 && (!c.shared() || slices.Contains(c.takes, n)):
-			if s.waiting[c]--; s.waiting[c] == 0 {
-				heap.Push(&s.ready, c)
-			}
+		s.unpark(c)
+	}
+	for _, c := range n.takers {
+		if !s.spared[[2]*Node{c, n}] {
+			s.arrived(c)
 		}
 	}
 }

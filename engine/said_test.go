@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -231,6 +232,9 @@ func saidAndDone(t *testing.T, g *graph, store *cache.Dir, runs string, last *Pa
 	}
 	if sum.Failed > 0 {
 		return ""
+	}
+	if name := ranForNothing(p, started); name != "" && !slices.Contains(slices.Collect(maps.Values(gone)), true) {
+		return name + " ran, and nothing needs it"
 	}
 	if again := g.plan(store, Options{}); again.Active() {
 		return "after a run without failures there is more to do: " + states(again, Work) + " " + states(again, Maybe)

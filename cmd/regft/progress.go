@@ -70,7 +70,7 @@ func (t *tally) add(e engine.Event) bool {
 			c := e.Counts.Total()
 			t.total = c.Run + c.Maybe + c.Blocked
 		}
-	case engine.NodeDone, engine.NodeHit, engine.NodeFailed, engine.NodeSkipped, engine.NodeBlocked:
+	case engine.NodeDone, engine.NodeHit, engine.NodeFailed, engine.NodeSkipped, engine.NodeBlocked, engine.NodeIdle:
 		t.ended++
 		t.total = max(t.total, t.ended)
 		return true
@@ -99,6 +99,8 @@ func outcome(e engine.Event) string {
 		return "FAILED: " + firstLine(e.Error)
 	case engine.NodeSkipped:
 		return "skipped"
+	case engine.NodeIdle:
+		return "not run: nothing needs it now"
 	}
 	return "not run: something that it needs failed (told once for each stage)"
 }
