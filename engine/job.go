@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"regft/cache"
-	"regft/specs"
 	"regft/stages"
 )
 
@@ -303,23 +302,12 @@ func (s *scheduler) attempts(j *job) (*cache.Result, error) {
 		if err == nil || s.ctx.Err() != nil {
 			return r, err
 		}
-		again, problem := tryAgain(j.node.Stage(), err, attempt)
+		again, problem := j.node.retries(err, attempt)
 		if problem != nil || !again {
 			return nil, errors.Join(err, problem)
 		}
 		s.emitNode(j.node, Event{Kind: NodeRetry, Error: err.Error()})
 	}
-}
-
-// mostAttempts is how often a node is tried that always asks for one more.
-const mostAttempts = 1000
-
-// tryAgain says whether a node of a stage that has failed so often runs once more.
-func tryAgain(s *specs.Stage, failure error, attempt int) (bool, error) {
-	if s.RetryWhen == nil || attempt >= mostAttempts {
-		return attempt <= s.Retry, nil
-	}
-	return s.RetryWhen(failure.Error(), attempt)
 }
 
 func (s *scheduler) attempt(t Task) (*cache.Result, error) {

@@ -2,7 +2,10 @@ package engine
 
 import (
 	"runtime"
+	"slices"
+	"time"
 
+	"regft/specs"
 	"regft/stages"
 )
 
@@ -26,7 +29,7 @@ func (n *Node) needs(r stages.Runner, machine stages.Resources) stages.Resources
 	if s, ok := r.(stages.Sizer); ok {
 		want = s.Needs()
 	}
-	given := n.Stage().Resources
+	given := n.resources()
 	if given.Cores > 0 {
 		want.Cores = given.Cores
 	}
@@ -39,6 +42,60 @@ func (n *Node) needs(r stages.Runner, machine stages.Resources) stages.Resources
 	want.Cores = min(max(want.Cores, 1), machine.Cores)
 	want.Memory = min(want.Memory, machine.Memory)
 	return want
+}
+
+// stages are those of n's instances that something needs, each once: where several ask for the same work, it is granted
+// what the most generous of them gives.
+func (n *Node) stages() []*specs.Stage {
+	var out []*specs.Stage
+	for _, u := range n.users {
+		if (u.needed || len(n.users) == 1) && !slices.Contains(out, u.Stage) {
+			out = append(out, u.Stage)
+		}
+	}
+	return out
+}
+
+// resources are the most of each that one of n's stages gives.
+func (n *Node) resources() stages.Resources {
+	var most stages.Resources
+	for _, s := range n.stages() {
+		r := s.Resources
+		most = stages.Resources{Cores: max(most.Cores, r.Cores), Memory: max(most.Memory, r.Memory), GPUs: max(most.GPUs, r.GPUs)}
+	}
+	return most
+}
+
+// timeout is the longest that one of n's stages gives; 0 where one of them gives none.
+func (n *Node) timeout() time.Duration {
+	var longest time.Duration
+	for _, s := range n.stages() {
+		if s.Timeout == 0 {
+			return 0
+		}
+		longest = max(longest, s.Timeout)
+	}
+	return longest
+}
+
+// mostAttempts is how often a node is tried that always asks for one more.
+const mostAttempts = 1000
+
+// retries says whether n, which has failed so often, runs once more: whether one of its stages says so.
+func (n *Node) retries(failure error, attempt int) (bool, error) {
+	for _, s := range n.stages() {
+		again := attempt <= s.Retry
+		if s.RetryWhen != nil && attempt < mostAttempts {
+			var err error
+			if again, err = s.RetryWhen(failure.Error(), attempt); err != nil {
+				return false, err
+			}
+		}
+		if again {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // pool is what is left of a machine.

@@ -62,7 +62,10 @@ func Run(ctx context.Context, p *Plan, x Executor, o RunOptions, events func(Eve
 func (p *Plan) Runnable() error {
 	problems := p.unrunnable()
 	for _, n := range p.Nodes {
-		if want, has := n.Stage().Resources.GPUs, ThisMachine().GPUs; want > has && n.willRun() {
+		if !n.willRun() {
+			continue
+		}
+		if want, has := n.resources().GPUs, ThisMachine().GPUs; want > has {
 			problems = append(problems, fmt.Sprintf("%s: stage %s asks for GPUs (resources.gpus: %d), and stages run here on %d: leave gpus out to run it on processor cores", n.Stage().Place, n.Stage().Name, want, has))
 		}
 	}

@@ -167,6 +167,32 @@ func TestRetry(t *testing.T) {
 	equal(t, "retried", l.names(NodeRetry), "o")
 }
 
+// TestStagesThatShareANode: the most generous one counts, whichever comes first.
+func TestStagesThatShareANode(t *testing.T) {
+	strict := func(s *specs.Stage) { s.Timeout = time.Millisecond }
+	generous := func(s *specs.Stage) {
+		s.Timeout, s.Retry, s.Resources = time.Minute, 3, stages.Resources{Cores: 2, Memory: 1 << 20}
+	}
+	for _, order := range [][2]func(*specs.Stage){{strict, generous}, {generous, strict}} {
+		g := newGraph(t)
+		for k, name := range []string{"one", "two"} {
+			s := g.stage(name, "slow")
+			order[k](s)
+			g.add(s, "", "seconds: 0.05")
+		}
+		p, sum, _ := g.run(newStore(t), Options{}, RunOptions{})
+		equal(t, "nodes", len(p.Nodes), 1)
+		equal(t, "executed", sum.Executed, 1)
+		n := p.Nodes[0]
+		equal(t, "timeout", n.timeout(), time.Minute)
+		equal(t, "resources", n.resources(), stages.Resources{Cores: 2, Memory: 1 << 20})
+		third, err := n.retries(errBroken, 3)
+		equal(t, "a fourth attempt", third && err == nil, true)
+		g.e.Spec.Stages[0].Timeout = 0
+		equal(t, "timeout where one has none", n.timeout(), 0)
+	}
+}
+
 func TestTimeout(t *testing.T) {
 	g := newGraph(t)
 	s := g.stage("s", "slow")
