@@ -239,7 +239,11 @@ func (m *maker) inputRules(i *Instance) bool {
 	}
 	broken := stages.Broken(v.ValidateInputs())
 	for _, err := range broken {
-		m.some(mostAtOnePlace, m.stage.blamed(err.Error()), 0, func() { m.errorAt(m.stage.blamed(err.Error()), "%s", err) })
+		d := m.tree.At(m.stage.blamed(err.Error()), "%s", err)
+		if problem, is := errors.AsType[stages.Problem](err); is {
+			d.Summary, d.Expected = problem.Text, problem.Want
+		}
+		m.some(mostAtOnePlace, m.stage.blamed(err.Error()), 0, func() { m.report(d) })
 	}
 	return len(broken) == 0
 }

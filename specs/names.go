@@ -393,8 +393,25 @@ func (r *resolver) rootVariable(ref expr.Reference) (expr.Binding, *expr.Problem
 
 // result binds the first used steps to what path leads to in a variable of the stage.
 func (r *resolver) result(kind, name string, path []string, used int, t *cel.Type) (expr.Binding, *expr.Problem) {
-	r.outcomes = append(r.outcomes, &outcomeName{name: name, kind: kind, path: path})
+	return r.resultSaid(kind, name, name, path, used, t)
+}
+
+// resultSaid is result of a variable that is not called as people write it.
+func (r *resolver) resultSaid(kind, name, said string, path []string, used int, t *cel.Type) (expr.Binding, *expr.Problem) {
+	r.outcomes = append(r.outcomes, &outcomeName{name: name, said: said, kind: kind, path: path})
 	return expr.Binding{Used: used, Name: name, Type: t}, nil
+}
+
+// metricsType is that of all metrics of a result.
+var metricsType = cel.MapType(cel.StringType, cel.DoubleType)
+
+// metricPath is metrics.A.B as people write it.
+func metricPath(names ...string) string {
+	ref := expr.Reference{Root: "metrics"}
+	for _, name := range names {
+		ref.Segs = append(ref.Segs, expr.Segment{Name: name})
+	}
+	return ref.Path(len(names))
 }
 
 // scoreMetric binds metrics.NAME.top1, by the position of NAME, or metrics.images where metrics have no names.
@@ -403,7 +420,11 @@ func (r *resolver) scoreMetric(ref expr.Reference, path []string) (expr.Binding,
 	name := "metrics"
 	if r.scope.parts != nil {
 		if len(path) == 0 {
-			return expr.Binding{}, &expr.Problem{Span: ref.Span, Summary: "metrics must be followed by the name of the data", Expected: "one of metrics." + strings.Join(r.scope.parts, ", metrics.")}
+			var parts []string
+			for _, name := range r.scope.parts {
+				parts = append(parts, metricPath(append([]string{name}, r.scope.metrics[:min(1, len(r.scope.metrics))]...)...))
+			}
+			return expr.Binding{}, &expr.Problem{Span: ref.Span, Summary: "metrics must be followed by the name of the data", Expected: listNames(parts)}
 		}
 		i := slices.Index(r.scope.parts, path[0])
 		if i < 0 {
@@ -417,12 +438,16 @@ func (r *resolver) scoreMetric(ref expr.Reference, path []string) (expr.Binding,
 	if len(path) > metric && r.scope.metrics != nil && !slices.Contains(r.scope.metrics, path[metric]) {
 		return expr.Binding{}, noMember(ref, metric, ref.Path(metric), r.scope.metrics)
 	}
-	t := cel.DynType
-	for _, step := range path[metric:] {
-		name += "." + step
+	t := metricsType
+	switch {
+	case len(path) > metric+1:
+		whole := ref.Path(metric + 1)
+		return expr.Binding{}, &expr.Problem{Span: ref.Span, Summary: whole + " is a number, and has no parts", Expected: whole}
+	case len(path) > metric:
+		name += "." + path[metric]
 		t = cel.DoubleType
 	}
-	return r.result("metrics", name, append([]string{position}, path[metric:]...), len(path), t)
+	return r.resultSaid("metrics", name, ref.Path(len(path)), append([]string{position}, path[metric:]...), len(path), t)
 }
 
 // noMember is the mistake of a name that what does not have.

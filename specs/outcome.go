@@ -2,6 +2,7 @@ package specs
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"regft/cache"
@@ -16,6 +17,7 @@ import (
 type outcomeName struct {
 	name  string // of the variable
 	stage *Stage // nil for a root variable
+	said  string // as people write it, of a root variable
 	kind  string // "metrics", "chosen", or the root variable
 	path  []string
 	expr.Span
@@ -65,6 +67,10 @@ func output(ref expr.Reference, used int) string {
 // misplaced is the mistake of an artifact where a value is wanted.
 func (r *resolver) misplaced(ref expr.Reference) *expr.Problem {
 	p := &expr.Problem{Span: ref.Span, Summary: ref.Path(len(ref.Segs)) + " means nothing in " + r.scope.what}
+	if len(ref.Segs) > 1 && ref.Segs[1].Name == r.scope.root {
+		p.Expected = metricPath(named(ref, 2)...)
+		p.Note = r.scope.what + " reads the metrics of scores, of one candidate after the other"
+	}
 	if r.scope.what == "a parameter" {
 		p.Summary = fmt.Sprintf("%s is an artifact, and this parameter takes none", ref.Path(min(2, len(ref.Segs))))
 		p.Note = "artifacts go into parameters that take them; a command finds those of its inputs: at inputs/KEY"
@@ -232,7 +238,7 @@ func read(v any, path []string, name string) (any, error) {
 		}
 		next, has := m[step]
 		if !has {
-			return nil, fmt.Errorf("%s: there is no %q", name, step)
+			return nil, fmt.Errorf("%s: there is no %q%s", name, step, nearestText(step, slices.Sorted(maps.Keys(m))))
 		}
 		v = next
 	}

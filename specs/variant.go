@@ -2,6 +2,7 @@ package specs
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"path/filepath"
 	"reflect"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"regft/cache"
 	"regft/specs/expr"
 	"regft/specs/source"
 	"regft/stages"
@@ -519,15 +521,60 @@ func (p *program) expr(g *goal, parts, metrics []string) (stages.Expr, bool) {
 		sc.whole = true
 	}
 	c := p.compile(g.param.node, offset, g.text, sc)
-	if c == nil {
+	if c == nil || sc.judged && !p.wantGoal(g, c, sc) {
 		g.made[memo] = stages.Expr{}
 		return stages.Expr{}, false
 	}
 	e := stages.Expr{Text: c.canonical, Eval: func(vars map[string]any) (any, error) {
-		return c.evalWith(nil, func(n *outcomeName) (any, error) { return read(vars[n.kind], n.path, n.name) })
+		v, err := c.evalWith(nil, func(n *outcomeName) (any, error) { return read(vars[n.kind], n.path, n.said) })
+		if _, isNumber := cache.DecodeFloat(expr.Plain(v)); err == nil && sc.judged && !isNumber {
+			err = fmt.Errorf("%s gives %s, not a number", c.program.Text, quoted(v))
+		}
+		if err != nil && sc.judged {
+			return nil, fmt.Errorf("%s: %s: %w", p.tree.Place(c.node), g.param.field.Name, err)
+		}
+		return v, err
 	}}
 	g.made[memo] = e
 	return e, true
+}
+
+// wantGoal reports CEL by which nothing can be chosen: one that gives no number, or reads no metric.
+func (p *program) wantGoal(g *goal, c *code, sc scope) bool {
+	word := expr.TypeWord(c.program.Type)
+	numeric := word == "a number" || word == "a value"
+	if numeric && len(c.outcomes) > 0 {
+		return true
+	}
+	name := g.param.field.Name
+	d := p.tree.Within(c.node, c.offset, c.offset+len([]rune(c.program.Text)), "%s gives %s, not a number", name, word)
+	if sc.whole {
+		d = p.tree.At(c.node, "%s gives %s, not a number", name, word)
+		d.Note = "with what is put in, it reads: " + g.text
+	}
+	if numeric {
+		d.Summary = name + " reads no metric: all candidates would be alike"
+	}
+	d.Expected = "a number made of metrics, such as " + exampleMetric(sc, c)
+	p.alike(g.param.node, d.Summary, "", d)
+	return false
+}
+
+// exampleMetric is a metric that the scope has, of the data that c mentions where it mentions any.
+func exampleMetric(sc scope, c *code) string {
+	var path []string
+	if len(sc.parts) > 0 {
+		part := 0
+		if len(c.outcomes) > 0 {
+			part, _ = strconv.Atoi(c.outcomes[0].path[0]) // as scoreMetric put it
+		}
+		path = append(path, sc.parts[part])
+	}
+	name := "NAME"
+	if len(sc.metrics) > 0 {
+		name = sc.metrics[0]
+	}
+	return metricPath(append(path, name)...)
 }
 
 func fmtNames(names []string) string {

@@ -133,7 +133,7 @@ type (
 	// the parameter at fault, at whose place it is shown.
 	Validator interface{ Validate() error }
 	// An InputValidator checks rules over what a stage takes, when that is known but not yet there. Its error is as
-	// that of a Validator.
+	// that of a Validator; a Problem says what would be right too.
 	InputValidator interface{ ValidateInputs() error }
 	// A Sourcer lists what is read outside the store. An error that is fs.ErrNotExist leaves the node unknown in a plan.
 	Sourcer interface {

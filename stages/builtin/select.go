@@ -57,11 +57,12 @@ func (s *Select) ValidateInputs() error {
 			continue
 		}
 		if len(from.Coords) == 0 {
-			return errors.New("from: no gathered axis tells its candidates apart, so that all of them have all the scores: gather the axis that they differ on")
+			return stages.Problem{Param: "from", Text: "from: no gathered axis tells the candidates apart, so all of them have all the scores", Want: "one stage that depends on an axis, and gather: [AXIS]"}
 		}
 		for _, c := range from.Coords {
 			if !measured[c.Axis] {
-				return fmt.Errorf("scores: they do not depend on axis %s, which tells the candidates apart: %s and %s have the same scores, and the choice would be arbitrary", c.Axis, s.name(j), s.name(i))
+				return stages.Problem{Param: "scores", Text: fmt.Sprintf("scores: none depends on axis %s, by which candidates %s and %s differ: nothing says which is better", c.Axis, s.name(j), s.name(i)),
+					Want: "scores of each candidate, made of what stands in from"}
 			}
 		}
 	}
