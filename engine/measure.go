@@ -14,6 +14,7 @@ import (
 type Measure struct {
 	specs.Outcome
 	Standing
+	Oracle   bool     // what it rests on was chosen on the very data that it reports
 	Failed   bool     // its stage failed, or one that it needs
 	Actions  []string // of its nodes
 	Numerics []string // the classes of machine that computed it
@@ -36,7 +37,7 @@ func (p *Plan) Measure(si *specs.Instance) Measure {
 	if i.fate != done {
 		return Measure{Outcome: specs.Outcome{Skipped: i.fate == skipped}, Failed: p.failed(si)}
 	}
-	m := Measure{Outcome: p.outcome(si), Standing: Current}
+	m := Measure{Outcome: p.outcome(si), Standing: Current, Oracle: p.Oracle(si)}
 	numerics := map[string]bool{}
 	for _, pt := range i.parts {
 		if pt.fate == done && pt.node.Result != nil {
@@ -109,7 +110,7 @@ func (l *Ledger) Measure(si *specs.Instance) Measure {
 	if !has {
 		return m
 	}
-	m = Measure{Outcome: specs.Outcome{Metrics: line.Metrics, Chosen: line.Chosen}, Standing: l.standing(i, l.nodes[key]), Actions: line.actions()}
+	m = Measure{Outcome: specs.Outcome{Metrics: line.Metrics, Chosen: line.Chosen}, Standing: l.standing(i, l.nodes[key]), Oracle: si.Oracle || line.Oracle, Actions: line.actions()}
 	if line.Numerics != "" {
 		m.Numerics = strings.Split(line.Numerics, ", ")
 	}

@@ -47,7 +47,8 @@ type Plan struct {
 	store     *cache.Dir
 	linked    map[string]cache.Linked // the user's files, by their paths
 	order     []*instance
-	round     int // of judgements: none of them changes within one
+	round     int                        // of judgements: none of them changes within one
+	shares    map[[2]cache.ActionID]bool // whether two data sets have pictures in common, once asked for
 }
 
 // NewPlan finds out what there is to do for e. Its error lists every file of the user's that cannot be used; files

@@ -32,15 +32,15 @@ func (p *Plan) Results() []Line {
 	lines := []Line{}
 	for _, i := range p.order {
 		if i.needed && i.fate == done && len(i.metrics()) > 0 {
-			lines = append(lines, i.line())
+			lines = append(lines, i.line(p.Oracle(i.Instance)))
 		}
 	}
 	return lines
 }
 
-func (i *instance) line() Line {
+func (i *instance) line(oracle bool) Line {
 	l := Line{Stage: i.Stage.Name, Point: cache.EncodeMetrics(i.Point()), Params: cache.EncodeMetrics(i.Stage.Type.Params(i.Runner)),
-		Metrics: cache.EncodeMetrics(i.metrics()), Chosen: cache.EncodeMetrics(i.chosen()), Oracle: i.Oracle, Cached: true}
+		Metrics: cache.EncodeMetrics(i.metrics()), Chosen: cache.EncodeMetrics(i.chosen()), Oracle: oracle, Cached: true}
 	if l.Point == nil {
 		l.Point = map[string]any{}
 	}

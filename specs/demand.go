@@ -95,13 +95,13 @@ func (x *expansion) findOracles(instances []*Instance) {
 			switch {
 			case r.Instance == nil:
 			case r.scores(i.Stage):
-				i.see(data(r.Instance))
+				i.see(r.Instance.Data())
 				i.Oracle = true // its metrics are those that it chose by
 			case !r.field.Each:
 				i.see(r.Instance.seen)
 			}
 		}
-		i.Oracle = i.Oracle || i.seen != nil && slices.ContainsFunc(data(i), i.saw)
+		i.Oracle = i.Oracle || i.seen != nil && slices.ContainsFunc(i.Data(), i.saw)
 	}
 }
 
@@ -129,8 +129,11 @@ func (i *Instance) identity() string {
 	return i.same
 }
 
-// data are what i reports its results on.
-func data(i *Instance) []*Instance {
+// Seen is the data that i was chosen by, or what it was made from.
+func (i *Instance) Seen() []*Instance { return i.seen }
+
+// Data are the data that i reports its results on.
+func (i *Instance) Data() []*Instance {
 	var out []*Instance
 	for _, r := range i.Refs {
 		if r.field.Each && r.Instance != nil {

@@ -50,7 +50,7 @@ func (b *builder) foldCell(cell specs.Cell, measured []engine.Measure, q quantit
 			continue
 		}
 		f.replicates = append(f.replicates, replicate(i.Coords))
-		f.results = append(f.results, report.Result{ID: identity(m), Value: v, Oracle: i.Oracle && !q.plain, Actions: m.Actions})
+		f.results = append(f.results, report.Result{ID: identity(m), Value: v, Oracle: m.Oracle && !q.plain, Actions: m.Actions})
 	}
 	return f
 }

@@ -53,7 +53,7 @@ func whole(point map[string]any, axis string) int {
 func measured(of func(point map[string]any) (value float64, id string)) tables.Source {
 	return func(i *specs.Instance) engine.Measure {
 		x, id := of(i.Point())
-		return engine.Measure{Outcome: specs.Outcome{Metrics: map[string]any{"value": x}}, Standing: engine.Current, Actions: []string{id}, Numerics: []string{"go"}}
+		return engine.Measure{Outcome: specs.Outcome{Metrics: map[string]any{"value": x}}, Standing: engine.Current, Oracle: i.Oracle, Actions: []string{id}, Numerics: []string{"go"}}
 	}
 }
 
@@ -348,7 +348,7 @@ tables:
 `)
 	built := tables.Build(e, func(i *specs.Instance) engine.Measure {
 		d := whole(i.Point(), "d")
-		return engine.Measure{Standing: engine.Current, Actions: []string{i.Address()}, Outcome: specs.Outcome{
+		return engine.Measure{Standing: engine.Current, Oracle: i.Oracle, Actions: []string{i.Address()}, Outcome: specs.Outcome{
 			Metrics: map[string]any{"data": map[string]any{"top1": 0.5 + 0.1*float64(d)}},
 			Chosen:  map[string]any{"alpha": 0.5 * float64(d), "way": []string{"short", "long"}[d]}}}
 	})
