@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,11 +21,12 @@ import (
 // that there is none. Where entries had to be looked at because others came
 // beside them, the trace is renewed, so that the next time they need not be.
 func (t *Tracer) Recall(request string) (answer []byte, ok bool) {
-	content, err := os.ReadFile(t.dir.tracePath(request))
+	path := t.dir.tracePath(request)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, false
 	}
-	body, err := unseal("trace", content)
+	body, err := unseal("trace", text)
 	if err != nil {
 		return nil, false
 	}
@@ -35,14 +37,21 @@ func (t *Tracer) Recall(request string) (answer []byte, ok bool) {
 	if !c.files(&r) {
 		return nil, false
 	}
-	entries, ok := c.shelves(&r)
-	entries = append(entries, section{blobsFolder, r.take(entrySize * r.number())})
-	if !ok || r.bad || len(r.rest) > 0 || !c.all(entries) {
+	shelves := c.shelves(&r)
+	check := uint64(r.number())
+	content := r.take(entrySize * r.number())
+	if r.bad || len(r.rest) > 0 {
+		return nil, false
+	}
+	sound := make(chan bool, 1)
+	go func() { sound <- c.all([]section{{blobsFolder, content}}) }()
+	changed := c.changed(shelves)
+	if !<-sound || !c.entries(entriesPath(path), check, changed) {
 		return nil, false
 	}
 	if len(c.renewed) > 0 {
 		// Without it, the next time takes longer.
-		_ = t.dir.writeEntry(t.dir.tracePath(request), seal("trace", c.renew(body)), derived)
+		_ = t.dir.writeEntry(path, seal("trace", c.renew(body)), derived)
 	}
 	return answer, true
 }
@@ -120,27 +129,66 @@ func (c *traceChecker) files(r *traceReader) bool {
 	return !r.bad
 }
 
-// shelves gives the entries of the folders that changed.
-func (c *traceChecker) shelves(r *traceReader) (changed []section, ok bool) {
+// A pastShelf is a folder of entries as a trace has it.
+type pastShelf struct {
+	shelf
+	state     fileState
+	rest      int   // of the trace, from the state on, in bytes
+	from, end int64 // its entries, of those of all shelves
+}
+
+func (c *traceChecker) shelves(r *traceReader) []pastShelf {
+	var out []pastShelf
+	end := int64(0)
 	for n := r.number(); n > 0 && !r.bad; n-- {
-		s := shelf{kind: resultsFolder}
+		s := pastShelf{shelf: shelf{kind: resultsFolder}, from: end}
 		if r.number() == 1 {
 			s.kind = blobsFolder
 		}
 		s.prefix = byte(r.number())
-		rest := len(r.rest)
-		was := r.state(c.device)
-		entries := r.take(entrySize * r.number())
+		s.rest = len(r.rest)
+		s.state = r.state(c.device)
+		end += r.number()
+		s.end = end
+		out = append(out, s)
+	}
+	return out
+}
+
+// changed gives the folders that are not as they were.
+func (c *traceChecker) changed(shelves []pastShelf) []pastShelf {
+	var out []pastShelf
+	for _, s := range shelves {
 		now, err := statAny(filepath.Join(c.dir.root, s.folder()))
-		if err == nil && now == was {
+		if err == nil && now == s.state {
 			continue
 		}
-		changed = append(changed, section{s.kind, entries})
+		out = append(out, s)
 		if err == nil && now.device == c.device && !now.changedSince(time.Now()) {
-			c.renewed = append(c.renewed, renewal{rest, now})
+			c.renewed = append(c.renewed, renewal{s.rest, now})
 		}
 	}
-	return changed, !r.bad
+	return out
+}
+
+// entries looks at the entries of folders that changed, which stand in a file of
+// their own with that XXH64.
+func (c *traceChecker) entries(path string, check uint64, changed []pastShelf) bool {
+	if len(changed) == 0 {
+		return true
+	}
+	content, err := os.ReadFile(path)
+	if err != nil || xxhash.Sum64(content) != check {
+		return false
+	}
+	var sections []section
+	for _, s := range changed {
+		if s.from < 0 || s.end < s.from || s.end > int64(len(content)/entrySize) {
+			return false
+		}
+		sections = append(sections, section{s.kind, content[s.from*entrySize : s.end*entrySize]})
+	}
+	return c.all(sections)
 }
 
 // statsAtOnce is how many entries one goroutine looks at before it takes more.
@@ -179,11 +227,13 @@ func (c *traceChecker) chunk(s section) bool {
 		return false
 	}
 	defer unix.Close(folder)
+	var name [shardedSize + 1]byte
 	var now unix.Stat_t
 	for e := s.entries; len(e) > 0; e = e[entrySize:] {
 		r := traceReader{rest: e[entrySize-stateSize : entrySize]}
 		was := r.state(c.device)
-		err := ignoringEINTR(func() error { return unix.Fstatat(folder, shardedName(e[:entrySize-stateSize]), &now, 0) })
+		setShardedName(&name, e)
+		err := statAt(folder, &name, &now)
 		switch {
 		case errors.Is(err, unix.ENOENT) && was == fileState{device: c.device}:
 		case err != nil || newFileState(&now) != was:
@@ -193,10 +243,11 @@ func (c *traceChecker) chunk(s section) bool {
 	return true
 }
 
-// shardedName is the path of an entry below its kind's folder.
-func shardedName(sum []byte) string {
-	var b [2*32 + 1]byte
-	hex.Encode(b[1:], sum)
-	b[0], b[1], b[2] = b[1], b[2], '/'
-	return string(b[:])
+// shardedSize is the length of the path of an entry below its kind's folder.
+const shardedSize = 2*(entrySize-stateSize) + 1
+
+// setShardedName makes name that path, ended by a zero byte, of an entry.
+func setShardedName(name *[shardedSize + 1]byte, entry []byte) {
+	hex.Encode(name[1:], entry[:entrySize-stateSize])
+	name[0], name[1], name[2] = name[1], name[2], '/'
 }

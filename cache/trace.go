@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // A Tracer collects what an answer rests on: files of the user's, results, and
@@ -57,12 +59,16 @@ var errUntraceable = errors.New("it changes")
 // Save stores the answer to request with what it rests on. Where one of the
 // user's files may have changed since the Tracer was begun, it stores nothing.
 func (t *Tracer) Save(ctx context.Context, request string, answer []byte) error {
-	body, err := t.encode(ctx, answer)
+	body, entries, err := t.encode(ctx, answer)
 	if errors.Is(err, errUntraceable) {
 		return nil
 	}
+	path := t.dir.tracePath(request)
 	if err == nil {
-		err = t.dir.writeEntry(t.dir.tracePath(request), seal("trace", body), derived)
+		err = t.dir.writeEntry(entriesPath(path), entries, derived)
+	}
+	if err == nil {
+		err = t.dir.writeEntry(path, seal("trace", body), derived)
 	}
 	if err != nil {
 		return fmt.Errorf("noting what the run rests on: %w", err)
@@ -74,12 +80,17 @@ func (d *Dir) tracePath(request string) string {
 	return d.entryPath(tracesFolder, NewActionID(request).sum)
 }
 
+// entriesPath is the file beside a trace that holds the entries of its folders:
+// they are needed where a folder has changed.
+func entriesPath(tracePath string) string { return tracePath + ".entries" }
+
 // encode gives a trace: the device of the store; the answer; the user's files;
-// the folders of results and manifests with their entries; the content.
-func (t *Tracer) encode(ctx context.Context, answer []byte) ([]byte, error) {
+// the folders of results and manifests; the content. The entries of the folders
+// are apart.
+func (t *Tracer) encode(ctx context.Context, answer []byte) (body, entries []byte, err error) {
 	root, err := statAny(t.dir.root)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	w := &traceWriter{dir: t.dir, device: root.device}
 	w.number(root.device)
@@ -87,19 +98,21 @@ func (t *Tracer) encode(ctx context.Context, answer []byte) ([]byte, error) {
 	w.number(int64(len(t.files)))
 	for _, path := range slices.Sorted(maps.Keys(t.files)) {
 		if err := w.file(path, t.files[path], t.began); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	shelves := shelve(t.results, t.lists)
 	w.number(int64(len(shelves)))
+	of := &traceWriter{dir: t.dir, device: root.device}
 	for _, s := range shelves {
-		if err := errors.Join(w.shelf(s), ctx.Err()); err != nil {
-			return nil, err
+		if err := errors.Join(w.shelf(s), of.entries(s.kind, s.entries), ctx.Err()); err != nil {
+			return nil, nil, err
 		}
 	}
+	w.number(int64(xxhash.Sum64(of.Bytes())))
 	w.number(int64(len(t.content)))
 	err = w.entries(blobsFolder, slices.SortedFunc(maps.Keys(t.content), compareSums))
-	return w.Bytes(), errors.Join(err, ctx.Err())
+	return w.Bytes(), of.Bytes(), errors.Join(err, ctx.Err())
 }
 
 func compareSums(a, b sum) int { return bytes.Compare(a.bytes[:], b.bytes[:]) }
@@ -189,7 +202,7 @@ func (w *traceWriter) shelf(s shelf) error {
 	w.number(int64(s.prefix))
 	w.state(state)
 	w.number(int64(len(s.entries)))
-	return w.entries(s.kind, s.entries)
+	return nil
 }
 
 // entries writes names and states; of content that only upstream has, that it is

@@ -170,6 +170,33 @@ func TestTraceDamage(t *testing.T) {
 	x.recalls(true)
 }
 
+// TestTraceEntriesDamage cuts and flips the entries of folders, which count where a folder changed.
+func TestTraceEntriesDamage(t *testing.T) {
+	x := newTraced(t)
+	x.save()
+	path := entriesPath(x.dir.tracePath(request))
+	whole, err := os.ReadFile(path)
+	x.must(err)
+	x.must(os.Remove(path))
+	x.recalls(true)
+	// Its time stays young, so that the trace is not renewed.
+	other := filepath.Join(filepath.Dir(x.dir.entryPath(resultsFolder, x.result.Action.sum)), "other")
+	touch := func() { x.must(errors.Join(os.WriteFile(other, nil, 0o666), os.Remove(other))) }
+	touch()
+	x.recalls(false)
+	for n := range whole {
+		x.must(os.WriteFile(path, whole[:n], 0o666))
+		touch()
+		x.recalls(false)
+		flipped := bytes.Clone(whole)
+		flipped[n] ^= 1 << (n % 8)
+		x.must(os.WriteFile(path, flipped, 0o666))
+		x.recalls(false)
+	}
+	x.must(os.WriteFile(path, whole, 0o666))
+	x.recalls(true)
+}
+
 // FuzzTrace reads arbitrary traces whose checksum is right: nothing panics, what is answered is in the trace, and the
 // trace of content that is gone does not answer.
 func FuzzTrace(f *testing.F) {
