@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"io"
 	"os"
 	"path/filepath"
@@ -92,8 +93,11 @@ func removeAbandoned(root string) error {
 		if ok, err := lock.TryLock(); err != nil || !ok {
 			continue // somebody runs there
 		}
-		err := errors.Join(os.RemoveAll(path[:len(path)-len(".lock")]), os.Remove(path), lock.Unlock())
-		if err != nil {
+		gone := os.Remove(path)
+		if errors.Is(gone, fs.ErrNotExist) { // another process removes them too
+			gone = nil
+		}
+		if err := errors.Join(os.RemoveAll(path[:len(path)-len(".lock")]), gone, lock.Unlock()); err != nil {
 			return err
 		}
 	}
