@@ -30,6 +30,10 @@ type Result struct {
 	Log Digest `json:"log,omitzero"`
 	// Numerics names what computed the result: backend, instruction set, GPU.
 	Numerics string `json:"numerics,omitempty"`
+	// Environment has, for each variable of the process's environment that the
+	// action was given and that is not in its key, a fingerprint of its value:
+	// "" where it was not set.
+	Environment map[string]string `json:"environment,omitempty"`
 	// Version is regft's.
 	Version string    `json:"version,omitempty"`
 	Created time.Time `json:"created,omitzero"`

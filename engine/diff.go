@@ -16,9 +16,10 @@ type Snapshot struct {
 	instances map[string]facts
 }
 
-// facts are the fields of an instance's key, and its metrics by path.
+// facts are the fields of an instance's key, its metrics by path, and what it was given beside its key.
 type facts struct {
 	fields, metrics map[string]string
+	environment     map[string]string // variables that the key does not hold, by fingerprints of their values
 }
 
 // A Difference is what tells an instance in one snapshot from that of the other.
@@ -27,6 +28,8 @@ type Difference struct {
 	Only    string   `json:"only,omitempty"`    // a or b, where the other has no such instance
 	Fields  []Change `json:"fields,omitempty"`  // of the key; Was is a's
 	Metrics []Change `json:"metrics,omitempty"` // Field is the metric's path
+
+	Environment []string `json:"environment,omitempty"` // variables, not in the key, that had other values
 }
 
 func (s *Snapshot) add(address string, f facts) {
@@ -55,7 +58,7 @@ func (p *Past) Snapshot(ctx context.Context, store *cache.Dir, address string) (
 		if !i.Needed && address == "" {
 			continue
 		}
-		f := facts{map[string]string{}, map[string]string{}}
+		f := newFacts()
 		for k, index := range i.Nodes {
 			r, err := p.Result(ctx, store, plan.Nodes[index])
 			if errors.Is(err, cache.ErrMiss) {
@@ -64,7 +67,7 @@ func (p *Past) Snapshot(ctx context.Context, store *cache.Dir, address string) (
 			if err != nil {
 				return nil, err
 			}
-			f.add(partName(i.Parts, k), fields(keyLines(r)), r.Metrics)
+			f.add(partName(i.Parts, k), fields(keyLines(r)), r.Metrics, plan.Nodes[index].Environment)
 		}
 		s.add(i.Address, f)
 	}
@@ -81,7 +84,12 @@ func partName(parts []string, k int) string {
 	return ""
 }
 
-func (f facts) add(prefix string, fields map[string]string, metrics map[string]any) {
+func newFacts() facts { return facts{map[string]string{}, map[string]string{}, map[string]string{}} }
+
+func (f facts) add(prefix string, fields map[string]string, metrics map[string]any, environment map[string]string) {
+	for name, v := range environment {
+		f.environment[prefix+name] = v
+	}
 	for name, v := range fields {
 		f.fields[prefix+name] = v
 	}
@@ -95,7 +103,7 @@ func (p *Plan) Snapshot() *Snapshot {
 		if !i.needed {
 			continue
 		}
-		f := facts{map[string]string{}, map[string]string{}}
+		f := newFacts()
 		for k, pt := range i.parts {
 			var names []string
 			if len(i.parts) > 1 {
@@ -103,10 +111,11 @@ func (p *Plan) Snapshot() *Snapshot {
 				names[k] = i.label(k)
 			}
 			var metrics map[string]any
-			if pt.node.Result != nil {
-				metrics = pt.node.Result.Metrics
+			given := environment(pt.node.runner)
+			if r := pt.node.Result; r != nil {
+				metrics, given = r.Metrics, r.Environment
 			}
-			f.add(partName(names, k), fields(pt.node.lines(pt.node.work(), recipeOf)), metrics)
+			f.add(partName(names, k), fields(pt.node.lines(pt.node.work(), recipeOf)), metrics, given)
 		}
 		s.add(i.Address(), f)
 	}
@@ -152,7 +161,7 @@ func appendDifference(out []Difference, address string, a, b facts) []Difference
 	if len(a.metrics) > 0 && len(b.metrics) > 0 {
 		d.Metrics = changes(a.metrics, b.metrics)
 	}
-	if d.Fields == nil && d.Metrics == nil {
+	if d.Environment = otherVariables(a.environment, b.environment); d.Fields == nil && d.Metrics == nil && d.Environment == nil {
 		return out
 	}
 	return append(out, d)

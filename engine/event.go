@@ -16,7 +16,7 @@ const (
 	NodeProgress EventKind = "progress" // Done, Total, Unit
 	NodeSeries   EventKind = "series"   // Step, Values
 	NodeHit      EventKind = "hit"      // found while running: early cutoff, or another process made it
-	NodeDone     EventKind = "done"     // Seconds, Action, Outputs
+	NodeDone     EventKind = "done"     // Seconds, Action, Outputs, Environment
 	NodeFailed   EventKind = "failed"   // Error; of an instance whose assert does not hold, Node is -1
 	NodeSkipped  EventKind = "skipped"
 	NodeBlocked  EventKind = "blocked"
@@ -29,25 +29,26 @@ const (
 
 // An Event is something that happened in a run.
 type Event struct {
-	Time    time.Time               `json:"time"`
-	Kind    EventKind               `json:"event"`
-	Node    int                     `json:"node"` // Node.Index; -1 where it is about no node
-	Name    string                  `json:"name,omitempty"`
-	Stage   string                  `json:"stage,omitempty"`
-	Reason  string                  `json:"reason,omitempty"`
-	Done    int                     `json:"done,omitempty"`
-	Total   int                     `json:"total,omitempty"`
-	Unit    string                  `json:"unit,omitempty"`
-	Step    int                     `json:"step,omitempty"`
-	Values  map[string]any          `json:"values,omitempty"` // numbers; those that JSON lacks are texts
-	Seconds float64                 `json:"seconds,omitempty"`
-	Action  cache.ActionID          `json:"action,omitzero"`
-	Outputs map[string]cache.Digest `json:"outputs,omitempty"`
-	Log     string                  `json:"log,omitempty"` // its file below the run's folder
-	Error   string                  `json:"error,omitempty"`
-	Text    string                  `json:"text,omitempty"`
-	Counts  *Counts                 `json:"counts,omitempty"`
-	Summary *Summary                `json:"summary,omitempty"`
+	Time        time.Time               `json:"time"`
+	Kind        EventKind               `json:"event"`
+	Node        int                     `json:"node"` // Node.Index; -1 where it is about no node
+	Name        string                  `json:"name,omitempty"`
+	Stage       string                  `json:"stage,omitempty"`
+	Reason      string                  `json:"reason,omitempty"`
+	Done        int                     `json:"done,omitempty"`
+	Total       int                     `json:"total,omitempty"`
+	Unit        string                  `json:"unit,omitempty"`
+	Step        int                     `json:"step,omitempty"`
+	Values      map[string]any          `json:"values,omitempty"` // numbers; those that JSON lacks are texts
+	Seconds     float64                 `json:"seconds,omitempty"`
+	Action      cache.ActionID          `json:"action,omitzero"`
+	Outputs     map[string]cache.Digest `json:"outputs,omitempty"`
+	Environment map[string]string       `json:"environment,omitempty"` // of its result
+	Log         string                  `json:"log,omitempty"`         // its file below the run's folder
+	Error       string                  `json:"error,omitempty"`
+	Text        string                  `json:"text,omitempty"`
+	Counts      *Counts                 `json:"counts,omitempty"`
+	Summary     *Summary                `json:"summary,omitempty"`
 }
 
 // A Summary is how a run ended.

@@ -9,6 +9,7 @@ import (
 
 	"regft/cache"
 	"regft/specs"
+	"regft/stages"
 )
 
 // An Explanation says why a node is what the plan says.
@@ -19,6 +20,8 @@ type Explanation struct {
 	Error   string   `json:"error,omitempty"`   // of the last run, where the reason is that it failed
 	Nearest string   `json:"nearest,omitempty"` // the action of the earlier result that comes nearest; "" where there is none
 	Changes []Change `json:"changes,omitempty"` // from that result to the node
+
+	Environment []string `json:"environment,omitempty"` // variables, not in its key, that differ from when its result, or Nearest, was made
 }
 
 // A Change is one field of a key that differs.
@@ -64,6 +67,9 @@ func (p *Plan) Explain(ctx context.Context, address string) ([]Explanation, erro
 
 func (p *Plan) explainNode(ctx context.Context, n *Node) (Explanation, error) {
 	e := Explanation{Name: n.Name(), State: n.State, Reason: n.why()}
+	if n.State == Hit {
+		e.Environment = otherVariables(n.Result.Environment, environment(n.runner))
+	}
 	if !n.willRun() {
 		return e, nil
 	}
@@ -76,7 +82,7 @@ func (p *Plan) explainNode(ctx context.Context, n *Node) (Explanation, error) {
 	if err != nil || near == nil {
 		return e, err
 	}
-	e.Nearest = near.Action.String()
+	e.Nearest, e.Environment = near.Action.String(), otherVariables(near.Environment, environment(n.runner))
 	was := fields(keyLines(near))
 	for _, field := range slices.Sorted(maps.Keys(union(was, now))) {
 		if was[field] == now[field] {
@@ -96,6 +102,25 @@ func (p *Plan) explainNode(ctx context.Context, n *Node) (Explanation, error) {
 		e.Changes = append(e.Changes, c)
 	}
 	return e, nil
+}
+
+// environment are the variables that a stage lets through, nil where its type lets through none.
+func environment(r stages.Runner) map[string]string {
+	if x, ok := r.(stages.Environ); ok {
+		return x.Environment()
+	}
+	return nil
+}
+
+// otherVariables are those that a record and the environment have different values of.
+func otherVariables(was, now map[string]string) []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		if before, recorded := was[name]; recorded && before != now[name] {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // why is n's reason: of a node that does not run, what keeps it from that.

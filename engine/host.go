@@ -174,7 +174,7 @@ func (h *host) fill(ctx context.Context, r *cache.Result, dir string) error {
 	if r.Metrics, err = asRead(h.metrics); err != nil {
 		return fmt.Errorf("its metrics: %w", err)
 	}
-	r.Chosen, r.Numerics = h.chosen, h.numerics
+	r.Chosen, r.Numerics, r.Environment = h.chosen, h.numerics, environment(h.task.Runner)
 	r.Outputs, r.Kinds = map[string]cache.Digest{}, map[string]string{}
 	for _, o := range h.task.Type.Outputs(h.task.Runner) {
 		m, err := cache.NewManifest(h.outputs[o.Name])

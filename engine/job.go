@@ -169,7 +169,7 @@ func (s *scheduler) enqueue(j *job) {
 func (s *scheduler) succeed(m message) {
 	n := m.job.node
 	n.Result = m.result
-	e := Event{Kind: NodeDone, Seconds: m.result.Seconds, Action: n.Action, Outputs: m.result.Outputs, Log: s.logOf(n)}
+	e := Event{Kind: NodeDone, Seconds: m.result.Seconds, Action: n.Action, Outputs: m.result.Outputs, Environment: m.result.Environment, Log: s.logOf(n)}
 	if m.kind == recorded {
 		n.State = Done
 		s.summary.Executed++

@@ -171,7 +171,7 @@ func (n *NodeRecord) apply(e Event) {
 	}
 	switch e.Kind {
 	case NodeHit, NodeDone:
-		n.Action, n.Outputs, n.Seconds = e.Action, e.Outputs, e.Seconds
+		n.Action, n.Outputs, n.Seconds, n.Environment = e.Action, e.Outputs, e.Seconds, e.Environment
 	case NodeFailed:
 		n.Error = e.Error
 	case NodeProgress:

@@ -237,23 +237,24 @@ type PlanRecord struct {
 
 // A NodeRecord is a node of a past run: as planned, and what the run's events made of it.
 type NodeRecord struct {
-	Name    string                  `json:"name"`
-	Stage   string                  `json:"stage"`
-	Uses    string                  `json:"uses"`
-	State   State                   `json:"state"`
-	Reason  string                  `json:"reason,omitempty"`
-	Recipe  string                  `json:"recipe"`
-	Own     string                  `json:"own"` // digest of the lines of its key that no input changes
-	Action  cache.ActionID          `json:"action,omitzero"`
-	Outputs map[string]cache.Digest `json:"outputs,omitempty"`
-	Seconds float64                 `json:"seconds,omitempty"`
-	Scale   Scale                   `json:"scale,omitzero"` // of a type that has one
-	Inputs  []int                   `json:"inputs,omitempty"`
-	Log     string                  `json:"log,omitempty"` // below the run's folder, if it ran there
-	Error   string                  `json:"error,omitempty"`
-	Done    int                     `json:"done,omitempty"` // progress
-	Total   int                     `json:"total,omitempty"`
-	Unit    string                  `json:"unit,omitempty"`
+	Name        string                  `json:"name"`
+	Stage       string                  `json:"stage"`
+	Uses        string                  `json:"uses"`
+	State       State                   `json:"state"`
+	Reason      string                  `json:"reason,omitempty"`
+	Recipe      string                  `json:"recipe"`
+	Own         string                  `json:"own"` // digest of the lines of its key that no input changes
+	Action      cache.ActionID          `json:"action,omitzero"`
+	Outputs     map[string]cache.Digest `json:"outputs,omitempty"`
+	Seconds     float64                 `json:"seconds,omitempty"`
+	Environment map[string]string       `json:"environment,omitempty"` // that of its result
+	Scale       Scale                   `json:"scale,omitzero"`        // of a type that has one
+	Inputs      []int                   `json:"inputs,omitempty"`
+	Log         string                  `json:"log,omitempty"` // below the run's folder, if it ran there
+	Error       string                  `json:"error,omitempty"`
+	Done        int                     `json:"done,omitempty"` // progress
+	Total       int                     `json:"total,omitempty"`
+	Unit        string                  `json:"unit,omitempty"`
 }
 
 // An InstanceRecord is an instance of a past run.
@@ -275,7 +276,7 @@ func (p *Plan) record() PlanRecord {
 		r := NodeRecord{Name: n.Name(), Stage: n.Stage().Name, Uses: n.Type.Name, State: n.State, Reason: n.Reason,
 			Recipe: n.Recipe.String(), Own: n.ownDigest(), Action: n.Action, Scale: scaleOf(n.runner)}
 		if n.Result != nil {
-			r.Outputs, r.Seconds = n.Result.Outputs, n.Result.Seconds
+			r.Outputs, r.Seconds, r.Environment = n.Result.Outputs, n.Result.Seconds, n.Result.Environment
 		}
 		for _, in := range n.takes {
 			r.Inputs = append(r.Inputs, in.Index)

@@ -148,6 +148,9 @@ type (
 	// A Measurer lists the names of its metrics, for checking expressions; nil means any. A type that is none has no
 	// metrics, but for one that chooses (OutAs), which has those of its scores.
 	Measurer interface{ MetricNames() []string }
+	// An Environ lets through variables of the process's environment: by name a fingerprint of the value, "" where the
+	// variable is not set. They are not in the key; its record holds them, so that a difference can be told.
+	Environ interface{ Environment() map[string]string }
 	// A Keyer adds lines to its key.
 	Keyer interface{ KeyLines() []string }
 	// A Pending says what of it is not built yet, "" for nothing: such a spec checks and plans, and does not run.

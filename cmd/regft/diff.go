@@ -134,6 +134,9 @@ func differenceText(d engine.Difference, args []string) string {
 			fmt.Fprintf(&b, "\n  %s: %s", c.Field, changeText(c))
 		}
 	}
+	for _, name := range d.Environment {
+		fmt.Fprintf(&b, "\n  env %s: another value, which is not in the key", name)
+	}
 	for _, c := range d.Metrics {
 		fmt.Fprintf(&b, "\n  metric %s: %s", c.Field, changeText(c))
 	}

@@ -71,6 +71,9 @@ func explained(args []string) (spec, address string, err error) {
 // explain prints e, and under each changed input why its producer runs.
 func (a *app) explain(e engine.Explanation, indent string) {
 	fmt.Fprintf(a.out, "%s%s: %s\n", indent, e.Name, stateText(e))
+	for _, name := range e.Environment {
+		fmt.Fprintf(a.out, "%s  env %s: another value than its result was made with; it is not in the key\n", indent, name)
+	}
 	for _, c := range e.Changes {
 		place := ""
 		if c.Path != "" {

@@ -1,8 +1,10 @@
 package builtin
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -98,6 +100,21 @@ func (e *Exec) MetricNames() []string {
 	}
 	return nil
 }
+
+// Environment are the declared variables. A fingerprint is so short that it does not tell a secret.
+func (e *Exec) Environment() map[string]string {
+	out := make(map[string]string, len(e.Env))
+	for _, name := range e.Env {
+		out[name] = ""
+		if v, ok := os.LookupEnv(name); ok {
+			out[name] = fmt.Sprintf("%x", sha256.Sum256([]byte(name+"="+v)))[:fingerprintLength]
+		}
+	}
+	return out
+}
+
+// fingerprintLength is 16 bits, in hexadecimal digits.
+const fingerprintLength = 4
 
 // Validate wants a command, and outputs inside the folder.
 func (e *Exec) Validate() error {
