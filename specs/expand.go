@@ -125,7 +125,11 @@ func (x *expansion) checkLate() {
 // checkFields reports fields that no value has.
 func (x *expansion) checkFields(late []lateField) {
 	for _, l := range late {
-		if _, problem := x.fieldValues(l.ref, l.axis, l.path); problem != nil {
+		_, problem := x.fieldValues(l.ref, l.axis, l.path)
+		if l.chosen > 0 {
+			problem = chosenField(l.ref, l.axis, l.chosen)
+		}
+		if problem != nil {
 			x.problem(l.node, l.offset, problem)
 		}
 	}

@@ -71,6 +71,7 @@ type program struct {
 	limit       int // of points
 	baseline    axisSet
 	hasBaseline bool
+	baselineBad bool // a mistake in it was reported
 	included    [][]choice
 	where       *yaml.Node
 	filters     []*filter

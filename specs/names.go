@@ -305,7 +305,7 @@ func (r *resolver) axisPart(ref expr.Reference, a *Axis) (expr.Binding, *expr.Pr
 	v := &variable{name: ref.Path(used), axis: a.index, path: path}
 	if !a.known || a.bad {
 		if len(path) > 0 {
-			r.p.late = append(r.p.late, lateField{r.node, r.offset, ref, a, path})
+			r.p.late = append(r.p.late, lateField{r.node, r.offset, ref, a, path, 0})
 		}
 		return r.bind(v, used, cel.DynType)
 	}
@@ -341,10 +341,14 @@ func (p *program) fieldValues(ref expr.Reference, a *Axis, path []string) ([]any
 		return values, nil
 	}
 	at := ref.Segs[len(ref.Segs[:1+len(named(ref, 1))])-len(path)+deepest]
-	problem := &expr.Problem{Span: at.Span, Summary: fmt.Sprintf("no value of axis %s has a field %s", a.Name, strings.Join(path[:deepest+1], "."))}
-	if fields := a.fieldNames(path[:deepest]); len(fields) > 0 {
-		problem.Nearest, problem.Expected = expr.Nearest(at.Name, fields), listNames(fields)
-	} else {
+	problem := &expr.Problem{Span: at.Span, Summary: fmt.Sprintf("no value of axis %s has a field %s", a.Name, strings.Join(path[:deepest+1], ".")), Unknown: true}
+	fields := a.fieldNames(path[:deepest])
+	near := fields
+	if deepest == 0 {
+		near = append(slices.Clone(fields), "key", "value")
+	}
+	problem.Nearest, problem.Expected = expr.Nearest(at.Name, near), listNames(fields)
+	if len(fields) == 0 {
 		problem.Note = fmt.Sprintf("its values have no fields: sweep.%s is the value, sweep.%s.key its name", a.Name, a.Name)
 	}
 	return nil, problem
@@ -373,6 +377,7 @@ type lateField struct {
 	ref    expr.Reference
 	axis   *Axis
 	path   []string
+	chosen int // of chosen.AXIS.FIELD: the step that names the axis; 0: of sweep.AXIS.FIELD
 }
 
 // rootVariable binds image.x and metrics.x, which a stage gives while it runs.

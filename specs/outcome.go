@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"regft/cache"
 	"regft/specs/expr"
@@ -153,6 +154,9 @@ func (r *resolver) outcome(ref expr.Reference, s *Stage, kind string, n int) (ex
 		if problem := r.checkChosen(ref, s, n); problem != nil {
 			return expr.Binding{}, problem
 		}
+		if len(path) == 0 {
+			t = cel.MapType(cel.StringType, cel.DynType)
+		}
 	} else if len(path) > 0 && !s.chooses() && (len(path) > 1 || !s.nested()) || len(path) > 1 {
 		t = cel.DoubleType
 	}
@@ -174,6 +178,33 @@ func (r *resolver) checkChosen(ref expr.Reference, s *Stage, n int) *expr.Proble
 	if len(path) > 0 && !slices.Contains(s.Gather, path[0]) {
 		return &expr.Problem{Span: ref.Segs[n].Span, Summary: fmt.Sprintf("stage %s gathers no axis %q, so it chooses no value of it", s.Name, path[0]),
 			Nearest: expr.Nearest(path[0], s.Gather), Expected: listNames(s.Gather)}
+	}
+	if len(path) < 2 {
+		return nil
+	}
+	a := r.p.axis(path[0])
+	if !a.known || a.bad {
+		r.p.late = append(r.p.late, lateField{r.node, r.offset, ref, a, path[1:], n})
+		return nil
+	}
+	return chosenField(ref, a, n)
+}
+
+// chosenField is the mistake of a field, the n-th step of ref being the axis, that no value of a has where it is chosen.
+func chosenField(ref expr.Reference, a *Axis, n int) *expr.Problem {
+	path := named(ref, n+1)
+	whole := ref.Path(n + 1)
+	for k, name := range path {
+		at := ref.Segs[n+1+k]
+		fields := a.fieldNames(path[:k])
+		switch {
+		case a.named():
+			return &expr.Problem{Span: at.Span, Summary: fmt.Sprintf("%s is the key of the value that was chosen, and has no part %s", whole, name), Expected: fmt.Sprintf("%s, which is %s", whole, listNames(a.keys()))}
+		case len(fields) == 0:
+			return &expr.Problem{Span: at.Span, Summary: fmt.Sprintf("%s is the value that was chosen, and has no part %s", ref.Path(n+1+k), name), Expected: ref.Path(n + 1 + k)}
+		case !slices.Contains(fields, name):
+			return &expr.Problem{Span: at.Span, Summary: fmt.Sprintf("no value of axis %s has a field %s", a.Name, strings.Join(path[:k+1], ".")), Nearest: expr.Nearest(name, fields), Expected: listNames(fields)}
+		}
 	}
 	return nil
 }

@@ -57,7 +57,8 @@ func (p *program) noAxis(n *yaml.Node) {
 // readBaseline reads sweep.baseline.
 func (p *program) readBaseline(n *yaml.Node) {
 	p.hasBaseline = true
-	choices, _ := p.choices(n, "the baseline")
+	choices, ok := p.choices(n, "the baseline")
+	p.baselineBad = !ok
 	for _, c := range choices {
 		if c.axis.bad {
 			continue
@@ -70,6 +71,7 @@ func (p *program) readBaseline(n *yaml.Node) {
 		id, found := c.axis.ids[keyOf(c.val)]
 		if !found {
 			p.noValueOf(c)
+			p.baselineBad = true
 			continue
 		}
 		c.axis.base = id
@@ -134,23 +136,64 @@ type comparison struct {
 	axis      *Axis
 	path      []string
 	key       bool
+	chosen    bool // what a stage chose of the axis
+	held      bool // whether the elements are the constants
 }
 
 // Compare implements expr.Resolver.
-func (r *resolver) Compare(ref expr.Reference, constants []expr.Constant) *expr.Problem {
-	if r.scope.frame != nil || ref.Root != "sweep" || len(ref.Segs) == 0 || ref.Segs[len(ref.Segs)-1].Dynamic {
+func (r *resolver) Compare(ref expr.Reference, constants []expr.Constant, held bool) []*expr.Problem {
+	if r.scope.frame != nil {
 		return nil
 	}
-	a := r.p.axis(ref.Segs[0].Name)
-	if a == nil || a.bad || r.scope.axes == 0 {
+	if ref.Root == "changed" {
+		return r.compareChanged(constants)
+	}
+	c := comparison{node: r.node, offset: r.offset, ref: ref, constants: constants, held: held}
+	axis := 0 // the step that names it
+	switch {
+	case len(ref.Segs) == 0 || ref.Segs[len(ref.Segs)-1].Dynamic:
+		return nil
+	case ref.Root == "stages" && len(ref.Segs) > 2 && ref.Segs[1].Name == "chosen":
+		c.chosen, axis = true, 2
+	case ref.Root == "chosen" && r.scope.own != nil:
+		c.chosen = true
+	case ref.Root != "sweep" || r.scope.axes == 0:
 		return nil
 	}
-	c := comparison{node: r.node, offset: r.offset, ref: ref, constants: constants, axis: a, path: named(ref, 1)}
-	if len(c.path) > 0 && (c.path[0] == "key" || c.path[0] == "value") {
+	if c.axis = r.p.axis(ref.Segs[axis].Name); c.axis == nil || c.axis.bad {
+		return nil
+	}
+	c.path = named(ref, axis+1)
+	if len(c.path) > 0 && !c.chosen && (c.path[0] == "key" || c.path[0] == "value") {
 		c.key, c.path = c.path[0] == "key", c.path[1:]
 	}
 	r.p.comparisons = append(r.p.comparisons, c)
 	return nil
+}
+
+// compareChanged reports names that changed never has.
+func (r *resolver) compareChanged(constants []expr.Constant) []*expr.Problem {
+	if !r.p.hasBaseline || r.p.baselineBad || r.scope.axes < len(r.p.spec.Axes) {
+		return nil // reported
+	}
+	var out []*expr.Problem
+	var based []string
+	for _, i := range r.p.baseline.list() {
+		based = append(based, r.p.spec.Axes[i].Name)
+	}
+	for _, k := range constants {
+		name, isText := k.Value.(string)
+		switch a := r.p.axis(name); {
+		case !isText || a != nil && (a.bad || r.p.baseline.has(a.index)):
+		case a != nil:
+			out = append(out, &expr.Problem{Span: k.Span, Summary: fmt.Sprintf("changed never has %q: sweep.baseline gives that axis no value", name), Expected: listNames(based)})
+		default:
+			problem := r.noAxis(k.Span, name)
+			problem.Nearest, problem.Expected = expr.Nearest(name, based), listNames(based)
+			out = append(out, problem)
+		}
+	}
+	return out
 }
 
 // forgetComparisons drops those since the first that are part of what is wrong with an expression anyway.
@@ -179,6 +222,9 @@ func (p *program) checkComparisons(known bool) {
 }
 
 func (p *program) checkComparison(c comparison) {
+	if !slices.ContainsFunc(c.axis.values, func(v *Value) bool { _, has := c.of(v); return has }) {
+		return // no value has such a field, which is reported
+	}
 	for _, k := range c.constants {
 		if k.Value != nil && !c.axis.bad && !c.holds(k.Value) {
 			p.report(p.noConstant(c, k))
@@ -187,26 +233,54 @@ func (p *program) checkComparison(c comparison) {
 	}
 }
 
-// holds reports whether some value of the axis equals v.
+// of is what c's reference is where the axis has value v.
+func (c comparison) of(v *Value) (at any, has bool) {
+	switch {
+	case c.key:
+		return v.Key, true
+	case c.chosen && v.named:
+		return v.Key, len(c.path) == 0
+	}
+	return dig(v.val, c.path)
+}
+
+// holds reports whether some value of the axis equals v, or has such an element.
 func (c comparison) holds(v any) bool {
 	for _, value := range c.axis.values {
-		if c.key && expr.Equal(value.Key, v) {
-			return true
-		}
-		if at, has := dig(value.val, c.path); !c.key && has && expr.Equal(at, v) {
+		at, has := c.of(value)
+		if has && !c.held && expr.Equal(at, v) || c.held && slices.ContainsFunc(elements(at), func(e any) bool { return expr.Equal(e, v) }) {
 			return true
 		}
 	}
 	return false
 }
 
+// elements are those of a list, or the keys of a map.
+func elements(v any) []any {
+	switch x := v.(type) {
+	case []any:
+		return x
+	case *expr.Map:
+		var out []any
+		for _, k := range x.Keys {
+			out = append(out, k)
+		}
+		return out
+	}
+	return nil
+}
+
 func (p *program) noConstant(c comparison, k expr.Constant) Diagnostic {
 	name := c.ref.Path(len(c.ref.Segs))
-	d := p.tree.Within(c.node, c.offset+k.Start, c.offset+k.End, "%s is never %s", name, quoted(k.Value))
+	verb := "is never"
+	if c.held {
+		verb = "never has"
+	}
+	d := p.tree.Within(c.node, c.offset+k.Start, c.offset+k.End, "%s %s %s", name, verb, quoted(k.Value))
 	text, isText := k.Value.(string)
 	_, isKey := c.axis.ids[text]
 	switch {
-	case isText && len(c.path) == 0 && !c.key && c.axis.named():
+	case isText && len(c.path) == 0 && !c.key && !c.chosen && !c.held && c.axis.named():
 		d.Note = fmt.Sprintf("sweep.%s is the value; its name is sweep.%s.key", c.axis.Name, c.axis.Name)
 		d.Expected = fmt.Sprintf("sweep.%s.key compared with %s", c.axis.Name, listNames(c.axis.keys()))
 		if isKey {
@@ -228,14 +302,16 @@ func (c comparison) values() []string {
 	var out []string
 	seen := map[string]bool{}
 	for _, v := range c.axis.values {
-		text := v.Key
-		if !c.key {
-			at, _ := dig(v.val, c.path)
-			text = expr.Format(at)
+		at, _ := c.of(v)
+		texts := []any{at}
+		if c.held {
+			texts = elements(at)
 		}
-		if !seen[text] {
-			seen[text] = true
-			out = append(out, text)
+		for _, x := range texts {
+			if text := expr.Format(x); !seen[text] {
+				seen[text] = true
+				out = append(out, text)
+			}
 		}
 	}
 	return out

@@ -104,6 +104,7 @@ func (p *program) readView(v *View, what string, node *yaml.Node, more ...sectio
 			}
 		}},
 	}))
+	v.bad = v.bad || len(meant) > 0
 	v.Of = p.wantOf(v.key, node, what+" "+v.Name, meant)
 	return meant
 }

@@ -1,6 +1,8 @@
 package expr
 
 import (
+	"slices"
+
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
 )
@@ -8,23 +10,34 @@ import (
 // comparison tells the resolver of a reference that is compared with constants.
 func (r *resolution) comparison(e ast.Expr) {
 	c := e.AsCall()
+	if r.fold {
+		return
+	}
 	switch c.FunctionName() {
 	case operators.Equals, operators.NotEquals:
 		r.compare(c.Args()[0], c.Args()[1])
 		r.compare(c.Args()[1], c.Args()[0])
 	case operators.In:
 		r.compare(c.Args()[0], c.Args()[1])
+		if c.Args()[0].Kind() == ast.LiteralKind {
+			r.compareWith(r.chain(c.Args()[1]), r.constants(c.Args()[0]), true)
+		}
 	}
 }
 
 func (r *resolution) compare(left, right ast.Expr) {
-	nodes := r.chain(left)
 	constants := r.constants(right)
-	if nodes == nil || constants == nil {
-		return
+	if left.Kind() == ast.IdentKind {
+		if i := slices.Index(r.bound, left.AsIdent()); i >= 0 && r.over[i].Root != "" && constants != nil {
+			r.problems = append(r.problems, r.resolver.Compare(r.over[i], constants, true)...)
+		}
 	}
-	if p := r.resolver.Compare(r.describe(nodes), constants); p != nil {
-		r.fail(p)
+	r.compareWith(r.chain(left), constants, false)
+}
+
+func (r *resolution) compareWith(nodes []ast.Expr, constants []Constant, held bool) {
+	if nodes != nil && constants != nil {
+		r.problems = append(r.problems, r.resolver.Compare(r.describe(nodes), constants, held)...)
 	}
 }
 

@@ -189,19 +189,23 @@ func TypeWord(t *cel.Type) string { return typeWord(t.String()) }
 func (r *resolution) mismatches(checked *ast.AST) []*Problem {
 	var out []*Problem
 	for _, p := range r.pairs {
-		a, b := checked.GetType(p[0].ID()), checked.GetType(p[1].ID())
-		if b.Kind() == types.ListKind && a.Kind() != types.ListKind && len(b.Parameters()) == 1 {
+		a, b := checked.GetType(p.left.ID()), checked.GetType(p.right.ID())
+		if kind := b.Kind(); p.in && (kind == types.ListKind || kind == types.MapKind) {
 			b = b.Parameters()[0]
 		}
-		if x, y := typeWords[a.String()], typeWords[b.String()]; x != y && basic(x) && basic(y) {
-			out = append(out, &Problem{Span: Span{r.span(p[0]).Start, r.span(p[1]).End}, Summary: fmt.Sprintf("%s is never equal to %s", x, y)})
+		if x, y := TypeWord(a), TypeWord(b); x != y && basic(x) && basic(y) {
+			found := &Problem{Span: Span{r.span(p.left).Start, r.span(p.right).End}, Summary: fmt.Sprintf("%s is never equal to %s", x, y)}
+			if x == "a list" || y == "a list" {
+				found.Note = "whether a list has an element is asked by: ELEMENT in LIST"
+			}
+			out = append(out, found)
 		}
 	}
 	return out
 }
 
 func basic(word string) bool {
-	return word == "a number" || word == "a text" || word == "true or false"
+	return word == "a number" || word == "a text" || word == "true or false" || word == "a list" || word == "a map"
 }
 
 // explain is an error of evaluation in plain words.

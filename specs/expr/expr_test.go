@@ -33,7 +33,7 @@ func (n names) Resolve(r Reference) (Binding, *Problem) {
 }
 
 // Compare implements Resolver.
-func (names) Compare(Reference, []Constant) *Problem { return nil }
+func (names) Compare(Reference, []Constant, bool) []*Problem { return nil }
 
 func newEnv(t testing.TB) *Env {
 	t.Helper()

@@ -95,8 +95,8 @@ type Binding struct {
 type Resolver interface {
 	// Resolve says what r stands for.
 	Resolve(r Reference) (Binding, *Problem)
-	// Compare is told that r is compared with constants.
-	Compare(r Reference, constants []Constant) *Problem
+	// Compare is told that r is compared with constants; held: that its elements are.
+	Compare(r Reference, constants []Constant, held bool) []*Problem
 }
 
 // A Constant is a literal in an expression.
@@ -111,13 +111,20 @@ type resolution struct {
 	text      []rune
 	fac       ast.ExprFactory
 	resolver  Resolver
-	bound     []string // variables of the macros around
+	bound     []string    // variables of the macros around …
+	over      []Reference // … and what those of a list are elements of; no Root: no reference
 	vars      map[string]*cel.Type
 	problems  []*Problem
 	nextID    int64
 	functions func(name string) bool // which functions CEL has
-	pairs     [][2]ast.Expr          // operands that are compared
+	pairs     []pair                 // operands that are compared
 	fold      bool                   // for the canonical form: nothing but names changes
+}
+
+// A pair is the operands of a comparison.
+type pair struct {
+	left, right ast.Expr
+	in          bool // whether right has left is asked
 }
 
 func (r *resolution) id() int64 { r.nextID++; return r.nextID }
@@ -168,7 +175,7 @@ func (r *resolution) call(e ast.Expr) {
 	}
 	switch c.FunctionName() {
 	case operators.Equals, operators.NotEquals, operators.In:
-		r.pairs = append(r.pairs, [2]ast.Expr{r.anyType(c.Args()[0]), r.anyType(c.Args()[1])})
+		r.pairs = append(r.pairs, pair{r.anyType(c.Args()[0]), r.anyType(c.Args()[1]), c.FunctionName() == operators.In})
 	case operators.Conditional:
 		r.anyType(c.Args()[1])
 		r.anyType(c.Args()[2])
@@ -197,11 +204,16 @@ func (r *resolution) comprehension(c ast.ComprehensionExpr) {
 	r.walk(c.IterRange())
 	r.walk(c.AccuInit())
 	outer := len(r.bound)
+	var over Reference
+	if nodes := r.chain(c.IterRange()); nodes != nil && c.IterVar2() == "" {
+		over = r.describe(nodes)
+	}
 	r.bound = append(r.bound, c.IterVar(), c.IterVar2(), c.AccuVar())
+	r.over = append(r.over, over, Reference{}, Reference{})
 	r.walk(c.LoopCondition())
 	r.walk(c.LoopStep())
 	r.walk(c.Result())
-	r.bound = r.bound[:outer]
+	r.bound, r.over = r.bound[:outer], r.over[:outer]
 }
 
 // chain is e as the nodes from its root variable outwards, nil where e is no reference.

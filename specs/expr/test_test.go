@@ -35,7 +35,7 @@ func (slotted) Resolve(r Reference) (Binding, *Problem) {
 }
 
 // Compare implements Resolver.
-func (slotted) Compare(Reference, []Constant) *Problem { return nil }
+func (slotted) Compare(Reference, []Constant, bool) []*Problem { return nil }
 
 // TestTest compares conditions as Tests with CEL's own evaluation.
 func TestTest(t *testing.T) {

@@ -126,7 +126,10 @@ func (x *expander) mergeKey(out, n, value *yaml.Node, depth int) (size int) {
 			continue
 		}
 		if from.Kind != yaml.MappingNode {
-			x.out = append(x.out, x.tree.At(s, "<<: takes a mapping, or a list of them"))
+			d := x.tree.At(s, "<<: takes a mapping, or a list of them")
+			d.Note = "<<: *NAME puts in the keys of the mapping that &NAME stands at"
+			x.out = append(x.out, d)
+			x.tree.Part = true
 			continue
 		}
 		for i := 0; i+1 < len(from.Content); i += 2 {
