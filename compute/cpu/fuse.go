@@ -234,6 +234,11 @@ func (f *fusion) isPlain(i int) bool {
 	if f.inputs[i].shape.DType != dtypes.Float32 {
 		return false
 	}
+	if n := len(f.chain.instructions); n > 0 { // clamp reads its last operand after it wrote
+		if args := f.chain.instructions[n-1].args; len(args) == 3 && args[2] < len(f.chain.sources) && f.chain.sources[args[2]].input == i {
+			return false
+		}
+	}
 	for _, s := range slices.Concat(f.chain.sources, f.chain.scalars) {
 		if s.input == i && !(len(s.dims) == 1 && s.isRun() && s.offset == 0 && s.dims[0] == f.inputs[i].shape.Size()) {
 			return false
