@@ -61,24 +61,38 @@ func TestDecodeErrorsSayWhatIsWrong(t *testing.T) {
 	binary.BigEndian.PutUint32(big[29:], crc32.ChecksumIEEE(big[12:29]))
 	flipped := bytes.Clone(read(t, "rgb.png"))
 	flipped[len(flipped)-30] ^= 1
+	baseline, progressive, restarts := read(t, "420.jpg"), read(t, "420_progressive.jpg"), read(t, "420_restarts.jpg")
+	scan := baseline[bytes.Index(baseline, []byte("\xff\xda")):]
+	sizes := bytes.Clone(baseline)
+	sizes[bytes.Index(sizes, []byte("\xff\xc4"))+4+1+16] = 16
+	animation := append([]byte("RIFF\x12\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x02"), make([]byte, 9)...)
 	for name, c := range map[string]struct {
 		data []byte
 		want string
 	}{
-		"arithmetic":  {bytes.Replace(read(t, "420.jpg"), []byte("\xff\xc0\x00"), []byte("\xff\xc9\x00"), 1), "arithmetic coding, which is not supported: save it anew"},
-		"lossless":    {bytes.Replace(read(t, "420.jpg"), []byte("\xff\xc0\x00"), []byte("\xff\xc3\x00"), 1), "lossless JPEG, which is not supported"},
-		"12 bits":     {bytes.Replace(read(t, "420.jpg"), []byte("\xff\xc0\x00\x11\x08"), []byte("\xff\xc0\x00\x11\x0c"), 1), "12 bits are not supported"},
-		"empty":       {nil, "the file is empty"},
-		"text":        {[]byte("hello, world"), "not a PNG"},
-		"AppleDouble": {[]byte("\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "), "not a PNG"},
-		"bomb":        {bomb, "50000 x 50000 pixels are more"},
-		"lie":         {big, "truncated PNG"},
-		"flipped":     {flipped, "broken PNG"},
-		"pgm":         {[]byte("P5 2 2 70000\n1234"), "70000"},
-		"plain pgm":   {[]byte("P2 2 1 5\n1 6"), "a value of 6"},
-		"letters":     {[]byte("P2 2 x 5\n1 6"), `"x" is no number`},
-		"zero":        {[]byte("P5 0 4 255\n1234"), "0 x 4 pixels"},
-		"long":        {[]byte("P5 3 4 255\n1234"), "truncated PNM"},
+		"missing scans":     {append(progressive[:len(progressive)*2/3:len(progressive)*2/3], 0xff, 0xd9), "ends before the last of its progressive scans"},
+		"a scan twice":      {append(baseline[:len(baseline)-2:len(baseline)-2], scan...), "a scan after the last"},
+		"two pictures":      {append(baseline[:len(baseline)-2:len(baseline)-2], baseline...), "a second start-of-image marker"},
+		"a restart missing": {bytes.Replace(restarts, []byte("\xff\xd0"), nil, 1), "marker 0xd1 where restart marker 0xd0 is due"},
+		"a strange marker":  {bytes.Replace(baseline, []byte("\xff\xdb"), []byte("\xff\xf0"), 1), "an unknown marker, 0xf0"},
+		"16 bits of DC":     {sizes, "a bad Huffman table"},
+		"animated WebP":     {animation, "it is an animation"},
+		"cut WebP":          {read(t, "lossless.webp")[:60], "truncated WebP"},
+		"CMYK in TIFF":      {bytes.Replace(read(t, "rgb_None.tif"), []byte("\x06\x01\x03\x00\x01\x00\x00\x00\x02"), []byte("\x06\x01\x03\x00\x01\x00\x00\x00\x05"), 1), "save it anew as PNG"},
+		"arithmetic":        {bytes.Replace(read(t, "420.jpg"), []byte("\xff\xc0\x00"), []byte("\xff\xc9\x00"), 1), "arithmetic coding, which is not supported: save it anew"},
+		"lossless":          {bytes.Replace(read(t, "420.jpg"), []byte("\xff\xc0\x00"), []byte("\xff\xc3\x00"), 1), "lossless JPEG, which is not supported"},
+		"12 bits":           {bytes.Replace(read(t, "420.jpg"), []byte("\xff\xc0\x00\x11\x08"), []byte("\xff\xc0\x00\x11\x0c"), 1), "12 bits are not supported"},
+		"empty":             {nil, "the file is empty"},
+		"text":              {[]byte("hello, world"), "not a PNG"},
+		"AppleDouble":       {[]byte("\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "), "not a PNG"},
+		"bomb":              {bomb, "50000 x 50000 pixels are more"},
+		"lie":               {big, "truncated PNG"},
+		"flipped":           {flipped, "broken PNG"},
+		"pgm":               {[]byte("P5 2 2 70000\n1234"), "70000"},
+		"plain pgm":         {[]byte("P2 2 1 5\n1 6"), "a value of 6"},
+		"letters":           {[]byte("P2 2 x 5\n1 6"), `"x" is no number`},
+		"zero":              {[]byte("P5 0 4 255\n1234"), "0 x 4 pixels"},
+		"long":              {[]byte("P5 3 4 255\n1234"), "truncated PNM"},
 	} {
 		if _, err := Decode(c.data); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)

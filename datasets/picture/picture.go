@@ -1,5 +1,5 @@
 // Package picture decodes picture files to the 8-bit RGB that Pillow's Image.open(file).convert("RGB") gives, and writes PNG files
-// whose bytes never change. Alpha is dropped, not composited; EXIF orientation is ignored; 16-bit grey is clipped, 16-bit colour cut.
+// whose bytes never change. Alpha is dropped, not composited; EXIF orientation is ignored (but TIFF's is not); 16-bit grey is clipped, 16-bit colour cut.
 //
 // Every pixel is Pillow's, also of JPEG (see package jpeg); WebP's chroma is upsampled as libwebp does it.
 package picture

@@ -2,7 +2,10 @@ package picture
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"image"
+	"io"
 	"math"
 
 	"golang.org/x/image/webp"
@@ -11,6 +14,13 @@ import (
 )
 
 func decodeWebP(data []byte) (*pil.Image, error) {
+	const animation = 2 // in the flags of an extended file
+	switch {
+	case len(data) < 21 || uint64(binary.LittleEndian.Uint32(data[4:]))+8 > uint64(len(data)):
+		return nil, io.ErrUnexpectedEOF
+	case string(data[12:16]) == "VP8X" && data[20]&animation != 0:
+		return nil, errors.New("it is an animation, which is not supported: save its first frame")
+	}
 	config, err := webp.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
 		return nil, err

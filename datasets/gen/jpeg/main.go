@@ -170,14 +170,23 @@ func inverse() {
 		high := AllocLocal(8 * 32)
 		Label("loop")
 		var c columns
+		below := YMM()
 		for y := range c {
 			c[y] = YMM()
 			q := YMM()
 			VMOVDQU(Mem{Base: coefficients}.Offset(16*y), c[y]) // 16 bytes too many, which the next replaces
 			VINSERTI128(Imm(1), Mem{Base: coefficients}.Offset(128+16*y), c[y], c[y])
+			switch y {
+			case 0:
+			case 1:
+				VMOVDQA(c[1], below)
+			default:
+				VPOR(c[y], below, below)
+			}
 			VBROADCASTI128(Mem{Base: quant}.Offset(16*y), q)
 			VPMULLW(q, c[y], c[y])
 		}
+		wrapAlone(c[0], below)
 		c = oneDimension(c, 11, high)
 		c = transposed(c)
 		c = oneDimension(c, 18, high)
@@ -213,17 +222,35 @@ func inverse() {
 	})
 }
 
+// wrapAlone emits wrapped of the portable functions, in the lanes where there is nothing below the first row.
+func wrapAlone(first, below VecVirtual) {
+	swapped, wrapped := YMM(), YMM()
+	VPXOR(swapped, swapped, swapped)
+	VPCMPEQQ(swapped, below, below)
+	VPSHUFD(Imm(0b01001110), below, swapped)
+	VPAND(swapped, below, below)
+	VPSLLW(Imm(2), first, wrapped)
+	VPSRAW(Imm(2), wrapped, wrapped)
+	VPBLENDVB(below, wrapped, first, first)
+}
+
 // oneDimension emits the transform of eight inputs, rounded by `shift` bits: oneDimension of the portable functions. Its upper half
 // waits in `high`.
 func oneDimension(in columns, shift int, high Mem) (out columns) {
+	added := func(i, k int, add func(...Op)) VecVirtual {
+		r := YMM()
+		add(in[k], in[i], r)
+		return r
+	}
+	sum04, difference04 := added(0, 4, VPADDW), added(0, 4, VPSUBW)
 	for _, upper := range []bool{true, false} {
 		unpack := VPUNPCKLWD
 		if upper {
 			unpack = VPUNPCKHWD
 		}
-		both := func(i, k int) VecVirtual {
+		both := func(a, b VecVirtual) VecVirtual {
 			r := YMM()
-			unpack(in[k], in[i], r)
+			unpack(b, a, r)
 			return r
 		}
 		product := func(x VecVirtual, a, b int16) VecVirtual {
@@ -231,21 +258,32 @@ func oneDimension(in columns, shift int, high Mem) (out columns) {
 			VPMADDWD(words(a, b), x, r)
 			return r
 		}
-		x04, x26 := both(0, 4), both(2, 6)
-		sum, difference := product(x04, 8192, 8192), product(x04, 8192, -8192)
-		VPADDD(long(1<<(shift-1)), sum, sum)
-		VPADDD(long(1<<(shift-1)), difference, difference)
+		scaled := func(x VecVirtual) VecVirtual { // by 13 bits, with the rounding
+			r := both(x, x)
+			VPSRAD(Imm(16), r, r)
+			VPSLLD(Imm(13), r, r)
+			VPADDD(long(1<<(shift-1)), r, r)
+			return r
+		}
+		sum, difference := scaled(sum04), scaled(difference04)
+		x26 := both(in[2], in[6])
 		a, b := product(x26, 10703, 4433), product(x26, 4433, -10704)
 		even := [4]VecVirtual{YMM(), YMM(), difference, sum}
 		VPADDD(a, sum, even[0])
 		VPADDD(b, difference, even[1])
 		VPSUBD(b, difference, even[2])
 		VPSUBD(a, sum, even[3])
-		x13, x57 := both(1, 3), both(5, 7)
-		factors := [4][4]int16{{11363, 9633, 6437, 2260}, {9633, -2259, -11362, -6436}, {6437, -11362, 2261, 9633}, {2260, -6436, 9633, -11363}}
-		for i, f := range factors {
-			odd, rest := product(x13, f[0], f[1]), product(x57, f[2], f[3])
-			VPADDD(rest, odd, odd)
+		z4 := both(added(7, 3, VPADDW), added(5, 1, VPADDW))
+		z3 := product(z4, -6436, 9633)
+		VPMADDWD(words(9633, 6437), z4, z4)
+		for i, o := range []struct {
+			a, b   int
+			fa, fb int16
+			z      VecVirtual
+		}{{7, 1, -7373, 4926, z4}, {5, 3, -20995, 4177, z3}, {5, 3, -4176, -20995, z4}, {7, 1, -4927, -7373, z3}} {
+			odd := both(in[o.a], in[o.b])
+			VPMADDWD(words(o.fa, o.fb), odd, odd)
+			VPADDD(o.z, odd, odd)
 			first, last := YMM(), even[i]
 			VPADDD(odd, even[i], first)
 			VPSUBD(odd, even[i], last)

@@ -103,303 +103,345 @@ TEXT ·inverseAVX2(SB), NOSPLIT, $256-40
 	SHLQ $0x02, R8
 
 loop:
-	VMOVDQU        (DX), Y0
-	VINSERTI128    $0x01, 128(DX), Y0, Y0
-	VBROADCASTI128 (SI), Y1
-	VPMULLW        Y1, Y0, Y0
-	VMOVDQU        16(DX), Y1
-	VINSERTI128    $0x01, 144(DX), Y1, Y1
-	VBROADCASTI128 16(SI), Y2
-	VPMULLW        Y2, Y1, Y1
-	VMOVDQU        32(DX), Y2
-	VINSERTI128    $0x01, 160(DX), Y2, Y2
-	VBROADCASTI128 32(SI), Y3
+	VMOVDQU        (DX), Y1
+	VINSERTI128    $0x01, 128(DX), Y1, Y1
+	VBROADCASTI128 (SI), Y0
+	VPMULLW        Y0, Y1, Y1
+	VMOVDQU        16(DX), Y2
+	VINSERTI128    $0x01, 144(DX), Y2, Y2
+	VMOVDQA        Y2, Y0
+	VBROADCASTI128 16(SI), Y3
 	VPMULLW        Y3, Y2, Y2
-	VMOVDQU        48(DX), Y3
-	VINSERTI128    $0x01, 176(DX), Y3, Y3
-	VBROADCASTI128 48(SI), Y4
+	VMOVDQU        32(DX), Y3
+	VINSERTI128    $0x01, 160(DX), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VBROADCASTI128 32(SI), Y4
 	VPMULLW        Y4, Y3, Y3
-	VMOVDQU        64(DX), Y4
-	VINSERTI128    $0x01, 192(DX), Y4, Y4
-	VBROADCASTI128 64(SI), Y5
+	VMOVDQU        48(DX), Y4
+	VINSERTI128    $0x01, 176(DX), Y4, Y4
+	VPOR           Y4, Y0, Y0
+	VBROADCASTI128 48(SI), Y5
 	VPMULLW        Y5, Y4, Y4
-	VMOVDQU        80(DX), Y5
-	VINSERTI128    $0x01, 208(DX), Y5, Y5
-	VBROADCASTI128 80(SI), Y6
+	VMOVDQU        64(DX), Y5
+	VINSERTI128    $0x01, 192(DX), Y5, Y5
+	VPOR           Y5, Y0, Y0
+	VBROADCASTI128 64(SI), Y6
 	VPMULLW        Y6, Y5, Y5
-	VMOVDQU        96(DX), Y6
-	VINSERTI128    $0x01, 224(DX), Y6, Y6
-	VBROADCASTI128 96(SI), Y7
+	VMOVDQU        80(DX), Y6
+	VINSERTI128    $0x01, 208(DX), Y6, Y6
+	VPOR           Y6, Y0, Y0
+	VBROADCASTI128 80(SI), Y7
 	VPMULLW        Y7, Y6, Y6
-	VMOVDQU        112(DX), Y7
-	VINSERTI128    $0x01, 240(DX), Y7, Y7
-	VBROADCASTI128 112(SI), Y8
+	VMOVDQU        96(DX), Y7
+	VINSERTI128    $0x01, 224(DX), Y7, Y7
+	VPOR           Y7, Y0, Y0
+	VBROADCASTI128 96(SI), Y8
 	VPMULLW        Y8, Y7, Y7
-	VPUNPCKHWD     Y4, Y0, Y8
-	VPUNPCKHWD     Y6, Y2, Y9
-	VPMADDWD       words_2000_2000<>+0(SB), Y8, Y10
-	VPMADDWD       words_2000_e000<>+0(SB), Y8, Y8
-	VPADDD         words_0400_0000<>+0(SB), Y10, Y10
-	VPADDD         words_0400_0000<>+0(SB), Y8, Y8
-	VPMADDWD       words_29cf_1151<>+0(SB), Y9, Y11
-	VPMADDWD       words_1151_d630<>+0(SB), Y9, Y9
-	VPADDD         Y11, Y10, Y12
-	VPADDD         Y9, Y8, Y13
-	VPSUBD         Y9, Y8, Y8
-	VPSUBD         Y11, Y10, Y10
-	VPUNPCKHWD     Y3, Y1, Y9
-	VPUNPCKHWD     Y7, Y5, Y11
-	VPMADDWD       words_2c63_25a1<>+0(SB), Y9, Y14
-	VPMADDWD       words_1925_08d4<>+0(SB), Y11, Y15
-	VPADDD         Y15, Y14, Y14
+	VMOVDQU        112(DX), Y8
+	VINSERTI128    $0x01, 240(DX), Y8, Y8
+	VPOR           Y8, Y0, Y0
+	VBROADCASTI128 112(SI), Y9
+	VPMULLW        Y9, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPCMPEQQ       Y9, Y0, Y0
+	VPSHUFD        $0x4e, Y0, Y9
+	VPAND          Y9, Y0, Y0
+	VPSLLW         $0x02, Y1, Y9
+	VPSRAW         $0x02, Y9, Y9
+	VPBLENDVB      Y0, Y9, Y1, Y1
+	VPADDW         Y5, Y1, Y0
+	VPSUBW         Y5, Y1, Y1
+	VPUNPCKHWD     Y0, Y0, Y5
+	VPSRAD         $0x10, Y5, Y5
+	VPSLLD         $0x0d, Y5, Y5
+	VPADDD         words_0400_0000<>+0(SB), Y5, Y5
+	VPUNPCKHWD     Y1, Y1, Y9
+	VPSRAD         $0x10, Y9, Y9
+	VPSLLD         $0x0d, Y9, Y9
+	VPADDD         words_0400_0000<>+0(SB), Y9, Y9
+	VPUNPCKHWD     Y7, Y3, Y10
+	VPMADDWD       words_29cf_1151<>+0(SB), Y10, Y11
+	VPMADDWD       words_1151_d630<>+0(SB), Y10, Y10
+	VPADDD         Y11, Y5, Y12
+	VPADDD         Y10, Y9, Y13
+	VPSUBD         Y10, Y9, Y9
+	VPSUBD         Y11, Y5, Y5
+	VPADDW         Y4, Y8, Y10
+	VPADDW         Y2, Y6, Y11
+	VPUNPCKHWD     Y11, Y10, Y10
+	VPMADDWD       words_e6dc_25a1<>+0(SB), Y10, Y11
+	VPMADDWD       words_25a1_1925<>+0(SB), Y10, Y10
+	VPUNPCKHWD     Y2, Y8, Y14
+	VPMADDWD       words_e333_133e<>+0(SB), Y14, Y14
+	VPADDD         Y10, Y14, Y14
 	VPADDD         Y14, Y12, Y15
 	VPSUBD         Y14, Y12, Y12
 	VPSRAD         $0x0b, Y15, Y15
 	VMOVDQU        Y15, (SP)
 	VPSRAD         $0x0b, Y12, Y12
 	VMOVDQU        Y12, 224(SP)
-	VPMADDWD       words_25a1_f72d<>+0(SB), Y9, Y12
-	VPMADDWD       words_d39e_e6dc<>+0(SB), Y11, Y14
-	VPADDD         Y14, Y12, Y12
+	VPUNPCKHWD     Y4, Y6, Y12
+	VPMADDWD       words_adfd_1051<>+0(SB), Y12, Y12
+	VPADDD         Y11, Y12, Y12
 	VPADDD         Y12, Y13, Y14
 	VPSUBD         Y12, Y13, Y13
 	VPSRAD         $0x0b, Y14, Y14
 	VMOVDQU        Y14, 32(SP)
 	VPSRAD         $0x0b, Y13, Y13
 	VMOVDQU        Y13, 192(SP)
-	VPMADDWD       words_1925_d39e<>+0(SB), Y9, Y12
-	VPMADDWD       words_08d5_25a1<>+0(SB), Y11, Y13
-	VPADDD         Y13, Y12, Y12
-	VPADDD         Y12, Y8, Y13
-	VPSUBD         Y12, Y8, Y8
-	VPSRAD         $0x0b, Y13, Y13
-	VMOVDQU        Y13, 64(SP)
-	VPSRAD         $0x0b, Y8, Y8
-	VMOVDQU        Y8, 160(SP)
-	VPMADDWD       words_08d4_e6dc<>+0(SB), Y9, Y8
-	VPMADDWD       words_25a1_d39d<>+0(SB), Y11, Y9
-	VPADDD         Y9, Y8, Y8
-	VPADDD         Y8, Y10, Y9
-	VPSUBD         Y8, Y10, Y10
-	VPSRAD         $0x0b, Y9, Y9
-	VMOVDQU        Y9, 96(SP)
+	VPUNPCKHWD     Y4, Y6, Y12
+	VPMADDWD       words_efb0_adfd<>+0(SB), Y12, Y12
+	VPADDD         Y10, Y12, Y12
+	VPADDD         Y12, Y9, Y10
+	VPSUBD         Y12, Y9, Y9
 	VPSRAD         $0x0b, Y10, Y10
-	VMOVDQU        Y10, 128(SP)
-	VPUNPCKLWD     Y4, Y0, Y0
-	VPUNPCKLWD     Y6, Y2, Y2
-	VPMADDWD       words_2000_2000<>+0(SB), Y0, Y4
-	VPMADDWD       words_2000_e000<>+0(SB), Y0, Y0
-	VPADDD         words_0400_0000<>+0(SB), Y4, Y4
-	VPADDD         words_0400_0000<>+0(SB), Y0, Y0
-	VPMADDWD       words_29cf_1151<>+0(SB), Y2, Y6
-	VPMADDWD       words_1151_d630<>+0(SB), Y2, Y2
-	VPADDD         Y6, Y4, Y8
-	VPADDD         Y2, Y0, Y9
-	VPSUBD         Y2, Y0, Y0
-	VPSUBD         Y6, Y4, Y4
-	VPUNPCKLWD     Y3, Y1, Y1
-	VPUNPCKLWD     Y7, Y5, Y2
-	VPMADDWD       words_2c63_25a1<>+0(SB), Y1, Y3
-	VPMADDWD       words_1925_08d4<>+0(SB), Y2, Y5
-	VPADDD         Y5, Y3, Y3
-	VPADDD         Y3, Y8, Y5
-	VPSUBD         Y3, Y8, Y8
+	VMOVDQU        Y10, 64(SP)
+	VPSRAD         $0x0b, Y9, Y9
+	VMOVDQU        Y9, 160(SP)
+	VPUNPCKHWD     Y2, Y8, Y9
+	VPMADDWD       words_ecc1_e333<>+0(SB), Y9, Y9
+	VPADDD         Y11, Y9, Y9
+	VPADDD         Y9, Y5, Y10
+	VPSUBD         Y9, Y5, Y5
+	VPSRAD         $0x0b, Y10, Y10
+	VMOVDQU        Y10, 96(SP)
 	VPSRAD         $0x0b, Y5, Y5
-	VPACKSSDW      (SP), Y5, Y5
-	VPSRAD         $0x0b, Y8, Y8
-	VPACKSSDW      224(SP), Y8, Y8
-	VPMADDWD       words_25a1_f72d<>+0(SB), Y1, Y3
-	VPMADDWD       words_d39e_e6dc<>+0(SB), Y2, Y6
-	VPADDD         Y6, Y3, Y3
-	VPADDD         Y3, Y9, Y6
-	VPSUBD         Y3, Y9, Y9
-	VPSRAD         $0x0b, Y6, Y6
-	VPACKSSDW      32(SP), Y6, Y6
+	VMOVDQU        Y5, 128(SP)
+	VPUNPCKLWD     Y0, Y0, Y0
+	VPSRAD         $0x10, Y0, Y0
+	VPSLLD         $0x0d, Y0, Y0
+	VPADDD         words_0400_0000<>+0(SB), Y0, Y0
+	VPUNPCKLWD     Y1, Y1, Y1
+	VPSRAD         $0x10, Y1, Y1
+	VPSLLD         $0x0d, Y1, Y1
+	VPADDD         words_0400_0000<>+0(SB), Y1, Y1
+	VPUNPCKLWD     Y7, Y3, Y3
+	VPMADDWD       words_29cf_1151<>+0(SB), Y3, Y5
+	VPMADDWD       words_1151_d630<>+0(SB), Y3, Y3
+	VPADDD         Y5, Y0, Y7
+	VPADDD         Y3, Y1, Y9
+	VPSUBD         Y3, Y1, Y1
+	VPSUBD         Y5, Y0, Y0
+	VPADDW         Y4, Y8, Y3
+	VPADDW         Y2, Y6, Y5
+	VPUNPCKLWD     Y5, Y3, Y3
+	VPMADDWD       words_e6dc_25a1<>+0(SB), Y3, Y5
+	VPMADDWD       words_25a1_1925<>+0(SB), Y3, Y3
+	VPUNPCKLWD     Y2, Y8, Y10
+	VPMADDWD       words_e333_133e<>+0(SB), Y10, Y10
+	VPADDD         Y3, Y10, Y10
+	VPADDD         Y10, Y7, Y11
+	VPSUBD         Y10, Y7, Y7
+	VPSRAD         $0x0b, Y11, Y11
+	VPACKSSDW      (SP), Y11, Y11
+	VPSRAD         $0x0b, Y7, Y7
+	VPACKSSDW      224(SP), Y7, Y7
+	VPUNPCKLWD     Y4, Y6, Y10
+	VPMADDWD       words_adfd_1051<>+0(SB), Y10, Y10
+	VPADDD         Y5, Y10, Y10
+	VPADDD         Y10, Y9, Y12
+	VPSUBD         Y10, Y9, Y9
+	VPSRAD         $0x0b, Y12, Y12
+	VPACKSSDW      32(SP), Y12, Y12
 	VPSRAD         $0x0b, Y9, Y9
 	VPACKSSDW      192(SP), Y9, Y9
-	VPMADDWD       words_1925_d39e<>+0(SB), Y1, Y3
-	VPMADDWD       words_08d5_25a1<>+0(SB), Y2, Y7
-	VPADDD         Y7, Y3, Y3
-	VPADDD         Y3, Y0, Y7
-	VPSUBD         Y3, Y0, Y0
-	VPSRAD         $0x0b, Y7, Y7
-	VPACKSSDW      64(SP), Y7, Y7
-	VPSRAD         $0x0b, Y0, Y0
-	VPACKSSDW      160(SP), Y0, Y0
-	VPMADDWD       words_08d4_e6dc<>+0(SB), Y1, Y1
-	VPMADDWD       words_25a1_d39d<>+0(SB), Y2, Y2
-	VPADDD         Y2, Y1, Y1
-	VPADDD         Y1, Y4, Y2
-	VPSUBD         Y1, Y4, Y4
-	VPSRAD         $0x0b, Y2, Y2
-	VPACKSSDW      96(SP), Y2, Y2
+	VPUNPCKLWD     Y4, Y6, Y4
+	VPMADDWD       words_efb0_adfd<>+0(SB), Y4, Y4
+	VPADDD         Y3, Y4, Y4
+	VPADDD         Y4, Y1, Y3
+	VPSUBD         Y4, Y1, Y1
+	VPSRAD         $0x0b, Y3, Y3
+	VPACKSSDW      64(SP), Y3, Y3
+	VPSRAD         $0x0b, Y1, Y1
+	VPACKSSDW      160(SP), Y1, Y1
+	VPUNPCKLWD     Y2, Y8, Y2
+	VPMADDWD       words_ecc1_e333<>+0(SB), Y2, Y2
+	VPADDD         Y5, Y2, Y2
+	VPADDD         Y2, Y0, Y4
+	VPSUBD         Y2, Y0, Y0
 	VPSRAD         $0x0b, Y4, Y4
-	VPACKSSDW      128(SP), Y4, Y4
-	VPUNPCKLWD     Y4, Y5, Y1
-	VPUNPCKHWD     Y4, Y5, Y3
-	VPUNPCKLWD     Y0, Y6, Y4
-	VPUNPCKHWD     Y0, Y6, Y0
-	VPUNPCKLWD     Y9, Y7, Y5
-	VPUNPCKHWD     Y9, Y7, Y6
-	VPUNPCKLWD     Y8, Y2, Y7
-	VPUNPCKHWD     Y8, Y2, Y2
-	VPUNPCKLWD     Y5, Y1, Y8
-	VPUNPCKHWD     Y5, Y1, Y1
-	VPUNPCKLWD     Y6, Y3, Y5
-	VPUNPCKHWD     Y6, Y3, Y3
-	VPUNPCKLWD     Y7, Y4, Y6
+	VPACKSSDW      96(SP), Y4, Y4
+	VPSRAD         $0x0b, Y0, Y0
+	VPACKSSDW      128(SP), Y0, Y0
+	VPUNPCKLWD     Y0, Y11, Y2
+	VPUNPCKHWD     Y0, Y11, Y0
+	VPUNPCKLWD     Y1, Y12, Y5
+	VPUNPCKHWD     Y1, Y12, Y1
+	VPUNPCKLWD     Y9, Y3, Y6
+	VPUNPCKHWD     Y9, Y3, Y3
+	VPUNPCKLWD     Y7, Y4, Y8
 	VPUNPCKHWD     Y7, Y4, Y4
-	VPUNPCKLWD     Y2, Y0, Y7
-	VPUNPCKHWD     Y2, Y0, Y0
-	VPUNPCKLWD     Y6, Y8, Y2
-	VPUNPCKHWD     Y6, Y8, Y6
+	VPUNPCKLWD     Y6, Y2, Y7
+	VPUNPCKHWD     Y6, Y2, Y2
+	VPUNPCKLWD     Y3, Y0, Y6
+	VPUNPCKHWD     Y3, Y0, Y0
+	VPUNPCKLWD     Y8, Y5, Y3
+	VPUNPCKHWD     Y8, Y5, Y5
 	VPUNPCKLWD     Y4, Y1, Y8
 	VPUNPCKHWD     Y4, Y1, Y1
-	VPUNPCKLWD     Y7, Y5, Y4
-	VPUNPCKHWD     Y7, Y5, Y5
-	VPUNPCKLWD     Y0, Y3, Y7
-	VPUNPCKHWD     Y0, Y3, Y0
-	VPUNPCKHWD     Y4, Y2, Y3
-	VPUNPCKHWD     Y7, Y8, Y9
-	VPMADDWD       words_2000_2000<>+0(SB), Y3, Y10
-	VPMADDWD       words_2000_e000<>+0(SB), Y3, Y3
-	VPADDD         words_0000_0002<>+0(SB), Y10, Y10
-	VPADDD         words_0000_0002<>+0(SB), Y3, Y3
-	VPMADDWD       words_29cf_1151<>+0(SB), Y9, Y11
-	VPMADDWD       words_1151_d630<>+0(SB), Y9, Y9
-	VPADDD         Y11, Y10, Y12
-	VPADDD         Y9, Y3, Y13
-	VPSUBD         Y9, Y3, Y3
-	VPSUBD         Y11, Y10, Y10
-	VPUNPCKHWD     Y1, Y6, Y9
-	VPUNPCKHWD     Y0, Y5, Y11
-	VPMADDWD       words_2c63_25a1<>+0(SB), Y9, Y14
-	VPMADDWD       words_1925_08d4<>+0(SB), Y11, Y15
-	VPADDD         Y15, Y14, Y14
+	VPUNPCKLWD     Y3, Y7, Y4
+	VPUNPCKHWD     Y3, Y7, Y3
+	VPUNPCKLWD     Y5, Y2, Y7
+	VPUNPCKHWD     Y5, Y2, Y2
+	VPUNPCKLWD     Y8, Y6, Y5
+	VPUNPCKHWD     Y8, Y6, Y6
+	VPUNPCKLWD     Y1, Y0, Y8
+	VPUNPCKHWD     Y1, Y0, Y0
+	VPADDW         Y5, Y4, Y1
+	VPSUBW         Y5, Y4, Y4
+	VPUNPCKHWD     Y1, Y1, Y5
+	VPSRAD         $0x10, Y5, Y5
+	VPSLLD         $0x0d, Y5, Y5
+	VPADDD         words_0000_0002<>+0(SB), Y5, Y5
+	VPUNPCKHWD     Y4, Y4, Y9
+	VPSRAD         $0x10, Y9, Y9
+	VPSLLD         $0x0d, Y9, Y9
+	VPADDD         words_0000_0002<>+0(SB), Y9, Y9
+	VPUNPCKHWD     Y8, Y7, Y10
+	VPMADDWD       words_29cf_1151<>+0(SB), Y10, Y11
+	VPMADDWD       words_1151_d630<>+0(SB), Y10, Y10
+	VPADDD         Y11, Y5, Y12
+	VPADDD         Y10, Y9, Y13
+	VPSUBD         Y10, Y9, Y9
+	VPSUBD         Y11, Y5, Y5
+	VPADDW         Y2, Y0, Y10
+	VPADDW         Y3, Y6, Y11
+	VPUNPCKHWD     Y11, Y10, Y10
+	VPMADDWD       words_e6dc_25a1<>+0(SB), Y10, Y11
+	VPMADDWD       words_25a1_1925<>+0(SB), Y10, Y10
+	VPUNPCKHWD     Y3, Y0, Y14
+	VPMADDWD       words_e333_133e<>+0(SB), Y14, Y14
+	VPADDD         Y10, Y14, Y14
 	VPADDD         Y14, Y12, Y15
 	VPSUBD         Y14, Y12, Y12
 	VPSRAD         $0x12, Y15, Y15
 	VMOVDQU        Y15, (SP)
 	VPSRAD         $0x12, Y12, Y12
 	VMOVDQU        Y12, 224(SP)
-	VPMADDWD       words_25a1_f72d<>+0(SB), Y9, Y12
-	VPMADDWD       words_d39e_e6dc<>+0(SB), Y11, Y14
-	VPADDD         Y14, Y12, Y12
+	VPUNPCKHWD     Y2, Y6, Y12
+	VPMADDWD       words_adfd_1051<>+0(SB), Y12, Y12
+	VPADDD         Y11, Y12, Y12
 	VPADDD         Y12, Y13, Y14
 	VPSUBD         Y12, Y13, Y13
 	VPSRAD         $0x12, Y14, Y14
 	VMOVDQU        Y14, 32(SP)
 	VPSRAD         $0x12, Y13, Y13
 	VMOVDQU        Y13, 192(SP)
-	VPMADDWD       words_1925_d39e<>+0(SB), Y9, Y12
-	VPMADDWD       words_08d5_25a1<>+0(SB), Y11, Y13
-	VPADDD         Y13, Y12, Y12
-	VPADDD         Y12, Y3, Y13
-	VPSUBD         Y12, Y3, Y3
-	VPSRAD         $0x12, Y13, Y13
-	VMOVDQU        Y13, 64(SP)
-	VPSRAD         $0x12, Y3, Y3
-	VMOVDQU        Y3, 160(SP)
-	VPMADDWD       words_08d4_e6dc<>+0(SB), Y9, Y3
-	VPMADDWD       words_25a1_d39d<>+0(SB), Y11, Y9
-	VPADDD         Y9, Y3, Y3
-	VPADDD         Y3, Y10, Y9
-	VPSUBD         Y3, Y10, Y10
-	VPSRAD         $0x12, Y9, Y9
-	VMOVDQU        Y9, 96(SP)
+	VPUNPCKHWD     Y2, Y6, Y12
+	VPMADDWD       words_efb0_adfd<>+0(SB), Y12, Y12
+	VPADDD         Y10, Y12, Y12
+	VPADDD         Y12, Y9, Y10
+	VPSUBD         Y12, Y9, Y9
 	VPSRAD         $0x12, Y10, Y10
-	VMOVDQU        Y10, 128(SP)
-	VPUNPCKLWD     Y4, Y2, Y2
-	VPUNPCKLWD     Y7, Y8, Y3
-	VPMADDWD       words_2000_2000<>+0(SB), Y2, Y4
-	VPMADDWD       words_2000_e000<>+0(SB), Y2, Y2
-	VPADDD         words_0000_0002<>+0(SB), Y4, Y4
-	VPADDD         words_0000_0002<>+0(SB), Y2, Y2
-	VPMADDWD       words_29cf_1151<>+0(SB), Y3, Y7
-	VPMADDWD       words_1151_d630<>+0(SB), Y3, Y3
-	VPADDD         Y7, Y4, Y8
-	VPADDD         Y3, Y2, Y9
-	VPSUBD         Y3, Y2, Y2
-	VPSUBD         Y7, Y4, Y4
-	VPUNPCKLWD     Y1, Y6, Y1
-	VPUNPCKLWD     Y0, Y5, Y0
-	VPMADDWD       words_2c63_25a1<>+0(SB), Y1, Y3
-	VPMADDWD       words_1925_08d4<>+0(SB), Y0, Y5
-	VPADDD         Y5, Y3, Y3
-	VPADDD         Y3, Y8, Y5
-	VPSUBD         Y3, Y8, Y8
+	VMOVDQU        Y10, 64(SP)
+	VPSRAD         $0x12, Y9, Y9
+	VMOVDQU        Y9, 160(SP)
+	VPUNPCKHWD     Y3, Y0, Y9
+	VPMADDWD       words_ecc1_e333<>+0(SB), Y9, Y9
+	VPADDD         Y11, Y9, Y9
+	VPADDD         Y9, Y5, Y10
+	VPSUBD         Y9, Y5, Y5
+	VPSRAD         $0x12, Y10, Y10
+	VMOVDQU        Y10, 96(SP)
 	VPSRAD         $0x12, Y5, Y5
-	VPACKSSDW      (SP), Y5, Y5
+	VMOVDQU        Y5, 128(SP)
+	VPUNPCKLWD     Y1, Y1, Y1
+	VPSRAD         $0x10, Y1, Y1
+	VPSLLD         $0x0d, Y1, Y1
+	VPADDD         words_0000_0002<>+0(SB), Y1, Y1
+	VPUNPCKLWD     Y4, Y4, Y4
+	VPSRAD         $0x10, Y4, Y4
+	VPSLLD         $0x0d, Y4, Y4
+	VPADDD         words_0000_0002<>+0(SB), Y4, Y4
+	VPUNPCKLWD     Y8, Y7, Y5
+	VPMADDWD       words_29cf_1151<>+0(SB), Y5, Y7
+	VPMADDWD       words_1151_d630<>+0(SB), Y5, Y5
+	VPADDD         Y7, Y1, Y8
+	VPADDD         Y5, Y4, Y9
+	VPSUBD         Y5, Y4, Y4
+	VPSUBD         Y7, Y1, Y1
+	VPADDW         Y2, Y0, Y5
+	VPADDW         Y3, Y6, Y7
+	VPUNPCKLWD     Y7, Y5, Y5
+	VPMADDWD       words_e6dc_25a1<>+0(SB), Y5, Y7
+	VPMADDWD       words_25a1_1925<>+0(SB), Y5, Y5
+	VPUNPCKLWD     Y3, Y0, Y10
+	VPMADDWD       words_e333_133e<>+0(SB), Y10, Y10
+	VPADDD         Y5, Y10, Y10
+	VPADDD         Y10, Y8, Y11
+	VPSUBD         Y10, Y8, Y8
+	VPSRAD         $0x12, Y11, Y11
+	VPACKSSDW      (SP), Y11, Y11
 	VPSRAD         $0x12, Y8, Y8
 	VPACKSSDW      224(SP), Y8, Y8
-	VPMADDWD       words_25a1_f72d<>+0(SB), Y1, Y3
-	VPMADDWD       words_d39e_e6dc<>+0(SB), Y0, Y6
-	VPADDD         Y6, Y3, Y3
-	VPADDD         Y3, Y9, Y6
-	VPSUBD         Y3, Y9, Y9
-	VPSRAD         $0x12, Y6, Y6
-	VPACKSSDW      32(SP), Y6, Y6
+	VPUNPCKLWD     Y2, Y6, Y10
+	VPMADDWD       words_adfd_1051<>+0(SB), Y10, Y10
+	VPADDD         Y7, Y10, Y10
+	VPADDD         Y10, Y9, Y12
+	VPSUBD         Y10, Y9, Y9
+	VPSRAD         $0x12, Y12, Y12
+	VPACKSSDW      32(SP), Y12, Y12
 	VPSRAD         $0x12, Y9, Y9
 	VPACKSSDW      192(SP), Y9, Y9
-	VPMADDWD       words_1925_d39e<>+0(SB), Y1, Y3
-	VPMADDWD       words_08d5_25a1<>+0(SB), Y0, Y7
-	VPADDD         Y7, Y3, Y3
-	VPADDD         Y3, Y2, Y7
-	VPSUBD         Y3, Y2, Y2
-	VPSRAD         $0x12, Y7, Y7
-	VPACKSSDW      64(SP), Y7, Y7
-	VPSRAD         $0x12, Y2, Y2
-	VPACKSSDW      160(SP), Y2, Y2
-	VPMADDWD       words_08d4_e6dc<>+0(SB), Y1, Y1
-	VPMADDWD       words_25a1_d39d<>+0(SB), Y0, Y0
-	VPADDD         Y0, Y1, Y1
-	VPADDD         Y1, Y4, Y0
-	VPSUBD         Y1, Y4, Y4
-	VPSRAD         $0x12, Y0, Y0
-	VPACKSSDW      96(SP), Y0, Y0
+	VPUNPCKLWD     Y2, Y6, Y2
+	VPMADDWD       words_efb0_adfd<>+0(SB), Y2, Y2
+	VPADDD         Y5, Y2, Y2
+	VPADDD         Y2, Y4, Y5
+	VPSUBD         Y2, Y4, Y4
+	VPSRAD         $0x12, Y5, Y5
+	VPACKSSDW      64(SP), Y5, Y5
 	VPSRAD         $0x12, Y4, Y4
-	VPACKSSDW      128(SP), Y4, Y4
-	VPUNPCKLWD     Y4, Y5, Y1
-	VPUNPCKHWD     Y4, Y5, Y3
-	VPUNPCKLWD     Y2, Y6, Y4
-	VPUNPCKHWD     Y2, Y6, Y2
-	VPUNPCKLWD     Y9, Y7, Y5
-	VPUNPCKHWD     Y9, Y7, Y6
-	VPUNPCKLWD     Y8, Y0, Y7
-	VPUNPCKHWD     Y8, Y0, Y0
-	VPUNPCKLWD     Y5, Y1, Y8
+	VPACKSSDW      160(SP), Y4, Y4
+	VPUNPCKLWD     Y3, Y0, Y0
+	VPMADDWD       words_ecc1_e333<>+0(SB), Y0, Y0
+	VPADDD         Y7, Y0, Y0
+	VPADDD         Y0, Y1, Y2
+	VPSUBD         Y0, Y1, Y1
+	VPSRAD         $0x12, Y2, Y2
+	VPACKSSDW      96(SP), Y2, Y2
+	VPSRAD         $0x12, Y1, Y1
+	VPACKSSDW      128(SP), Y1, Y1
+	VPUNPCKLWD     Y1, Y11, Y0
+	VPUNPCKHWD     Y1, Y11, Y1
+	VPUNPCKLWD     Y4, Y12, Y3
+	VPUNPCKHWD     Y4, Y12, Y4
+	VPUNPCKLWD     Y9, Y5, Y6
+	VPUNPCKHWD     Y9, Y5, Y5
+	VPUNPCKLWD     Y8, Y2, Y7
+	VPUNPCKHWD     Y8, Y2, Y2
+	VPUNPCKLWD     Y6, Y0, Y8
+	VPUNPCKHWD     Y6, Y0, Y0
+	VPUNPCKLWD     Y5, Y1, Y6
 	VPUNPCKHWD     Y5, Y1, Y1
-	VPUNPCKLWD     Y6, Y3, Y5
-	VPUNPCKHWD     Y6, Y3, Y3
-	VPUNPCKLWD     Y7, Y4, Y6
-	VPUNPCKHWD     Y7, Y4, Y4
-	VPUNPCKLWD     Y0, Y2, Y7
-	VPUNPCKHWD     Y0, Y2, Y0
-	VPUNPCKLWD     Y6, Y8, Y2
-	VPUNPCKHWD     Y6, Y8, Y6
-	VPUNPCKLWD     Y4, Y1, Y8
-	VPUNPCKHWD     Y4, Y1, Y1
-	VPUNPCKLWD     Y7, Y5, Y4
-	VPUNPCKHWD     Y7, Y5, Y5
-	VPUNPCKLWD     Y0, Y3, Y7
-	VPUNPCKHWD     Y0, Y3, Y0
+	VPUNPCKLWD     Y7, Y3, Y5
+	VPUNPCKHWD     Y7, Y3, Y3
+	VPUNPCKLWD     Y2, Y4, Y7
+	VPUNPCKHWD     Y2, Y4, Y2
+	VPUNPCKLWD     Y5, Y8, Y4
+	VPUNPCKHWD     Y5, Y8, Y5
+	VPUNPCKLWD     Y3, Y0, Y8
+	VPUNPCKHWD     Y3, Y0, Y0
+	VPUNPCKLWD     Y7, Y6, Y3
+	VPUNPCKHWD     Y7, Y6, Y6
+	VPUNPCKLWD     Y2, Y1, Y7
+	VPUNPCKHWD     Y2, Y1, Y1
 	LEAQ           (AX)(R8*1), R9
-	VPACKSSWB      Y6, Y2, Y2
-	VPADDB         words_8080<>+0(SB), Y2, Y2
-	VPERMQ         $0xd8, Y2, Y2
-	VMOVDQU        X2, (AX)
-	VEXTRACTI128   $0x01, Y2, (AX)(CX*1)
-	VPACKSSWB      Y1, Y8, Y8
+	VPACKSSWB      Y5, Y4, Y4
+	VPADDB         words_8080<>+0(SB), Y4, Y4
+	VPERMQ         $0xd8, Y4, Y4
+	VMOVDQU        X4, (AX)
+	VEXTRACTI128   $0x01, Y4, (AX)(CX*1)
+	VPACKSSWB      Y0, Y8, Y8
 	VPADDB         words_8080<>+0(SB), Y8, Y8
 	VPERMQ         $0xd8, Y8, Y8
 	VMOVDQU        X8, (AX)(CX*2)
 	VEXTRACTI128   $0x01, Y8, (AX)(DI*1)
-	VPACKSSWB      Y5, Y4, Y4
-	VPADDB         words_8080<>+0(SB), Y4, Y4
-	VPERMQ         $0xd8, Y4, Y4
-	VMOVDQU        X4, (R9)
-	VEXTRACTI128   $0x01, Y4, (R9)(CX*1)
-	VPACKSSWB      Y0, Y7, Y7
+	VPACKSSWB      Y6, Y3, Y3
+	VPADDB         words_8080<>+0(SB), Y3, Y3
+	VPERMQ         $0xd8, Y3, Y3
+	VMOVDQU        X3, (R9)
+	VEXTRACTI128   $0x01, Y3, (R9)(CX*1)
+	VPACKSSWB      Y1, Y7, Y7
 	VPADDB         words_8080<>+0(SB), Y7, Y7
 	VPERMQ         $0xd8, Y7, Y7
 	VMOVDQU        X7, (R9)(CX*2)
@@ -410,42 +452,6 @@ loop:
 	JNZ            loop
 	VZEROUPPER
 	RET
-
-DATA words_2000_2000<>+0(SB)/2, $0x2000
-DATA words_2000_2000<>+2(SB)/2, $0x2000
-DATA words_2000_2000<>+4(SB)/2, $0x2000
-DATA words_2000_2000<>+6(SB)/2, $0x2000
-DATA words_2000_2000<>+8(SB)/2, $0x2000
-DATA words_2000_2000<>+10(SB)/2, $0x2000
-DATA words_2000_2000<>+12(SB)/2, $0x2000
-DATA words_2000_2000<>+14(SB)/2, $0x2000
-DATA words_2000_2000<>+16(SB)/2, $0x2000
-DATA words_2000_2000<>+18(SB)/2, $0x2000
-DATA words_2000_2000<>+20(SB)/2, $0x2000
-DATA words_2000_2000<>+22(SB)/2, $0x2000
-DATA words_2000_2000<>+24(SB)/2, $0x2000
-DATA words_2000_2000<>+26(SB)/2, $0x2000
-DATA words_2000_2000<>+28(SB)/2, $0x2000
-DATA words_2000_2000<>+30(SB)/2, $0x2000
-GLOBL words_2000_2000<>(SB), RODATA|NOPTR, $32
-
-DATA words_2000_e000<>+0(SB)/2, $0x2000
-DATA words_2000_e000<>+2(SB)/2, $0xe000
-DATA words_2000_e000<>+4(SB)/2, $0x2000
-DATA words_2000_e000<>+6(SB)/2, $0xe000
-DATA words_2000_e000<>+8(SB)/2, $0x2000
-DATA words_2000_e000<>+10(SB)/2, $0xe000
-DATA words_2000_e000<>+12(SB)/2, $0x2000
-DATA words_2000_e000<>+14(SB)/2, $0xe000
-DATA words_2000_e000<>+16(SB)/2, $0x2000
-DATA words_2000_e000<>+18(SB)/2, $0xe000
-DATA words_2000_e000<>+20(SB)/2, $0x2000
-DATA words_2000_e000<>+22(SB)/2, $0xe000
-DATA words_2000_e000<>+24(SB)/2, $0x2000
-DATA words_2000_e000<>+26(SB)/2, $0xe000
-DATA words_2000_e000<>+28(SB)/2, $0x2000
-DATA words_2000_e000<>+30(SB)/2, $0xe000
-GLOBL words_2000_e000<>(SB), RODATA|NOPTR, $32
 
 DATA words_0400_0000<>+0(SB)/2, $0x0400
 DATA words_0400_0000<>+2(SB)/2, $0x0000
@@ -501,149 +507,113 @@ DATA words_1151_d630<>+28(SB)/2, $0x1151
 DATA words_1151_d630<>+30(SB)/2, $0xd630
 GLOBL words_1151_d630<>(SB), RODATA|NOPTR, $32
 
-DATA words_2c63_25a1<>+0(SB)/2, $0x2c63
-DATA words_2c63_25a1<>+2(SB)/2, $0x25a1
-DATA words_2c63_25a1<>+4(SB)/2, $0x2c63
-DATA words_2c63_25a1<>+6(SB)/2, $0x25a1
-DATA words_2c63_25a1<>+8(SB)/2, $0x2c63
-DATA words_2c63_25a1<>+10(SB)/2, $0x25a1
-DATA words_2c63_25a1<>+12(SB)/2, $0x2c63
-DATA words_2c63_25a1<>+14(SB)/2, $0x25a1
-DATA words_2c63_25a1<>+16(SB)/2, $0x2c63
-DATA words_2c63_25a1<>+18(SB)/2, $0x25a1
-DATA words_2c63_25a1<>+20(SB)/2, $0x2c63
-DATA words_2c63_25a1<>+22(SB)/2, $0x25a1
-DATA words_2c63_25a1<>+24(SB)/2, $0x2c63
-DATA words_2c63_25a1<>+26(SB)/2, $0x25a1
-DATA words_2c63_25a1<>+28(SB)/2, $0x2c63
-DATA words_2c63_25a1<>+30(SB)/2, $0x25a1
-GLOBL words_2c63_25a1<>(SB), RODATA|NOPTR, $32
+DATA words_e6dc_25a1<>+0(SB)/2, $0xe6dc
+DATA words_e6dc_25a1<>+2(SB)/2, $0x25a1
+DATA words_e6dc_25a1<>+4(SB)/2, $0xe6dc
+DATA words_e6dc_25a1<>+6(SB)/2, $0x25a1
+DATA words_e6dc_25a1<>+8(SB)/2, $0xe6dc
+DATA words_e6dc_25a1<>+10(SB)/2, $0x25a1
+DATA words_e6dc_25a1<>+12(SB)/2, $0xe6dc
+DATA words_e6dc_25a1<>+14(SB)/2, $0x25a1
+DATA words_e6dc_25a1<>+16(SB)/2, $0xe6dc
+DATA words_e6dc_25a1<>+18(SB)/2, $0x25a1
+DATA words_e6dc_25a1<>+20(SB)/2, $0xe6dc
+DATA words_e6dc_25a1<>+22(SB)/2, $0x25a1
+DATA words_e6dc_25a1<>+24(SB)/2, $0xe6dc
+DATA words_e6dc_25a1<>+26(SB)/2, $0x25a1
+DATA words_e6dc_25a1<>+28(SB)/2, $0xe6dc
+DATA words_e6dc_25a1<>+30(SB)/2, $0x25a1
+GLOBL words_e6dc_25a1<>(SB), RODATA|NOPTR, $32
 
-DATA words_1925_08d4<>+0(SB)/2, $0x1925
-DATA words_1925_08d4<>+2(SB)/2, $0x08d4
-DATA words_1925_08d4<>+4(SB)/2, $0x1925
-DATA words_1925_08d4<>+6(SB)/2, $0x08d4
-DATA words_1925_08d4<>+8(SB)/2, $0x1925
-DATA words_1925_08d4<>+10(SB)/2, $0x08d4
-DATA words_1925_08d4<>+12(SB)/2, $0x1925
-DATA words_1925_08d4<>+14(SB)/2, $0x08d4
-DATA words_1925_08d4<>+16(SB)/2, $0x1925
-DATA words_1925_08d4<>+18(SB)/2, $0x08d4
-DATA words_1925_08d4<>+20(SB)/2, $0x1925
-DATA words_1925_08d4<>+22(SB)/2, $0x08d4
-DATA words_1925_08d4<>+24(SB)/2, $0x1925
-DATA words_1925_08d4<>+26(SB)/2, $0x08d4
-DATA words_1925_08d4<>+28(SB)/2, $0x1925
-DATA words_1925_08d4<>+30(SB)/2, $0x08d4
-GLOBL words_1925_08d4<>(SB), RODATA|NOPTR, $32
+DATA words_25a1_1925<>+0(SB)/2, $0x25a1
+DATA words_25a1_1925<>+2(SB)/2, $0x1925
+DATA words_25a1_1925<>+4(SB)/2, $0x25a1
+DATA words_25a1_1925<>+6(SB)/2, $0x1925
+DATA words_25a1_1925<>+8(SB)/2, $0x25a1
+DATA words_25a1_1925<>+10(SB)/2, $0x1925
+DATA words_25a1_1925<>+12(SB)/2, $0x25a1
+DATA words_25a1_1925<>+14(SB)/2, $0x1925
+DATA words_25a1_1925<>+16(SB)/2, $0x25a1
+DATA words_25a1_1925<>+18(SB)/2, $0x1925
+DATA words_25a1_1925<>+20(SB)/2, $0x25a1
+DATA words_25a1_1925<>+22(SB)/2, $0x1925
+DATA words_25a1_1925<>+24(SB)/2, $0x25a1
+DATA words_25a1_1925<>+26(SB)/2, $0x1925
+DATA words_25a1_1925<>+28(SB)/2, $0x25a1
+DATA words_25a1_1925<>+30(SB)/2, $0x1925
+GLOBL words_25a1_1925<>(SB), RODATA|NOPTR, $32
 
-DATA words_25a1_f72d<>+0(SB)/2, $0x25a1
-DATA words_25a1_f72d<>+2(SB)/2, $0xf72d
-DATA words_25a1_f72d<>+4(SB)/2, $0x25a1
-DATA words_25a1_f72d<>+6(SB)/2, $0xf72d
-DATA words_25a1_f72d<>+8(SB)/2, $0x25a1
-DATA words_25a1_f72d<>+10(SB)/2, $0xf72d
-DATA words_25a1_f72d<>+12(SB)/2, $0x25a1
-DATA words_25a1_f72d<>+14(SB)/2, $0xf72d
-DATA words_25a1_f72d<>+16(SB)/2, $0x25a1
-DATA words_25a1_f72d<>+18(SB)/2, $0xf72d
-DATA words_25a1_f72d<>+20(SB)/2, $0x25a1
-DATA words_25a1_f72d<>+22(SB)/2, $0xf72d
-DATA words_25a1_f72d<>+24(SB)/2, $0x25a1
-DATA words_25a1_f72d<>+26(SB)/2, $0xf72d
-DATA words_25a1_f72d<>+28(SB)/2, $0x25a1
-DATA words_25a1_f72d<>+30(SB)/2, $0xf72d
-GLOBL words_25a1_f72d<>(SB), RODATA|NOPTR, $32
+DATA words_e333_133e<>+0(SB)/2, $0xe333
+DATA words_e333_133e<>+2(SB)/2, $0x133e
+DATA words_e333_133e<>+4(SB)/2, $0xe333
+DATA words_e333_133e<>+6(SB)/2, $0x133e
+DATA words_e333_133e<>+8(SB)/2, $0xe333
+DATA words_e333_133e<>+10(SB)/2, $0x133e
+DATA words_e333_133e<>+12(SB)/2, $0xe333
+DATA words_e333_133e<>+14(SB)/2, $0x133e
+DATA words_e333_133e<>+16(SB)/2, $0xe333
+DATA words_e333_133e<>+18(SB)/2, $0x133e
+DATA words_e333_133e<>+20(SB)/2, $0xe333
+DATA words_e333_133e<>+22(SB)/2, $0x133e
+DATA words_e333_133e<>+24(SB)/2, $0xe333
+DATA words_e333_133e<>+26(SB)/2, $0x133e
+DATA words_e333_133e<>+28(SB)/2, $0xe333
+DATA words_e333_133e<>+30(SB)/2, $0x133e
+GLOBL words_e333_133e<>(SB), RODATA|NOPTR, $32
 
-DATA words_d39e_e6dc<>+0(SB)/2, $0xd39e
-DATA words_d39e_e6dc<>+2(SB)/2, $0xe6dc
-DATA words_d39e_e6dc<>+4(SB)/2, $0xd39e
-DATA words_d39e_e6dc<>+6(SB)/2, $0xe6dc
-DATA words_d39e_e6dc<>+8(SB)/2, $0xd39e
-DATA words_d39e_e6dc<>+10(SB)/2, $0xe6dc
-DATA words_d39e_e6dc<>+12(SB)/2, $0xd39e
-DATA words_d39e_e6dc<>+14(SB)/2, $0xe6dc
-DATA words_d39e_e6dc<>+16(SB)/2, $0xd39e
-DATA words_d39e_e6dc<>+18(SB)/2, $0xe6dc
-DATA words_d39e_e6dc<>+20(SB)/2, $0xd39e
-DATA words_d39e_e6dc<>+22(SB)/2, $0xe6dc
-DATA words_d39e_e6dc<>+24(SB)/2, $0xd39e
-DATA words_d39e_e6dc<>+26(SB)/2, $0xe6dc
-DATA words_d39e_e6dc<>+28(SB)/2, $0xd39e
-DATA words_d39e_e6dc<>+30(SB)/2, $0xe6dc
-GLOBL words_d39e_e6dc<>(SB), RODATA|NOPTR, $32
+DATA words_adfd_1051<>+0(SB)/2, $0xadfd
+DATA words_adfd_1051<>+2(SB)/2, $0x1051
+DATA words_adfd_1051<>+4(SB)/2, $0xadfd
+DATA words_adfd_1051<>+6(SB)/2, $0x1051
+DATA words_adfd_1051<>+8(SB)/2, $0xadfd
+DATA words_adfd_1051<>+10(SB)/2, $0x1051
+DATA words_adfd_1051<>+12(SB)/2, $0xadfd
+DATA words_adfd_1051<>+14(SB)/2, $0x1051
+DATA words_adfd_1051<>+16(SB)/2, $0xadfd
+DATA words_adfd_1051<>+18(SB)/2, $0x1051
+DATA words_adfd_1051<>+20(SB)/2, $0xadfd
+DATA words_adfd_1051<>+22(SB)/2, $0x1051
+DATA words_adfd_1051<>+24(SB)/2, $0xadfd
+DATA words_adfd_1051<>+26(SB)/2, $0x1051
+DATA words_adfd_1051<>+28(SB)/2, $0xadfd
+DATA words_adfd_1051<>+30(SB)/2, $0x1051
+GLOBL words_adfd_1051<>(SB), RODATA|NOPTR, $32
 
-DATA words_1925_d39e<>+0(SB)/2, $0x1925
-DATA words_1925_d39e<>+2(SB)/2, $0xd39e
-DATA words_1925_d39e<>+4(SB)/2, $0x1925
-DATA words_1925_d39e<>+6(SB)/2, $0xd39e
-DATA words_1925_d39e<>+8(SB)/2, $0x1925
-DATA words_1925_d39e<>+10(SB)/2, $0xd39e
-DATA words_1925_d39e<>+12(SB)/2, $0x1925
-DATA words_1925_d39e<>+14(SB)/2, $0xd39e
-DATA words_1925_d39e<>+16(SB)/2, $0x1925
-DATA words_1925_d39e<>+18(SB)/2, $0xd39e
-DATA words_1925_d39e<>+20(SB)/2, $0x1925
-DATA words_1925_d39e<>+22(SB)/2, $0xd39e
-DATA words_1925_d39e<>+24(SB)/2, $0x1925
-DATA words_1925_d39e<>+26(SB)/2, $0xd39e
-DATA words_1925_d39e<>+28(SB)/2, $0x1925
-DATA words_1925_d39e<>+30(SB)/2, $0xd39e
-GLOBL words_1925_d39e<>(SB), RODATA|NOPTR, $32
+DATA words_efb0_adfd<>+0(SB)/2, $0xefb0
+DATA words_efb0_adfd<>+2(SB)/2, $0xadfd
+DATA words_efb0_adfd<>+4(SB)/2, $0xefb0
+DATA words_efb0_adfd<>+6(SB)/2, $0xadfd
+DATA words_efb0_adfd<>+8(SB)/2, $0xefb0
+DATA words_efb0_adfd<>+10(SB)/2, $0xadfd
+DATA words_efb0_adfd<>+12(SB)/2, $0xefb0
+DATA words_efb0_adfd<>+14(SB)/2, $0xadfd
+DATA words_efb0_adfd<>+16(SB)/2, $0xefb0
+DATA words_efb0_adfd<>+18(SB)/2, $0xadfd
+DATA words_efb0_adfd<>+20(SB)/2, $0xefb0
+DATA words_efb0_adfd<>+22(SB)/2, $0xadfd
+DATA words_efb0_adfd<>+24(SB)/2, $0xefb0
+DATA words_efb0_adfd<>+26(SB)/2, $0xadfd
+DATA words_efb0_adfd<>+28(SB)/2, $0xefb0
+DATA words_efb0_adfd<>+30(SB)/2, $0xadfd
+GLOBL words_efb0_adfd<>(SB), RODATA|NOPTR, $32
 
-DATA words_08d5_25a1<>+0(SB)/2, $0x08d5
-DATA words_08d5_25a1<>+2(SB)/2, $0x25a1
-DATA words_08d5_25a1<>+4(SB)/2, $0x08d5
-DATA words_08d5_25a1<>+6(SB)/2, $0x25a1
-DATA words_08d5_25a1<>+8(SB)/2, $0x08d5
-DATA words_08d5_25a1<>+10(SB)/2, $0x25a1
-DATA words_08d5_25a1<>+12(SB)/2, $0x08d5
-DATA words_08d5_25a1<>+14(SB)/2, $0x25a1
-DATA words_08d5_25a1<>+16(SB)/2, $0x08d5
-DATA words_08d5_25a1<>+18(SB)/2, $0x25a1
-DATA words_08d5_25a1<>+20(SB)/2, $0x08d5
-DATA words_08d5_25a1<>+22(SB)/2, $0x25a1
-DATA words_08d5_25a1<>+24(SB)/2, $0x08d5
-DATA words_08d5_25a1<>+26(SB)/2, $0x25a1
-DATA words_08d5_25a1<>+28(SB)/2, $0x08d5
-DATA words_08d5_25a1<>+30(SB)/2, $0x25a1
-GLOBL words_08d5_25a1<>(SB), RODATA|NOPTR, $32
-
-DATA words_08d4_e6dc<>+0(SB)/2, $0x08d4
-DATA words_08d4_e6dc<>+2(SB)/2, $0xe6dc
-DATA words_08d4_e6dc<>+4(SB)/2, $0x08d4
-DATA words_08d4_e6dc<>+6(SB)/2, $0xe6dc
-DATA words_08d4_e6dc<>+8(SB)/2, $0x08d4
-DATA words_08d4_e6dc<>+10(SB)/2, $0xe6dc
-DATA words_08d4_e6dc<>+12(SB)/2, $0x08d4
-DATA words_08d4_e6dc<>+14(SB)/2, $0xe6dc
-DATA words_08d4_e6dc<>+16(SB)/2, $0x08d4
-DATA words_08d4_e6dc<>+18(SB)/2, $0xe6dc
-DATA words_08d4_e6dc<>+20(SB)/2, $0x08d4
-DATA words_08d4_e6dc<>+22(SB)/2, $0xe6dc
-DATA words_08d4_e6dc<>+24(SB)/2, $0x08d4
-DATA words_08d4_e6dc<>+26(SB)/2, $0xe6dc
-DATA words_08d4_e6dc<>+28(SB)/2, $0x08d4
-DATA words_08d4_e6dc<>+30(SB)/2, $0xe6dc
-GLOBL words_08d4_e6dc<>(SB), RODATA|NOPTR, $32
-
-DATA words_25a1_d39d<>+0(SB)/2, $0x25a1
-DATA words_25a1_d39d<>+2(SB)/2, $0xd39d
-DATA words_25a1_d39d<>+4(SB)/2, $0x25a1
-DATA words_25a1_d39d<>+6(SB)/2, $0xd39d
-DATA words_25a1_d39d<>+8(SB)/2, $0x25a1
-DATA words_25a1_d39d<>+10(SB)/2, $0xd39d
-DATA words_25a1_d39d<>+12(SB)/2, $0x25a1
-DATA words_25a1_d39d<>+14(SB)/2, $0xd39d
-DATA words_25a1_d39d<>+16(SB)/2, $0x25a1
-DATA words_25a1_d39d<>+18(SB)/2, $0xd39d
-DATA words_25a1_d39d<>+20(SB)/2, $0x25a1
-DATA words_25a1_d39d<>+22(SB)/2, $0xd39d
-DATA words_25a1_d39d<>+24(SB)/2, $0x25a1
-DATA words_25a1_d39d<>+26(SB)/2, $0xd39d
-DATA words_25a1_d39d<>+28(SB)/2, $0x25a1
-DATA words_25a1_d39d<>+30(SB)/2, $0xd39d
-GLOBL words_25a1_d39d<>(SB), RODATA|NOPTR, $32
+DATA words_ecc1_e333<>+0(SB)/2, $0xecc1
+DATA words_ecc1_e333<>+2(SB)/2, $0xe333
+DATA words_ecc1_e333<>+4(SB)/2, $0xecc1
+DATA words_ecc1_e333<>+6(SB)/2, $0xe333
+DATA words_ecc1_e333<>+8(SB)/2, $0xecc1
+DATA words_ecc1_e333<>+10(SB)/2, $0xe333
+DATA words_ecc1_e333<>+12(SB)/2, $0xecc1
+DATA words_ecc1_e333<>+14(SB)/2, $0xe333
+DATA words_ecc1_e333<>+16(SB)/2, $0xecc1
+DATA words_ecc1_e333<>+18(SB)/2, $0xe333
+DATA words_ecc1_e333<>+20(SB)/2, $0xecc1
+DATA words_ecc1_e333<>+22(SB)/2, $0xe333
+DATA words_ecc1_e333<>+24(SB)/2, $0xecc1
+DATA words_ecc1_e333<>+26(SB)/2, $0xe333
+DATA words_ecc1_e333<>+28(SB)/2, $0xecc1
+DATA words_ecc1_e333<>+30(SB)/2, $0xe333
+GLOBL words_ecc1_e333<>(SB), RODATA|NOPTR, $32
 
 DATA words_0000_0002<>+0(SB)/2, $0x0000
 DATA words_0000_0002<>+2(SB)/2, $0x0002

@@ -3,6 +3,7 @@ package jpeg
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 )
 
 // zigzag is the natural position of the i-th coefficient of a file. Broken files run past the end: they write the last one.
@@ -110,6 +111,9 @@ func (d *decoder) huffmanTables(body []byte) error {
 			return err
 		}
 		if class == 0 {
+			if slices.ContainsFunc(table.symbols[:n], func(size uint8) bool { return size > 15 }) { // more bits than a value has
+				return errHuffman
+			}
 			d.dc[id] = table
 		} else {
 			d.ac[id] = table

@@ -20,6 +20,7 @@ func inversePortable(samples []uint8, coefficients []int16, quant *[blockSize]ui
 
 func inverseBlock(samples []uint8, stride int, block *[blockSize]int16, quant *[blockSize]uint16) {
 	var work [blockSize]int32
+	alone := [blockSize - 8]int16(block[8:]) == [blockSize - 8]int16{}
 	for x := range 8 {
 		in := [8]int32{}
 		others := int16(0)
@@ -29,6 +30,9 @@ func inverseBlock(samples []uint8, stride int, block *[blockSize]int16, quant *[
 		}
 		if others == 0 {
 			continue
+		}
+		if alone {
+			in[0] = wrapped(in[0])
 		}
 		for y, v := range oneDimension(&in) {
 			work[8*y+x] = min(max((v+1<<10)>>11, -1<<15), 1<<15-1)
@@ -42,17 +46,23 @@ func inverseBlock(samples []uint8, stride int, block *[blockSize]int16, quant *[
 	}
 }
 
+// wrapped drops the two bits that libjpeg-turbo's SIMD code loses of a first row without others below it.
+func wrapped(v int32) int32 { return int32(int16(v<<2)) >> 2 }
+
 // oneDimension transforms eight values, with 13 more fractional bits in the result. The factors are sums of jidctint.c's constants,
-// which have 13 bits: it computes the same with fewer products.
+// which have 13 bits. Sums of inputs have 16 bits, as in libjpeg-turbo's SIMD code (jidctint-avx2.asm): in broken files they wrap.
 func oneDimension(in *[8]int32) [8]int32 {
-	sum, difference := (in[0]+in[4])<<13, (in[0]-in[4])<<13
+	word := func(v int32) int32 { return int32(int16(v)) }
+	sum, difference := word(in[0]+in[4])<<13, word(in[0]-in[4])<<13
 	a, b := 10703*in[2]+4433*in[6], 4433*in[2]-10704*in[6]
 	even := [4]int32{sum + a, difference + b, difference - b, sum - a}
+	z3, z4 := word(in[7]+in[3]), word(in[5]+in[1])
+	z3, z4 = -6436*z3+9633*z4, 9633*z3+6437*z4
 	odd := [4]int32{
-		11363*in[1] + 9633*in[3] + 6437*in[5] + 2260*in[7],
-		9633*in[1] - 2259*in[3] - 11362*in[5] - 6436*in[7],
-		6437*in[1] - 11362*in[3] + 2261*in[5] + 9633*in[7],
-		2260*in[1] - 6436*in[3] + 9633*in[5] - 11363*in[7],
+		z4 - 7373*in[7] + 4926*in[1],
+		z3 - 20995*in[5] + 4177*in[3],
+		z4 - 4176*in[5] - 20995*in[3],
+		z3 - 4927*in[7] - 7373*in[1],
 	}
 	return [8]int32{
 		even[0] + odd[0], even[1] + odd[1], even[2] + odd[2], even[3] + odd[3],

@@ -3,8 +3,9 @@
 //
 // Baseline, extended and progressive files of 8 bits with Huffman codes, restart markers and any sampling factors are read; arithmetic
 // coding, lossless files and 12 bits are refused by name. As in libjpeg, a segment that a marker ends too early is grey from there on;
-// a file that just ends there is truncated, and codes that no table has are an error (libjpeg goes on with a warning). Progressive files
-// that lack scans come without the smoothing by which libjpeg makes up for them.
+// a file that just ends there is truncated. What libjpeg makes up for with a warning is an error: codes that no table has, restart markers
+// out of order, scans that a progressive file lacks (it smoothes them over). Where libjpeg's C code and its SIMD code differ, in broken files
+// alone, the values are those of the SIMD code for x86.
 //
 // Reference: libjpeg-turbo 3.1 (jdmarker.c, jdhuff.c, jdphuff.c, jidctint.c, jdsample.c, jdcolor.c).
 package jpeg
@@ -13,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"regft/datasets/pil"
 )
@@ -34,6 +36,8 @@ const (
 	dri  = 0xdd
 	app0 = 0xe0
 	appE = 0xee // Adobe's
+	appF = 0xef
+	com  = 0xfe
 	tem  = 0x01
 )
 
@@ -42,6 +46,9 @@ const maxBlocksInMCU = 10
 
 // blockSize is the number of coefficients of a block.
 const blockSize = 64
+
+// smoothed is the number of coefficients, from the first on, whose missing bits libjpeg makes up for.
+const smoothed = 10
 
 // decoder is a file that is being decoded.
 type decoder struct {
@@ -73,8 +80,9 @@ type component struct {
 	across, down  int // blocks that hold samples
 	stride, rows  int // blocks in whole MCUs, the stride made even (see inverse)
 	quant         *[blockSize]uint16
-	coefficients  []int16 // [rows, stride, 64], natural order; of sequential files with one scan one row of MCUs
-	plane         []uint8 // [rows*8, stride*8] samples
+	missing       [blockSize]int // of progressive files, by place in the file's order: 1 and how many bits are missing, 0 for all
+	coefficients  []int16        // [rows, stride, 64], natural order; of sequential files with one scan one row of MCUs
+	plane         []uint8        // [rows*8, stride*8] samples
 }
 
 // row returns the samples of a row.
@@ -106,8 +114,12 @@ func (d *decoder) read(check SizeFunc) error {
 		case marker == eoi:
 			return d.end()
 		case marker == sos:
-			if done, err := d.scan(); done || err != nil {
+			done, err := d.scan()
+			if err != nil {
 				return err
+			}
+			if done {
+				return d.rest(check)
 			}
 			continue
 		}
@@ -127,9 +139,28 @@ func (d *decoder) end() error {
 		if c.quant == nil {
 			return fmt.Errorf("component %d is in no scan", c.id)
 		}
+		if d.progressive && slices.ContainsFunc(c.missing[:smoothed], func(v int) bool { return v != 1 }) {
+			return errors.New("it ends before the last of its progressive scans: take a whole copy")
+		}
 		c.transform(0, c.rows, c.coefficients)
 	}
 	return nil
+}
+
+// rest goes through what follows a picture that is whole: libjpeg wants an end marker, but no file that just ends is refused.
+func (d *decoder) rest(check SizeFunc) error {
+	for {
+		marker, err := d.marker()
+		switch {
+		case err != nil || marker == eoi:
+			return nil
+		case marker == sos:
+			return errors.New("a scan after the last")
+		}
+		if err := d.segmentOf(marker, check); err != nil {
+			return err
+		}
+	}
 }
 
 // marker moves behind the next marker and returns it. Bytes before it are skipped, as libjpeg does with a warning.
@@ -146,7 +177,7 @@ func (d *decoder) marker() (byte, error) {
 		}
 		marker := d.data[d.at]
 		d.at++
-		if marker != 0 && marker != tem && (marker < rst0 || marker > soi) { // those have no length
+		if marker != 0 && marker != tem && (marker < rst0 || marker > rst7) { // those have no length
 			return marker, nil
 		}
 	}
@@ -170,6 +201,12 @@ func (d *decoder) body() ([]byte, error) {
 }
 
 func (d *decoder) segmentOf(marker byte, check SizeFunc) error {
+	switch {
+	case marker == soi:
+		return errors.New("a second start-of-image marker")
+	case marker < sof0 || marker > appF && marker != com || marker > dri && marker < app0:
+		return fmt.Errorf("an unknown marker, %#x", marker)
+	}
 	body, err := d.body()
 	if err != nil {
 		return err
@@ -183,8 +220,8 @@ func (d *decoder) segmentOf(marker byte, check SizeFunc) error {
 	case dqt:
 		return d.quantTables(body)
 	case dri:
-		if len(body) < 2 {
-			return errors.New("a restart interval without a value")
+		if len(body) != 2 {
+			return errors.New("a bad restart interval")
 		}
 		d.restart = int(body[0])<<8 | int(body[1])
 	case app0:
@@ -230,7 +267,7 @@ func (d *decoder) frame(body []byte, check SizeFunc) error {
 	case len(d.components) > 0:
 		return errors.New("it has two frames")
 	case len(body) < 6:
-		return errors.New("a frame that is too short")
+		return fmt.Errorf("a frame of %d bytes", len(body))
 	case body[0] != 8:
 		return fmt.Errorf("values of %d bits are not supported: save it anew with 8", body[0])
 	}
@@ -239,8 +276,11 @@ func (d *decoder) frame(body []byte, check SizeFunc) error {
 		return err
 	}
 	n := int(body[5])
-	if n != 1 && n != 3 && n != 4 || len(body) < 6+3*n {
+	if n != 1 && n != 3 && n != 4 {
 		return fmt.Errorf("%d components: 1, 3 and 4 are supported", n)
+	}
+	if len(body) != 6+3*n {
+		return fmt.Errorf("a frame of %d bytes", len(body))
 	}
 	d.components = make([]component, n)
 	for i := range d.components {

@@ -17,6 +17,8 @@ type scan struct {
 	bits              bits
 	endOfBand         int  // blocks that have no more coefficients in this band
 	left              int  // MCUs to the next restart marker
+	restarts          int  // that were due
+	marker            byte // that ends the segment, 0 where the file does
 	missing, finished bool // of the segment: too short; the last
 }
 
@@ -84,7 +86,7 @@ func (d *decoder) newScan(body []byte) (*scan, error) {
 	if len(d.components) == 0 {
 		return nil, errors.New("a scan before its frame")
 	}
-	if len(body) < 1 || body[0] < 1 || int(body[0]) > len(d.components) || len(body) < 4+2*int(body[0]) {
+	if len(body) < 1 || body[0] < 1 || int(body[0]) > len(d.components) || len(body) != 4+2*int(body[0]) {
 		return nil, errScan
 	}
 	n := int(body[0])
@@ -107,6 +109,11 @@ func (d *decoder) newScan(body []byte) (*scan, error) {
 		s.first, s.last, s.high, s.low = int(tail[0]), int(tail[1]), int(tail[2]>>4), int(tail[2]&15)
 		if s.last > 63 || s.first > s.last || s.first == 0 && s.last != 0 || s.first > 0 && n > 1 || s.low > 13 || s.high != 0 && s.high != s.low+1 {
 			return nil, errScan
+		}
+		for _, p := range s.parts {
+			for k := s.first; k <= s.last; k++ {
+				p.component.missing[k] = 1 + s.low
+			}
 		}
 	}
 	return s, errors.Join(s.layOut(), s.check())
@@ -182,7 +189,7 @@ func (s *scan) blockReader() blockFunc {
 // mcu reads the MCU at column x and row y; with `single`, into the one row of coefficients that there is.
 func (s *scan) mcu(x, y int, single bool, block blockFunc) error {
 	if s.restart > 0 && s.left == 0 {
-		if err := s.open(); err != nil {
+		if err := errors.Join(s.atRestart(), s.open()); err != nil {
 			return err
 		}
 	}
@@ -213,10 +220,21 @@ func (s *scan) mcu(x, y int, single bool, block blockFunc) error {
 	return nil
 }
 
+// atRestart refuses another marker in the place of the restart marker that is due. libjpeg would guess which of them are missing; one of
+// another kind ends the data for it as for us.
+func (s *scan) atRestart() error {
+	due := byte(rst0 + s.restarts&7)
+	s.restarts++
+	if s.marker == due || s.marker == 0 || s.marker >= sof0 && (s.marker < rst0 || s.marker > rst7) {
+		return nil
+	}
+	return fmt.Errorf("marker %#x where restart marker %#x is due", s.marker, due)
+}
+
 // open goes to the next segment of entropy-coded data: to what follows a scan's header or a restart marker. Where there is none, the
 // segment is empty.
 func (s *scan) open() error {
-	s.left, s.missing, s.endOfBand = s.restart, s.finished, 0
+	s.left, s.missing, s.endOfBand = s.restart, s.missing && s.finished, 0
 	for i := range s.parts {
 		s.parts[i].prediction = 0
 	}
@@ -224,6 +242,7 @@ func (s *scan) open() error {
 		if s.at >= len(s.data) {
 			return io.ErrUnexpectedEOF
 		}
+		s.bits = bits{data: zeros[:]} // libjpeg decodes one more MCU, of zeros
 		return nil
 	}
 	s.unstuff()
@@ -237,7 +256,7 @@ func (s *scan) unstuff() {
 		s.segment = make([]byte, 0, len(s.data)-s.at+padding)
 	}
 	out := s.segment[:0]
-	s.finished = true
+	s.finished, s.marker = true, 0
 	for {
 		n := bytes.IndexByte(s.data[s.at:], 0xff)
 		if n < 0 {
@@ -260,6 +279,7 @@ func (s *scan) unstuff() {
 			s.at = after + 1
 			continue
 		}
+		s.marker = s.data[after]
 		if s.data[after] >= rst0 && s.data[after] <= rst7 && s.restart > 0 {
 			s.at, s.finished = after+1, false
 		}

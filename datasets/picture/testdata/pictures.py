@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import pathlib
+import re
 import struct
 import sys
 import zlib
@@ -199,4 +200,24 @@ parts = jpeg(big, subsampling=2, restart_marker_blocks=5)
 at = parts.index(b"\xff\xd0")
 note("cut_restart.jpg", parts[:at - 60] + parts[at:])
 note("fill_bytes.jpg", parts[:at] + b"\xff\xff" + parts[at:])
+note("no_restarts.jpg", parts[:at] + re.sub(b"\xff[\xd0-\xd7]", b"", parts[at:]))
+
+
+def coarse(data):
+    """The same data with all factors of quantisation 255: coefficients beyond what 16 bits hold."""
+    return re.sub(b"\xff\xdb\0\x43(.).{64}", lambda m: b"\xff\xdb\0\x43" + m[1] + b"\xff" * 64, data, flags=re.DOTALL)
+
+
+note("overflow.jpg", coarse(jpeg(noise)))
+note("overflow_flat.jpg", coarse(jpeg(Image.fromarray(np.kron(rng.integers(0, 256, (4, 5)), np.ones((8, 8))).astype(np.uint8)))))
+
+# TIFF that Pillow turns, and fax codes of both meanings
+for orientation in range(2, 9):
+    exif[0x0112] = orientation
+    save(f"orientation_{orientation}.tif", rgb.crop((0, 0, 5, 3)), exif=exif)
+for group in ("group3", "group4"):
+    save(f"{group}.tif", grey.convert("1"), compression=group)
+    data = bytearray((out / f"{group}.tif").read_bytes())
+    data[data.index(b"\6\1\3\0\1\0\0\0\1\0") + 8] = 0
+    note(f"{group}_white.tif", bytes(data))
 (out / "expected.json").write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in expected.items()) + "\n}\n")
