@@ -60,6 +60,7 @@ func (jsonDisplay) close() {}
 type tally struct {
 	ended, total int
 	blocked      map[string]bool // the stages of which one was told that cannot run
+	reasons      map[int]string  // why the nodes run that are running
 }
 
 // add counts e, and tells whether it ends a node.
@@ -70,6 +71,11 @@ func (t *tally) add(e engine.Event) bool {
 			c := e.Counts.Total()
 			t.total = c.Run + c.Maybe + c.Blocked
 		}
+	case engine.NodeStarted:
+		if t.reasons == nil {
+			t.reasons = map[int]string{}
+		}
+		t.reasons[e.Node] = e.Reason
 	case engine.NodeDone, engine.NodeHit, engine.NodeFailed, engine.NodeSkipped, engine.NodeBlocked, engine.NodeIdle:
 		t.ended++
 		t.total = max(t.total, t.ended)
@@ -88,13 +94,18 @@ func (t *tally) first(stage string) bool {
 	return !told
 }
 
-// outcome says how a node ended.
-func outcome(e engine.Event) string {
+// outcome says how a node ended, and why it ran.
+func (t *tally) outcome(e engine.Event) string {
+	why := t.reasons[e.Node]
+	delete(t.reasons, e.Node)
 	switch e.Kind {
 	case engine.NodeHit:
 		return "found in the cache"
 	case engine.NodeDone:
-		return "done in " + seconds(e.Seconds)
+		if why == "" {
+			return "done in " + seconds(e.Seconds)
+		}
+		return fmt.Sprintf("done in %s (%s)", seconds(e.Seconds), why)
 	case engine.NodeFailed:
 		return "FAILED: " + firstLine(e.Error)
 	case engine.NodeSkipped:
@@ -141,7 +152,7 @@ func (l *lines) event(e engine.Event) {
 		if e.Kind == engine.NodeBlocked && !l.first(e.Stage) {
 			return
 		}
-		fmt.Fprintf(l.out, "[%d/%d] %s %s\n", l.ended, l.total, e.Name, outcome(e))
+		fmt.Fprintf(l.out, "[%d/%d] %s %s\n", l.ended, l.total, e.Name, l.outcome(e))
 		return
 	}
 	switch e.Kind {
@@ -216,7 +227,7 @@ func (b *bars) end(e engine.Event) {
 		delete(b.nodes, e.Node)
 	}
 	if e.Kind == engine.NodeDone || e.Kind == engine.NodeFailed {
-		fmt.Fprintf(b.progress, "%s %s\n", e.Name, outcome(e))
+		fmt.Fprintf(b.progress, "%s %s\n", e.Name, b.outcome(e))
 	}
 	if b.whole != nil {
 		b.whole.SetTotal(int64(b.total), false)

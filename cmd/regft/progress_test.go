@@ -16,7 +16,7 @@ func aRun(start time.Time) []engine.Event {
 	counts := &engine.Counts{All: engine.StageCounts{Nodes: 4, Run: 4}}
 	return []engine.Event{
 		{Kind: engine.RunStarted, Node: -1, Time: at(0), Counts: counts},
-		{Kind: engine.NodeStarted, Node: 0, Name: "pictures[style=photo]", Time: at(0)},
+		{Kind: engine.NodeStarted, Node: 0, Name: "pictures[style=photo]", Reason: "new", Time: at(0)},
 		{Kind: engine.NodeProgress, Node: 0, Name: "pictures[style=photo]", Done: 1, Total: 64, Unit: "pictures", Time: at(1)},
 		{Kind: engine.NodeProgress, Node: 0, Name: "pictures[style=photo]", Done: 12, Total: 64, Unit: "pictures", Time: at(11)},
 		{Kind: engine.NodeProgress, Node: 0, Name: "pictures[style=photo]", Done: 13, Total: 64, Unit: "pictures", Time: at(12)},
@@ -39,7 +39,7 @@ func TestLines(t *testing.T) {
 	l.close()
 	const want = `        pictures[style=photo] 12 of 64 pictures
         pictures[style=photo] failed, once more: no luck
-[1/4] pictures[style=photo] done in 1m32s
+[1/4] pictures[style=photo] done in 1m32s (new)
 [2/4] tuned FAILED: loss is NaN at step 3
 [3/4] scores[draw=0] not run: something that it needs failed (told once for each stage)
 `
