@@ -1,10 +1,14 @@
 package specs
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"math/big"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"regft/specs/expr"
 
@@ -188,6 +192,12 @@ func (a *Axis) intern(key string, v any, named bool) (id int32, problem string) 
 			}
 		}
 	}
+	if problem := unfit(v, "\t\n\r"); problem != "" {
+		return 0, fmt.Sprintf("a value of axis %s %s", a.Name, problem)
+	}
+	if problem := unfit(key, ""); problem != "" && named {
+		return 0, fmt.Sprintf("the name of a value of axis %s %s", a.Name, problem)
+	}
 	if len(a.values) >= maxValues {
 		return 0, fmt.Sprintf("axis %s has more than %d values", a.Name, maxValues)
 	}
@@ -202,6 +212,36 @@ func (a *Axis) intern(key string, v any, named bool) (id int32, problem string) 
 		a.base = id
 	}
 	return id, ""
+}
+
+// unfit is what keeps v from being a value, or a name, in words: a control character other than those allowed, or a number that
+// is not finite. "" where nothing does.
+func unfit(v any, allowed string) string {
+	switch x := v.(type) {
+	case string:
+		odd := func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune(allowed, r) }
+		if i := strings.IndexFunc(x, odd); i >= 0 {
+			r, _ := utf8.DecodeRuneInString(x[i:])
+			return fmt.Sprintf("has a control character in it, %U", r)
+		}
+	case float64:
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return fmt.Sprintf("is %s, which is no finite number", expr.Format(x))
+		}
+	case []any:
+		for _, e := range x {
+			if problem := unfit(e, allowed); problem != "" {
+				return problem
+			}
+		}
+	case *expr.Map:
+		for _, k := range x.Keys {
+			if problem := cmp.Or(unfit(k, ""), unfit(x.Values[k], allowed)); problem != "" {
+				return problem
+			}
+		}
+	}
+	return ""
 }
 
 // keyOf is the key of a value without a name.

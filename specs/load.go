@@ -303,13 +303,18 @@ func (p *program) readVersion(n *yaml.Node) {
 }
 
 func (p *program) readName(n *yaml.Node) {
-	if n.Kind != yaml.ScalarNode || n.Value == "" || strings.ContainsAny(n.Value, "/\\\n") || strings.HasPrefix(n.Value, ".") || strings.Contains(n.Value, "${") {
-		d := p.tree.At(n, "name must do for a folder")
-		d.Expected = "a text without / that does not begin with a dot"
+	d := p.tree.At(n, "name must do for a folder")
+	d.Expected = "a text without / that does not begin with a dot"
+	problem := unfit(n.Value, "")
+	switch {
+	case n.Kind == yaml.ScalarNode && problem != "":
+		d.Summary = "name " + problem
 		p.sure(d)
-		return
+	case n.Kind != yaml.ScalarNode || n.Value == "" || strings.ContainsAny(n.Value, "/\\") || strings.HasPrefix(n.Value, ".") || strings.Contains(n.Value, "${"):
+		p.sure(d)
+	default:
+		p.spec.Name = n.Value
 	}
-	p.spec.Name = n.Value
 }
 
 func (p *program) readSeed(n *yaml.Node) {

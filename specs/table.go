@@ -81,6 +81,9 @@ func (p *program) eachView(n *yaml.Node, section, what, form string, read func(v
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, node := n.Content[i], n.Content[i+1]
+		if problem := unfit(key.Value, ""); problem != "" {
+			p.sure(p.tree.At(key, "the name of a %s %s", what, problem))
+		}
 		if p.wantMapping(node, what+" "+key.Value, form) {
 			read(View{Name: key.Value, Place: p.tree.Place(key), key: key}, node)
 		}
@@ -211,6 +214,10 @@ func (p *program) headings(n *yaml.Node, s scope, bad *bool) []Heading {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == "" {
 			p.errorAt(n.Content[i], "an empty heading")
+			*bad = true
+		}
+		if problem := unfit(n.Content[i].Value, ""); problem != "" {
+			p.errorAt(n.Content[i], "a heading %s", problem)
 			*bad = true
 		}
 		out = append(out, one(n.Content[i].Value, n.Content[i+1]))

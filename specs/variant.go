@@ -139,8 +139,8 @@ func (b *builder) parameter(s *Stage, problem stages.Problem) {
 	}
 	if left := b.null[problem.Param]; left != nil && problem.Node == b.mapped {
 		d := b.tree.At(left, "%s", problem.Text)
-		d.Note = "this is null at a point, which counts as not given"
-		b.report(d)
+		d.Note = "null counts as not given"
+		b.alike(left, "null", b.pointOf(s.param(problem.Param)), d)
 		return
 	}
 	d := b.tree.At(at, "%s", problem.Text)
@@ -173,10 +173,11 @@ func (b *builder) parameter(s *Stage, problem stages.Problem) {
 
 // pointOf says at which point a parameter has the value at hand, "" where it is the same at all.
 func (b *builder) pointOf(pr *param) string {
-	if pr == nil || pr.plain == nil {
-		return ""
+	axes := axisSet(0)
+	if pr != nil {
+		pr.codes(func(c *code) { axes |= c.axes })
 	}
-	return b.frame.describe(pr.plain.axes)
+	return b.frame.describe(axes)
 }
 
 // without is text less the value that it is about: what is wrong, in which each point may have its own value.

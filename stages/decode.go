@@ -140,6 +140,10 @@ func (d *decoder) value(v reflect.Value, f Field, n *yaml.Node, prefix string) {
 			}
 		}()
 	}
+	if at, what := unfit(n, f.Kinds == nil && f.Sub == nil && !texts(f.Type)); at != nil {
+		d.bad(at, name, "%s: %s", name, what)
+		return
+	}
 	switch {
 	case f.Kinds != nil, f.CEL != "" && n.Kind == yaml.ScalarNode:
 		given(v)
@@ -179,6 +183,35 @@ func (d *decoder) value(v reflect.Value, f Field, n *yaml.Node, prefix string) {
 		return
 	}
 	d.limits(f, n, name)
+}
+
+// unfit finds in n what no parameter takes, and says what it is: a NUL character, or where numbers may stand one that is
+// not finite. nil: there is nothing of that kind.
+func unfit(n *yaml.Node, numbers bool) (at *yaml.Node, what string) {
+	if n.Kind == yaml.ScalarNode {
+		text := strings.ToLower(n.Value)
+		switch {
+		case strings.ContainsRune(text, 0):
+			return n, "there is a NUL character in it"
+		case numbers && n.Tag == "!!float" && (text == ".nan" || strings.HasSuffix(text, ".inf")):
+			return n, "want a finite number, got " + n.Value
+		}
+	}
+	for _, c := range n.Content {
+		if at, what := unfit(c, numbers); at != nil {
+			return at, what
+		}
+	}
+	return nil, ""
+}
+
+// texts reports whether values of t are texts, or lists of them.
+func texts(t reflect.Type) bool {
+	t = deref(t)
+	if t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	return t.Kind() == reflect.String || t == listType
 }
 
 // elements checks those of a list one by one, so that what is wrong has its own place.
@@ -327,10 +360,13 @@ func describe(n *yaml.Node) string {
 	case yaml.MappingNode:
 		return "a mapping"
 	}
-	if n.Tag == "!!str" {
-		return strconv.Quote(n.Value)
+	if n.Tag != "!!str" {
+		return n.Value
 	}
-	return n.Value
+	if _, err := strconv.ParseFloat(n.Value, 64); errors.Is(err, strconv.ErrRange) {
+		return n.Value + ", which is too large for a number"
+	}
+	return strconv.Quote(n.Value)
 }
 
 func names(fs []Field) []string {
@@ -343,7 +379,10 @@ func names(fs []Field) []string {
 
 // orElse says what leaving a parameter out means.
 func (f Field) orElse() string {
-	if f.HasDefault {
+	switch {
+	case f.HasDefault && f.Default == "":
+		return "the default, an empty text"
+	case f.HasDefault:
 		return "the default, " + f.Default
 	}
 	return "none"
