@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -82,7 +82,8 @@ func (l *Local) claim(root string) (ok bool, err error) {
 	return true, nil
 }
 
-// removeAbandoned removes the folders whose owner no longer holds their lock.
+// removeAbandoned removes the folders whose owner no longer holds their lock. One in which a program that outlived its
+// owner still writes is left to a later run.
 func removeAbandoned(root string) error {
 	locks, err := filepath.Glob(filepath.Join(root, "*.lock"))
 	if err != nil {
@@ -93,15 +94,33 @@ func removeAbandoned(root string) error {
 		if ok, err := lock.TryLock(); err != nil || !ok {
 			continue // somebody runs there
 		}
+		if removeTree(path[:len(path)-len(".lock")]) != nil {
+			_ = lock.Unlock() // its file is closed with it
+			continue
+		}
 		gone := os.Remove(path)
 		if errors.Is(gone, fs.ErrNotExist) { // another process removes them too
 			gone = nil
 		}
-		if err := errors.Join(os.RemoveAll(path[:len(path)-len(".lock")]), gone, lock.Unlock()); err != nil {
+		if err := errors.Join(gone, lock.Unlock()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// removeTree removes a folder, with those in it that nobody may write to.
+func removeTree(dir string) error {
+	if err := os.RemoveAll(dir); err == nil {
+		return nil
+	}
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, _ error) error {
+		if d != nil && d.IsDir() {
+			_ = os.Chmod(path, 0o700) // else the removal says why not
+		}
+		return nil
+	})
+	return os.RemoveAll(dir)
 }
 
 // Close removes the executor's folder.
@@ -132,7 +151,7 @@ func (l *Local) Do(ctx context.Context, t Task) (*cache.Result, error) {
 	if err := l.stage(ctx, t, h, dir, log); err != nil {
 		return nil, errors.Join(err, log.begin())
 	}
-	r := &cache.Result{Key: t.Key, Action: cache.NewActionID(t.Key), Seconds: time.Since(started).Seconds(),
+	r := &cache.Result{Key: t.Key, Action: cache.NewActionID(t.Key), Seconds: (time.Since(started) - h.waited).Seconds(), Reused: h.reused,
 		Version: l.version, Created: time.Now().UTC()}
 	if err := h.fill(ctx, r, outputs); err != nil {
 		return nil, err

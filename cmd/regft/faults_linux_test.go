@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // fillScript runs a sweep with a folder, $FULL, on a disk of $SIZE, then with room, and leaves exit codes, outputs and a
@@ -93,4 +94,56 @@ func TestDiskFills(t *testing.T) {
 	if failed == 0 {
 		t.Error("no disk was too small for the sweep: take smaller ones")
 	}
+}
+
+// TestProgramsEndWithRegft: what an exec stage started does not go on when its regft is killed, and the next run, which
+// may begin while it still writes, is not disturbed.
+func TestProgramsEndWithRegft(t *testing.T) {
+	work := t.TempDir()
+	pids := filepath.Join(work, "pids")
+	spec := `version: 1
+name: orphans
+vars: {round: 0}
+stages:
+  a:
+    uses: exec
+    with:
+      command: [sh, -c, 'if [ -s "$LOG" ]; then exit; fi; sh -c "exec >/dev/null 2>&1; for i in \$(seq 300000); do mkdir -p d; echo >d/\$i; sleep 0.001; done" & echo $$ $! >>"$LOG"; wait']
+      env: [LOG]
+`
+	run := func() *exec.Cmd { return faultRun(t, spec, work, filepath.Join(work, "cache"), pids, 0) }
+	c := run()
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var begun []string
+	for until := time.Now().Add(time.Minute); len(begun) < 2 && time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
+		content, _ := os.ReadFile(pids) // it is not there at first
+		begun = strings.Fields(string(content))
+	}
+	_ = c.Process.Kill()
+	_ = c.Wait() // it was killed
+	if out, err := run().CombinedOutput(); err != nil {
+		t.Fatalf("the next run: %v\n%s", err, out)
+	}
+	if len(begun) != 2 {
+		t.Fatalf("the program began as %q", begun)
+	}
+	for _, pid := range begun {
+		t.Cleanup(func() { _ = exec.Command("kill", "-KILL", pid).Run() }) // where the test fails
+		for until := time.Now().Add(20 * time.Second); isRunning(pid); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(until) {
+				t.Fatalf("process %s goes on", pid)
+			}
+		}
+	}
+	if out, err := run().CombinedOutput(); err != nil {
+		t.Fatalf("the run after that: %v\n%s", err, out)
+	}
+}
+
+// isRunning tells whether a process is there and no zombie.
+func isRunning(pid string) bool {
+	stat, err := os.ReadFile("/proc/" + pid + "/stat")
+	return err == nil && !strings.Contains(string(stat), ") Z ")
 }

@@ -217,7 +217,8 @@ func setWritable(dir string, writable bool) {
 	}
 }
 
-// command runs the program with a scrubbed environment. A cancelled context kills it and what it started.
+// command runs the program with a scrubbed environment. A cancelled context kills it and what it started, and so does
+// whatever ends regft.
 func (e *Exec) command(ctx context.Context, env *stages.Env, work string) error {
 	cmd := exec.CommandContext(ctx, e.Command[0], e.Command[1:]...)
 	tail := &tailWriter{limit: 4096}
@@ -229,13 +230,27 @@ func (e *Exec) command(ctx context.Context, env *stages.Env, work string) error 
 		}
 	}
 	killGroup(cmd)
-	if err := cmd.Run(); err != nil {
+	if err := runGuarded(ctx, env, cmd); err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("command %s: %w", e.Command[0], ctx.Err())
 		}
 		return fmt.Errorf("command %s: %w%s", e.Command[0], err, tail.quoted())
 	}
 	return nil
+}
+
+// runGuarded runs cmd, which the guard of the run's programs ends if regft cannot.
+func runGuarded(ctx context.Context, env *stages.Env, cmd *exec.Cmd) error {
+	g, err := env.Shared.Get(ctx, "guard of programs", func(context.Context) (any, int64, error) { return newGuard(), 0, nil })
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	g.(*guard).begin(cmd.Process)
+	defer g.(*guard).end(cmd.Process)
+	return cmd.Wait()
 }
 
 // tailWriter keeps the end of what is written.
