@@ -128,6 +128,9 @@ func (p *program) errorAt(n *yaml.Node, format string, args ...any) {
 
 // problem reports a mistake in CEL that begins at character offset of n's value.
 func (p *program) problem(n *yaml.Node, offset int, problem *expr.Problem) {
+	if n.Value == "" && p.faulty(n) { // a tag took the place of the text
+		return
+	}
 	d := p.tree.Within(n, offset+problem.Start, offset+problem.End, "%s", problem.Summary)
 	d.Expected, d.Nearest, d.Note = problem.Expected, problem.Nearest, problem.Note
 	switch {
@@ -372,8 +375,11 @@ func (p *program) wantMapping(n *yaml.Node, what, form string) bool {
 
 // checkName reports whether n may name something.
 func (p *program) checkName(n *yaml.Node, what string) bool {
-	if isName(n.Value) {
+	switch {
+	case isName(n.Value):
 		return true
+	case n.Kind != yaml.ScalarNode: // reported where the file was read
+		return false
 	}
 	d := p.tree.At(n, "%q cannot name %s", n.Value, what)
 	d.Expected = "letters, digits, _ and -, beginning with a letter or _"

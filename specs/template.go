@@ -96,6 +96,11 @@ func (p *program) parts(n *yaml.Node, s scope) (parts []part, ok bool) {
 	spans, unclosed := splitText(text)
 	if unclosed >= 0 {
 		d := p.tree.Within(n, unclosed, unclosed+2, "${ has no }")
+		inside := string([]rune(text)[unclosed+2:])
+		if at := expr.OpenQuote(inside); at >= 0 {
+			at += unclosed + 2
+			d = p.tree.Within(n, at, at+1, "this %c has no other that ends its text", []rune(text)[at])
+		}
 		if n.LineComment != "" {
 			d.Note = "YAML reads a # after a space as the start of a comment: quote the text"
 		}

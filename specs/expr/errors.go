@@ -42,8 +42,10 @@ var digitName = regexp.MustCompile(`([A-Za-z_][\w.-]*)\.(\d[\w-]*)`)
 
 // syntaxProblems is the first mistake of a text that is no CEL: what a parser says after it is rarely right.
 func syntaxProblems(text string, issues *cel.Issues) []*Problem {
-	errs := issues.Errors()
-	first := errs[0]
+	if p := unbalanced(text); p != nil {
+		return []*Problem{p}
+	}
+	first := issues.Errors()[0]
 	at := offset(text, first.Location.Line(), first.Location.Column())
 	p := &Problem{Span: Span{at, at + 1}, Summary: "this is no CEL: " + strings.TrimPrefix(first.Message, "Syntax error: ")}
 	if m := mismatched.FindStringSubmatch(first.Message); m != nil {
@@ -61,10 +63,88 @@ func syntaxProblems(text string, issues *cel.Issues) []*Problem {
 		p.Expected = text[m[2]:m[3]] + `["` + text[m[4]:m[5]] + `"]`
 		p.Note = "a name that begins with a digit is written in brackets and quotes"
 	}
+	if m := doubled.FindStringSubmatch(text); m != nil {
+		p.Expected = "${" + strings.TrimSpace(m[1]) + "}"
+		p.Note = "one { }: ${{ }} belongs to other programs"
+	}
 	if strings.TrimSpace(text) == "" {
 		p.Summary = "an empty expression"
 	}
 	return []*Problem{p}
+}
+
+// doubled is what ${{ }} has inside the outer braces.
+var doubled = regexp.MustCompile(`^ *\{([^:{}]*)\} *$`)
+
+// unbalanced finds a quote without another that ends its text, and a bracket without its counterpart.
+func unbalanced(text string) *Problem {
+	runes := []rune(text)
+	if at := OpenQuote(text); at >= 0 {
+		return &Problem{Span: Span{at, at + 1}, Summary: fmt.Sprintf("this is no CEL: this %c has no other that ends its text", runes[at])}
+	}
+	closers := map[rune]rune{'(': ')', '[': ']', '{': '}'}
+	var open []int
+	for i := 0; i < len(runes); i++ {
+		switch c := runes[i]; {
+		case c == '"' || c == '\'':
+			i = quoteEnd(runes, i) - 1
+		case closers[c] != 0:
+			open = append(open, i)
+		case strings.ContainsRune(")]}", c):
+			if len(open) == 0 {
+				return &Problem{Span: Span{i, i + 1}, Summary: fmt.Sprintf("this is no CEL: this %c closes nothing", c)}
+			}
+			if closers[runes[open[len(open)-1]]] != c {
+				return unclosed(runes, open, closers)
+			}
+			open = open[:len(open)-1]
+		}
+	}
+	if len(open) > 0 {
+		return unclosed(runes, open, closers)
+	}
+	return nil
+}
+
+func unclosed(text []rune, open []int, closers map[rune]rune) *Problem {
+	at := open[len(open)-1]
+	return &Problem{Span: Span{at, at + 1}, Summary: fmt.Sprintf("this is no CEL: this %c has no %c", text[at], closers[text[at]])}
+}
+
+// OpenQuote is the character of a quote that nothing ends, -1 where text has none.
+func OpenQuote(text string) int {
+	runes := []rune(text)
+	for i := 0; i < len(runes); i++ {
+		if runes[i] != '"' && runes[i] != '\'' {
+			continue
+		}
+		end := quoteEnd(runes, i)
+		if end < 0 {
+			return i
+		}
+		i = end - 1
+	}
+	return -1
+}
+
+// quoteEnd is the character after the text in quotes that begins at text[i], -1 where it does not end.
+func quoteEnd(text []rune, i int) int {
+	raw := i > 0 && strings.ContainsRune("rR", text[i-1]) && (i == 1 || !IsName(string(text[i-2])))
+	quote := string(text[i])
+	if strings.HasPrefix(string(text[i:]), strings.Repeat(quote, 3)) {
+		quote = strings.Repeat(quote, 3)
+	}
+	for j := i + len(quote); j < len(text); j++ {
+		switch {
+		case text[j] == '\\' && !raw:
+			j++
+		case text[j] == '\n' && len(quote) == 1:
+			return -1
+		case strings.HasPrefix(string(text[j:min(j+3, len(text))]), quote):
+			return j + len(quote)
+		}
+	}
+	return -1
 }
 
 // habit is what another language's way of writing is in CEL.
@@ -80,6 +160,12 @@ func habit(found, text string) string {
 		return "CEL writes a choice as: condition ? value : other"
 	case "*":
 		return "CEL has no powers: write x * x"
+	case "&":
+		return "CEL writes && for and"
+	case "|":
+		return "CEL writes || for or"
+	case "“", "”", "„", "‘", "’", "«", "»":
+		return "CEL's quotes are ' and \""
 	}
 	if strings.HasPrefix(strings.TrimSpace(text), "not ") || strings.Contains(text, " not ") || strings.Contains(text, "(not ") {
 		return "CEL writes ! for not, and !(x in list) for not in"

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -158,7 +160,7 @@ func (x *expander) keys(n *yaml.Node) {
 		case key.Tag == "!!merge":
 		case key.Kind != yaml.ScalarNode && key.Kind != yaml.AliasNode:
 			d := x.tree.At(key, "a key is a text")
-			if key.Kind == yaml.MappingNode {
+			if key.Kind == yaml.MappingNode && n.Style&yaml.FlowStyle != 0 {
 				d = x.tree.At(n, "a key is a text")
 				d.Note = "YAML reads {{ as a mapping in a mapping; an expression is written \"${…}\", in quotes"
 			}
@@ -168,6 +170,7 @@ func (x *expander) keys(n *yaml.Node) {
 			d.Expected = `"` + key.Value + `"`
 			d.Note = "YAML reads an unquoted " + key.Value + " as " + truth(key)
 			x.out = append(x.out, d)
+		case x.gluedKey(n, i):
 		case seen[key.Value] != nil:
 			d := x.tree.At(key, "the key %q is here twice", key.Value)
 			d.Note = "the first is at " + x.tree.Place(seen[key.Value]).String()
@@ -176,6 +179,27 @@ func (x *expander) keys(n *yaml.Node) {
 			seen[key.Value] = key
 		}
 	}
+}
+
+// gluedKey finds a key of a flow mapping that is key:value, without the space that would part them, and parts them.
+func (x *expander) gluedKey(n *yaml.Node, i int) bool {
+	key, value := n.Content[i], n.Content[i+1]
+	name, rest, ok := strings.Cut(key.Value, ":")
+	if !ok || rest == "" || name == "" || key.Style != 0 || key.Kind != yaml.ScalarNode || value.Tag != "!!null" || value.Value != "" || strings.HasPrefix(rest, "/") {
+		return false
+	}
+	d := x.tree.At(key, "a space is missing after the :")
+	d.Expected = name + ": " + rest
+	x.out = append(x.out, d)
+	var doc yaml.Node
+	if yaml.Unmarshal([]byte(rest), &doc) != nil || len(doc.Content) == 0 || doc.Content[0].Kind != yaml.ScalarNode {
+		return true
+	}
+	parted, meant := *key, *doc.Content[0]
+	parted.Value, meant.Line, meant.Column = name, key.Line, key.Column+len([]rune(name))+1
+	n.Content[i], n.Content[i+1] = &parted, &meant
+	x.tree.files[&parted] = x.file
+	return true
 }
 
 func truth(key *yaml.Node) string {
@@ -192,13 +216,52 @@ func truth(key *yaml.Node) string {
 func (x *expander) scalar(n *yaml.Node) {
 	switch {
 	case n.Style&yaml.TaggedStyle != 0:
-		x.out = append(x.out, x.tree.At(n, "YAML tags like %s have no meaning in a spec", n.Tag))
+		d := x.tree.At(n, "YAML tags like %s have no meaning in a spec", n.Tag)
+		if d.Start.Line == d.End.Line && strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") {
+			d.Expected = quoteWhole(strings.TrimRight(n.Tag+" "+n.Value, " "))
+			d.Note = "YAML reads an unquoted ! as the start of a tag: quote the text if that is not what you mean"
+		}
+		x.out = append(x.out, d)
 	case n.Tag == "!!int" && octal().MatchString(n.Value):
 		d := x.tree.At(n, "%s starts with a zero", n.Value)
 		d.Note = "YAML reads such a number in base eight: leave the zero out, or quote a text"
 		x.out = append(x.out, d)
 	case n.Tag == "!!int" || n.Tag == "!!float":
 		x.number(n)
+	case n.Style == 0 && strings.Trim(n.Value, looksBlank) != n.Value:
+		at := 0
+		runes := []rune(n.Value)
+		if !strings.ContainsRune(looksBlank, runes[0]) {
+			at = len(runes) - 1
+		}
+		d := x.tree.Within(n, at, at+1, "U+%04X is no space", runes[at])
+		d.Note = noSpace
+		x.out = append(x.out, d)
+	case n.Style == 0 && strings.Contains(n.Value, " -"):
+		x.dashes(n)
+	}
+}
+
+// dashes refuses an unquoted text one of whose further lines begins with a -: a list was meant.
+func (x *expander) dashes(n *yaml.Node) {
+	f := x.tree.file(n)
+	var before Position
+	value := []rune(n.Value)
+	for i, at := range f.align(n) {
+		if value[i] == '-' && before.Line != 0 && at.Line > before.Line {
+			d := f.errorAt(at.Line, at.Column, 1, "this - begins no element of a list")
+			d.Note = fmt.Sprintf("YAML reads the line as more of the text in line %d: ", n.Line)
+			if value[0] == '-' {
+				d.Note += "a - that begins an element has a space after it"
+			} else {
+				d.Note += "elements of a list begin at one column, below a key without a value; a text like this is quoted"
+			}
+			x.out = append(x.out, d)
+			return
+		}
+		if !unicode.IsSpace(value[i]) {
+			before = at
+		}
 	}
 }
 
@@ -227,8 +290,28 @@ func (x *expander) number(n *yaml.Node) {
 	x.out = append(x.out, d)
 }
 
+// foreignForm is how other programs write an expression.
+var foreignForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\{\{ *(vars|sweep|stages)[.\[][^{}]*\}\}|\$\( *(vars|sweep|stages)\.[^()]*\)|\$(vars|sweep|stages)\.[\w.-]+`)
+})
+
 // odd warns of texts that older YAML, and other programs with it, read as something else.
 func (x *expander) odd(n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && strings.ContainsAny(n.Value, "{$") {
+		if at := foreignForm().FindStringIndex(n.Value); at != nil && !strings.HasSuffix(n.Value[:at[0]], "$") {
+			start, text := len([]rune(n.Value[:at[0]])), n.Value[at[0]:at[1]]
+			d := x.tree.Within(n, start, start+len([]rune(text)), "this is a text, no expression")
+			d.Severity = Warning
+			d.Expected = "${" + strings.Trim(text, "{}$() ") + "}"
+			x.out = append(x.out, d)
+		}
+	}
+	if r, size := utf8.DecodeRuneInString(n.Value); n.Style == 0 && size > 1 && strings.ContainsRune("“”„‟‘’‚«»", r) {
+		d := x.tree.At(n, "%c is no quote of YAML: it belongs to the text", r)
+		d.Severity = Warning
+		d.Expected = quoteWhole(strings.Trim(n.Value, "“”„‟‘’‚«»"))
+		x.out = append(x.out, d)
+	}
 	if meant, note := Misread(n); meant != "" && n.Style == 0 {
 		d := x.tree.At(n, "%s is a text here", n.Value)
 		d.Severity = Warning

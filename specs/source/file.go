@@ -28,8 +28,11 @@ type File struct {
 	shift int // characters of the first line that are not YAML: PATH= of a value set
 }
 
+// lineEnds are those that YAML knows.
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
+
 func newFile(name, path string, text []byte) *File {
-	shown := strings.ReplaceAll(strings.ToValidUTF8(string(text), "\ufffd"), "\r\n", "\n")
+	shown := lineEnds.Replace(strings.ToValidUTF8(strings.TrimPrefix(string(text), "\ufeff"), "\ufffd"))
 	return &File{Name: name, Path: path, lines: strings.Split(shown, "\n")}
 }
 
@@ -93,18 +96,19 @@ func invalidUTF8(text []byte) (line, column int) {
 // syntaxError finds where a text is no YAML: at a known trap, else where goccy's parser says, whose places are right
 // where those of yaml.v3 are not.
 func (f *File) syntaxError(text []byte, err error) Diagnostics {
-	if deep := f.tooDeep(); deep != nil {
+	s := scanned(f)
+	if deep := s.tooDeep(); deep != nil {
 		return deep
 	}
-	if traps := f.traps(); traps != nil {
-		return traps
+	if control := f.control(); control != nil {
+		return control
 	}
 	line, column, message := yamlLine(err)
 	if name, unknown := strings.CutPrefix(message, "unknown anchor '"); unknown {
 		return Diagnostics{f.unknownAnchor(strings.TrimSuffix(name, "' referenced"))}
 	}
-	if open := f.unclosed(); open != nil {
-		return open
+	if traps := s.traps(f); traps != nil {
+		return traps
 	}
 	var syntax goccy.Error
 	if _, second := parseGoccy(text[:min(len(text), maxGoccy)]); second != nil && errors.As(second, &syntax) && syntax.GetToken() != nil {
@@ -114,12 +118,10 @@ func (f *File) syntaxError(text []byte, err error) Diagnostics {
 	if line == 1 {
 		column += f.shift
 	}
-	d := f.errorAt(line, column, 1, "this is no YAML: %s", message)
-	if strings.Contains(f.Line(line), "\t") && strings.TrimLeft(f.Line(line), " \t") != strings.TrimLeft(f.Line(line), " ") {
-		d.Note = "YAML indents with spaces, never with tabs"
-	}
-	return Diagnostics{d}
+	return Diagnostics{f.errorAt(line, column, 1, noYAML+"%s", message)}
 }
+
+const noAnchor = "there is no anchor &%s above"
 
 // unknownAnchor is the mistake of an alias of a name that no anchor above it has.
 func (f *File) unknownAnchor(name string) Diagnostic {
@@ -131,10 +133,13 @@ func (f *File) unknownAnchor(name string) Diagnostic {
 			break
 		}
 	}
-	d := f.errorAt(line, column, utf8.RuneCountInString(name)+1, "there is no anchor &%s above", name)
+	d := f.errorAt(line, column, utf8.RuneCountInString(name)+1, noAnchor, name)
 	d.Note = "an unquoted * starts an alias in YAML: quote the text if that is not what you mean"
 	return d
 }
+
+// noYAML is how diagnostics begin that name no trap.
+const noYAML = "this is no YAML: "
 
 // parseGoccy parses with goccy's parser, which panics on some texts.
 func parseGoccy(text []byte) (ok bool, err error) {

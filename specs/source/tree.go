@@ -96,15 +96,13 @@ func (l *loader) file(name, abs string) (*yaml.Node, error) {
 // mapping is the root of file f, checked and without aliases.
 func (l *loader) mapping(f *File, text []byte) *yaml.Node {
 	n, problems := f.parse(text)
-	l.out = append(l.out, problems...)
 	if n == nil && problems != nil {
-		var lines []int
-		for _, d := range problems {
-			lines = append(lines, d.Start.Line)
-		}
-		n = f.rest(text, lines)
+		var more Diagnostics
+		n, more = f.rest(text, problems)
+		problems = append(problems, more...)
 		l.tree.Part = true
 	}
+	l.out = append(l.out, problems...)
 	if n == nil {
 		return nil
 	}
