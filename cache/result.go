@@ -24,8 +24,12 @@ type Result struct {
 	Metrics map[string]any `json:"metrics,omitempty"`
 	// Chosen is the index that a select stage chose.
 	Chosen *int `json:"chosen,omitempty"`
-	// Seconds is the wall-clock time that the action took.
+	// Seconds is the wall-clock time that the action took, without what it
+	// waited for others that did the same work.
 	Seconds float64 `json:"seconds"`
+	// Reused is the part of its work, from 0 to 1, that was there already:
+	// Seconds are of the rest.
+	Reused float64 `json:"reused,omitempty"`
 	// Log is the digest of the log's text; zero where there was none.
 	Log Digest `json:"log,omitzero"`
 	// Numerics names what computed the result: backend, instruction set, GPU.

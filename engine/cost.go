@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -79,8 +81,8 @@ func (e estimates) of(n *Node) (float64, bool) {
 	scale := scaleOf(n.runner)
 	for _, m := range e {
 		for _, name := range []string{scale.stage(n.Stage().Name), scale.typ(n.Type.Name)} {
-			if x, ok := m[name]; ok {
-				return x.sum / float64(x.n), true
+			if x := m[name]; x.n > 0 {
+				return x.sum / x.n, true
 			}
 		}
 	}
@@ -130,8 +132,8 @@ func (p *Plan) durations() means {
 		if n.Result != nil {
 			scale := scaleOf(n.runner)
 			seconds := by(n.Result.Seconds, scale.Time)
-			out.add(scale.stage(n.Stage().Name), seconds)
-			out.add(scale.typ(n.Type.Name), seconds)
+			out.add(scale.stage(n.Stage().Name), seconds, 1-n.Result.Reused)
+			out.add(scale.typ(n.Type.Name), seconds, 1-n.Result.Reused)
 		}
 	}
 	return out
@@ -209,40 +211,66 @@ func (p *Plan) addSize(ctx context.Context, to means, stage, uses string, r *cac
 			}
 		}
 	}
-	to.add(scale.stage(stage), by(float64(total), scale.Size))
-	to.add(scale.typ(uses), by(float64(total), scale.Size))
+	to.add(scale.stage(stage), by(float64(total), scale.Size), 1)
+	to.add(scale.typ(uses), by(float64(total), scale.Size), 1)
 	return nil
 }
 
 // means are sums and counts by name.
 type means map[string]mean
 
-type mean struct {
-	sum float64
-	n   int
-}
+// A mean counts a node of which a part was there already as the rest of one.
+type mean struct{ sum, n float64 }
 
-func (m means) add(name string, value float64) {
+func (m means) add(name string, value, n float64) {
 	x := m[name]
-	m[name] = mean{x.sum + value, x.n + 1}
+	m[name] = mean{x.sum + value, x.n + n}
 }
 
-// durations are what the nodes of a past run took, by stage.
+// mostMeasured is how many earlier runs are looked at for what a stage took.
+const mostMeasured = 10
+
+// durations are what the nodes of a past run took, by stage; those of a stage that it did not measure are of an earlier
+// run of the same name.
 func (p *Past) durations() means {
 	out := means{}
 	if p == nil {
 		return out
 	}
-	plan, err := p.Plan()
-	if err != nil {
-		return out // an estimate is less exact without
-	}
-	for _, n := range plan.Nodes {
-		if n.State == Done || n.State == Hit {
-			out.add(n.Scale.stage(n.Stage), by(n.Seconds, n.Scale.Time))
+	ids := p.earlier()
+	open := out.addRun(p)
+	for k := 0; k < min(len(ids), mostMeasured) && open; k++ {
+		before, err := OpenRun("", filepath.Join(filepath.Dir(p.Dir), ids[k]))
+		if err != nil {
+			continue // what is no run
+		}
+		added := means{}
+		added.addRun(before)
+		open = false
+		for name, x := range out {
+			if x.n == 0 {
+				out[name] = added[name]
+				open = open || added[name].n == 0
+			}
 		}
 	}
 	return out
+}
+
+// addRun adds what the nodes of a run took. open says that of some stage nothing was measured.
+func (m means) addRun(p *Past) (open bool) {
+	plan, err := p.Plan()
+	if err != nil {
+		return false // an estimate is less exact without
+	}
+	for _, n := range plan.Nodes {
+		seconds, share := 0.0, 0.0
+		if n.State == Done || n.State == Hit {
+			seconds, share = n.Seconds, 1-n.Reused
+		}
+		m.add(n.Scale.stage(n.Stage), by(seconds, n.Scale.Time), share)
+	}
+	return slices.ContainsFunc(slices.Collect(maps.Values(m)), func(x mean) bool { return x.n == 0 })
 }
 
 // String is c in words, "" where nothing runs.

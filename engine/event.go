@@ -16,7 +16,7 @@ const (
 	NodeProgress EventKind = "progress" // Done, Total, Unit
 	NodeSeries   EventKind = "series"   // Step, Values
 	NodeHit      EventKind = "hit"      // found while running: early cutoff, or another process made it
-	NodeDone     EventKind = "done"     // Seconds, Action, Outputs, Environment
+	NodeDone     EventKind = "done"     // Seconds, Reused, Action, Outputs, Environment
 	NodeFailed   EventKind = "failed"   // Error; of an instance whose assert does not hold, Node is -1
 	NodeSkipped  EventKind = "skipped"
 	NodeBlocked  EventKind = "blocked"
@@ -41,6 +41,7 @@ type Event struct {
 	Step        int                     `json:"step,omitempty"`
 	Values      map[string]any          `json:"values,omitempty"` // numbers; those that JSON lacks are texts
 	Seconds     float64                 `json:"seconds,omitempty"`
+	Reused      float64                 `json:"reused,omitempty"` // the part of the work that Seconds are not of: it was there
 	Action      cache.ActionID          `json:"action,omitzero"`
 	Outputs     map[string]cache.Digest `json:"outputs,omitempty"`
 	Environment map[string]string       `json:"environment,omitempty"` // of its result

@@ -36,6 +36,9 @@ type host struct {
 	ended    bool         // nothing is reported any more
 	unlock   func() error // of the partial work; nil where it was not asked for
 	keep     bool
+	waited   time.Duration // for others' partial work
+	begun    bool          // progress was reported since partial work was asked for, …
+	reused   float64       // … at this part of the whole
 }
 
 var _ stages.Host = (*host)(nil)
@@ -84,6 +87,9 @@ func (h *host) Numerics(class string) {
 func (h *host) Progress(done, total int, unit string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if !h.begun && h.unlock != nil && total > 0 {
+		h.begun, h.reused = true, float64(done)/float64(total)
+	}
 	e := Event{Kind: NodeProgress, Done: done, Total: total, Unit: unit}
 	pause := progressPause - time.Since(h.shown)
 	if done >= total || pause <= 0 {
@@ -135,11 +141,12 @@ func (h *host) Partial(keep bool) (string, error) {
 	defer h.mu.Unlock()
 	h.keep = h.keep || keep
 	if h.unlock == nil {
+		asked := time.Now()
 		unlock, err := h.store.Lock(h.ctx, cache.NewActionID(h.task.Partial))
 		if err != nil {
 			return "", fmt.Errorf("waiting for partial work: %w", err)
 		}
-		h.unlock = unlock
+		h.unlock, h.waited = unlock, time.Since(asked)
 	}
 	return h.store.Partial(h.task.Partial)
 }

@@ -169,7 +169,7 @@ func (s *scheduler) enqueue(j *job) {
 func (s *scheduler) succeed(m message) {
 	n := m.job.node
 	n.Result = m.result
-	e := Event{Kind: NodeDone, Seconds: m.result.Seconds, Action: n.Action, Outputs: m.result.Outputs, Environment: m.result.Environment, Log: s.logOf(n)}
+	e := Event{Kind: NodeDone, Seconds: m.result.Seconds, Reused: m.result.Reused, Action: n.Action, Outputs: m.result.Outputs, Environment: m.result.Environment, Log: s.logOf(n)}
 	if m.kind == recorded {
 		n.State = Done
 		s.summary.Executed++
@@ -227,6 +227,9 @@ func (s *scheduler) find(j *job) (*cache.Result, error) {
 
 // putRecipe records which action n's recipe stands for now.
 func (s *scheduler) putRecipe(n *Node) error {
+	if n.Action == n.Recipe.Action() {
+		return nil
+	}
 	action, err := s.plan.store.Recipe(s.ctx, n.Recipe)
 	if err == nil && action == n.Action {
 		return nil
@@ -286,6 +289,9 @@ func (s *scheduler) record(j *job, r *cache.Result) error {
 		if err := s.plan.store.PutResult(ctx, r); err != nil {
 			return err
 		}
+	}
+	if j.node.Action == j.node.Recipe.Action() {
+		return nil
 	}
 	return s.plan.store.PutRecipe(ctx, j.node.Recipe, j.node.Action)
 }

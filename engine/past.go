@@ -171,7 +171,7 @@ func (n *NodeRecord) apply(e Event) {
 	}
 	switch e.Kind {
 	case NodeHit, NodeDone:
-		n.Action, n.Outputs, n.Seconds, n.Environment = e.Action, e.Outputs, e.Seconds, e.Environment
+		n.Action, n.Outputs, n.Seconds, n.Reused, n.Environment = e.Action, e.Outputs, e.Seconds, e.Reused, e.Environment
 	case NodeFailed:
 		n.Error = e.Error
 	case NodeProgress:

@@ -247,6 +247,7 @@ type NodeRecord struct {
 	Action      cache.ActionID          `json:"action,omitzero"`
 	Outputs     map[string]cache.Digest `json:"outputs,omitempty"`
 	Seconds     float64                 `json:"seconds,omitempty"`
+	Reused      float64                 `json:"reused,omitempty"`      // the part of its work that Seconds are not of
 	Environment map[string]string       `json:"environment,omitempty"` // that of its result
 	Scale       Scale                   `json:"scale,omitzero"`        // of a type that has one
 	Inputs      []int                   `json:"inputs,omitempty"`
@@ -276,7 +277,7 @@ func (p *Plan) record() PlanRecord {
 		r := NodeRecord{Name: n.Name(), Stage: n.Stage().Name, Uses: n.Type.Name, State: n.State, Reason: n.Reason,
 			Recipe: n.Recipe.String(), Own: n.ownDigest(), Action: n.Action, Scale: scaleOf(n.runner)}
 		if n.Result != nil {
-			r.Outputs, r.Seconds, r.Environment = n.Result.Outputs, n.Result.Seconds, n.Result.Environment
+			r.Outputs, r.Seconds, r.Reused, r.Environment = n.Result.Outputs, n.Result.Seconds, n.Result.Reused, n.Result.Environment
 		}
 		for _, in := range n.takes {
 			r.Inputs = append(r.Inputs, in.Index)

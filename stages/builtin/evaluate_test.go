@@ -39,12 +39,12 @@ func TestEvaluateGoesOn(t *testing.T) {
 				var seen []int
 				l.ctx, l.drawn = t.Context(), func(done, _ int) { seen = append(seen, done) }
 				rest := l.run(stage, "{batch_size: 16}", inputs)
-				want := (kill + 2) * 16
+				want := (kill + 1) * 16
 				if torn {
 					want -= 16
 				}
-				if seen[0] != min(want, 90) {
-					t.Errorf("%s killed after batch %d, torn %v: the first batch ends at %d, want %d", stage, kill, torn, seen[0], want)
+				if seen[0] != want || seen[1] != min(want+16, 90) {
+					t.Errorf("%s killed after batch %d, torn %v: it begins at %d, and the first batch ends at %d; want %d and a batch more", stage, kill, torn, seen[0], seen[1], want)
 				}
 				if only(rest).Digest != only(whole).Digest || stages.CanonicalJSON(rest.metrics) != stages.CanonicalJSON(whole.metrics) {
 					t.Errorf("%s killed after batch %d, torn %v: another result", stage, kill, torn)

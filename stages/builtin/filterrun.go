@@ -250,6 +250,7 @@ func remembered[T any](env *stages.Env, name string, compute func() ([]T, error)
 	path := filepath.Join(dir, name)
 	var values []T
 	if content, ok := kept(path); ok && json.Unmarshal(content, &values) == nil {
+		env.Host.Progress(len(values), len(values), "pictures")
 		return values, nil
 	}
 	if values, err = compute(); err != nil {

@@ -173,6 +173,7 @@ func (t *tuning) begin() error {
 	if err != nil {
 		return err
 	}
+	defer func() { t.env.Host.Progress(t.step(), t.options().Steps, "steps") }()
 	t.checkpoint = filepath.Join(dir, "state.safetensors")
 	state, err := train.ReadState(t.checkpoint)
 	if err == nil {

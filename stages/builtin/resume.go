@@ -29,6 +29,7 @@ func (e *encoding) resumed(ctx context.Context, p *pictureSet, name string) ([]f
 		e.env.Log.Info().Int("pictures", kept.rows).Int("of", len(p.Labels)).Msg("going on after the last batch")
 	}
 	begin := kept.rows
+	e.env.Host.Progress(begin, len(p.Labels), "pictures")
 	err = e.encode(ctx, p, p.all()[begin:], nil, func(features []float32, done int) error {
 		if err := kept.add(features, begin+done-kept.rows); err != nil {
 			return fmt.Errorf("keeping the features of a batch: %w", err)
