@@ -14,10 +14,18 @@ type step struct {
 	op      compute.OpType
 	in, out []*value
 	run     kernel
-	reuse   []int // inputs whose memory the first output may take where they are not needed any more
+	reuse   [][]int // by output: inputs whose memory it may take where they are not needed any more
 
 	stored     *storedInput // nil where all inputs are read as they are
 	keepsOrder bool         // elements of the first input and the first output correspond, in whatever order they are
+}
+
+// reusable are the inputs whose memory output k may take.
+func (s step) reusable(k int) []int {
+	if k >= len(s.reuse) {
+		return nil
+	}
+	return s.reuse[k]
 }
 
 // A compiler turns a function into a program.

@@ -16,7 +16,7 @@ func (c *compiler) lowerChain(n *node) bool {
 	if _, ok := applyOf(n); !ok {
 		return false
 	}
-	if c.lowerEpilogue(n) || c.lowerGroupNorm(n) {
+	if c.lowerEpilogue(n) || c.lowerGroupNorm(n) || c.lowerAdamW(n) {
 		return true
 	}
 	f := c.newFusion(n.outputs[0].shape.Size())
@@ -29,11 +29,13 @@ func (c *compiler) lowerChain(n *node) bool {
 // emitChain emits the step of a fusion, which reads the fusion's sources.
 func (c *compiler) emitChain(f *fusion, s step) {
 	s.in = f.inputs
+	var plain []int
 	for i := range f.inputs {
 		if f.isPlain(i) {
-			s.reuse = append(s.reuse, i)
+			plain = append(plain, i)
 		}
 	}
+	s.reuse = [][]int{plain}
 	c.emit(s)
 }
 

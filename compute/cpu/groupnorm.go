@@ -36,7 +36,7 @@ func (c *compiler) lowerGroupNorm(n *node) bool {
 		return false
 	}
 	norm.Activation = activation
-	c.emit(step{op: n.op, in: []*value{norm.x, norm.gamma, norm.beta}, out: n.outputs, reuse: []int{0}, run: func(x *execution, in, out []any) error {
+	c.emit(step{op: n.op, in: []*value{norm.x, norm.gamma, norm.beta}, out: n.outputs, reuse: [][]int{{0}}, run: func(x *execution, in, out []any) error {
 		k := norm.GroupNorm
 		k.Gamma, k.Beta = in[1].([]float32), in[2].([]float32)
 		k.Forward(x.pool, out[0].([]float32), in[0].([]float32), nil, nil)

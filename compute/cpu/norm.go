@@ -23,7 +23,7 @@ func (c *compiler) lowerSoftmax(n *node) bool {
 	}
 	columns := s.Dimensions[s.Rank()-1]
 	rows := s.Size() / columns
-	c.emit(step{op: n.op, in: []*value{n.inputs[0]}, out: n.outputs, reuse: []int{0}, run: func(x *execution, in, out []any) error {
+	c.emit(step{op: n.op, in: []*value{n.inputs[0]}, out: n.outputs, reuse: [][]int{{0}}, run: func(x *execution, in, out []any) error {
 		dst, src := out[0].([]float32), in[0].([]float32)
 		eachRows(x, rows, columns, func(from, to int) {
 			kernels.Softmax(dst[from*columns:], src[from*columns:], to-from, columns)
@@ -42,7 +42,7 @@ func (c *compiler) lowerLayerNorm(n *node) bool {
 	}
 	columns := product(s.Dimensions[s.Rank()-len(config.axes):])
 	rows := s.Size() / columns
-	c.emit(step{op: n.op, in: append([]*value(nil), n.inputs...), out: n.outputs, reuse: []int{0}, run: func(x *execution, in, out []any) error {
+	c.emit(step{op: n.op, in: append([]*value(nil), n.inputs...), out: n.outputs, reuse: [][]int{{0}}, run: func(x *execution, in, out []any) error {
 		dst, src := out[0].([]float32), in[0].([]float32)
 		var gamma, beta []float32
 		if len(in) == 3 {

@@ -147,7 +147,7 @@ func (p *planner) donor(i, k int, taken map[int]bool) int {
 		if taken[d] || !p.p.slots[in].shape.Equal(want) || p.isOutput(in) || used && last > i {
 			continue
 		}
-		if used && last == i && !(k == 0 && slices.ContainsFunc(s.reuse, func(r int) bool { return p.p.steps[i].in[r] == in })) {
+		if used && last == i && !slices.ContainsFunc(s.reusable(k), func(r int) bool { return p.p.steps[i].in[r] == in }) {
 			continue
 		}
 		taken[d] = true
@@ -187,11 +187,8 @@ func (p *planner) placeStep(i int) {
 
 // inherit is the memory of an input that step i is the last to read and may overwrite.
 func (p *planner) inherit(i, k int) (hole, bool) {
-	if k != 0 {
-		return hole{}, false
-	}
-	want := size(p.p.slots[p.p.steps[i].out[0]].shape)
-	for _, r := range p.steps[i].reuse {
+	want := size(p.p.slots[p.p.steps[i].out[k]].shape)
+	for _, r := range p.steps[i].reusable(k) {
 		in := p.p.steps[i].in[r]
 		h, ok := p.holder[in]
 		if ok && p.lastUse[in] == i && !p.isOutput(in) && h.size == want {

@@ -57,8 +57,8 @@ var avx2 = &instructionSet{
 	winogradOutput:  winogradOutputAVX2,
 	copyRows:        copyRowsAVX2,
 	transpose:       inBlocksOf8(transpose8x8AVX2),
-	adamW: func(param, grad, m, v []float32, s *adamWStep) {
-		adamWAVX2(param, grad, m, v, s.decay, s.beta1, s.keep1, s.beta2, s.keep2, s.stepSize, s.rootBias2, s.epsilon, s.gradientScale)
+	adamW: func(param, grad, m, v []float32, s *AdamW) {
+		adamWAVX2(param, grad, m, v, s.Decay, s.Beta1, s.Keep1, s.Beta2, s.Keep2, s.StepSize, s.RootBias2, s.Epsilon, s.GradientScale)
 	},
 	float16To32:  inWhole(8, float16To32AVX2, float16To32Portable),
 	bfloat16To32: inWhole(8, bfloat16To32AVX2, bfloat16To32Portable),
@@ -103,8 +103,8 @@ var avx512 = &instructionSet{
 	winogradOutput:  winogradOutputAVX512,
 	copyRows:        copyRowsAVX512,
 	transpose:       transposeAVX512,
-	adamW: func(param, grad, m, v []float32, s *adamWStep) {
-		adamWAVX512(param, grad, m, v, s.decay, s.beta1, s.keep1, s.beta2, s.keep2, s.stepSize, s.rootBias2, s.epsilon, s.gradientScale)
+	adamW: func(param, grad, m, v []float32, s *AdamW) {
+		adamWAVX512(param, grad, m, v, s.Decay, s.Beta1, s.Keep1, s.Beta2, s.Keep2, s.StepSize, s.RootBias2, s.Epsilon, s.GradientScale)
 	},
 	float16To32:  inWhole(16, float16To32AVX512, float16To32Portable),
 	bfloat16To32: inWhole(16, bfloat16To32AVX512, bfloat16To32Portable),

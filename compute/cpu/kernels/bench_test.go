@@ -166,7 +166,7 @@ func BenchmarkBandwidth(b *testing.B) {
 		{"transpose", 2 * image, func() { Transpose(Serial{}, z, x, rows, cols) }},
 		{"adamw", 7 * image / 4, func() {
 			n := rows * cols / 4
-			AdamW{LearningRate: 1e-3, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, Step: 1, GradientScale: 1}.Update(x[:n], y[:n], z[:n], z[2*n:])
+			AdamW{Decay: 1, Beta1: 0.9, Keep1: 0.1, Beta2: 0.999, Keep2: 0.001, StepSize: 1e-3, RootBias2: 1, Epsilon: 1e-8, GradientScale: 1}.Update(x[:n], y[:n], z[:n], z[2*n:])
 		}},
 	} {
 		b.Run(f.name, func(b *testing.B) { reportBandwidth(b, f.bytes, f.run) })

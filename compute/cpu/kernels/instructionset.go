@@ -54,7 +54,7 @@ type instructionSet struct {
 	copyRows func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)
 	// transpose sets dst [cols, rows], its rows dstStride apart, to the transposed src [rows, cols].
 	transpose    func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)
-	adamW        func(param, grad, m, v []float32, step *adamWStep)
+	adamW        func(param, grad, m, v []float32, step *AdamW)
 	float16To32  func(dst []float32, src []uint16)
 	bfloat16To32 func(dst []float32, src []uint16)
 }
