@@ -55,6 +55,10 @@ type ActionID struct{ sum }
 // input's digest is replaced by its producer's RecipeID.
 type RecipeID struct{ sum }
 
+// Action is the action whose key is the recipe's text: it takes no artifact that
+// another made. Such a recipe needs no record.
+func (r RecipeID) Action() ActionID { return ActionID{r.sum} }
+
 // ParseDigest reads the form that Digest.String writes.
 func ParseDigest(text string) (Digest, error) {
 	var d Digest

@@ -22,6 +22,7 @@ type Dir struct {
 	tempOnce sync.Once
 	tempName string
 	temps    atomic.Int64 // temporary files so far
+	spares   spareLocks
 
 	journalMu    sync.Mutex
 	journal      *journal // nil: none is open

@@ -58,6 +58,7 @@ func (d *Dir) OpenJournal() (end func() error, err error) {
 	d.journalMu.Lock()
 	defer d.journalMu.Unlock()
 	d.journalUsers++
+	d.spares.keepIdle(true)
 	if d.journal == nil && bootID() != "" {
 		if err := d.retireJournals(); err != nil {
 			return nil, fmt.Errorf("beginning a journal: %w", err)
@@ -72,7 +73,11 @@ func (d *Dir) OpenJournal() (end func() error, err error) {
 func (d *Dir) endJournal() error {
 	d.journalMu.Lock()
 	defer d.journalMu.Unlock()
-	if d.journalUsers--; d.journalUsers > 0 || d.journal == nil {
+	if d.journalUsers--; d.journalUsers > 0 {
+		return nil
+	}
+	d.spares.keepIdle(false)
+	if d.journal == nil {
 		return nil
 	}
 	j := d.journal

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
 	"golang.org/x/sys/unix"
 
 	"regft/cache"
@@ -29,6 +30,7 @@ var children = map[string]func(d *cache.Dir, argument string) error{
 	"put":     putForever,
 	"lock":    holdLock,
 	"count":   countUnderLock,
+	"exclude": excludeOthers,
 	"limit":   putBeyondLimit,
 	"collect": collectForever,
 }
@@ -287,6 +289,67 @@ func TestProcessesTakeTurns(t *testing.T) {
 	if got, err := os.ReadFile(counter); string(got) != strconv.Itoa(processes*countTurns) || err != nil {
 		t.Errorf("counted to %s (%v), want %d", got, err, processes*countTurns)
 	}
+}
+
+// excludeOthers takes two locks in turn, and says so where a second lock, on a file named after argument, shows that
+// it is not alone.
+func excludeOthers(d *cache.Dir, argument string) error {
+	end, err := d.OpenJournal()
+	if err != nil {
+		return err
+	}
+	for i := 0; ; i++ {
+		key := strconv.Itoa(i % 2)
+		unlock, err := d.Lock(context.Background(), cache.NewActionID(key))
+		if err != nil {
+			return errors.Join(err, end())
+		}
+		alone := flock.New(argument + key)
+		if ok, err := alone.TryLock(); !ok || err != nil {
+			fmt.Println("not alone with", key, err)
+		}
+		fmt.Println("locked", key)
+		if err := errors.Join(alone.Unlock(), unlock()); err != nil {
+			return err
+		}
+	}
+}
+
+// TestLocksOfTheKilled kills processes that take turns: what they held is free, and nobody else's is.
+func TestLocksOfTheKilled(t *testing.T) {
+	t.Parallel() // it waits for its children
+	const seed = 1
+	random := rand.New(rand.NewPCG(seed, 0))
+	root, beside := t.TempDir(), filepath.Join(t.TempDir(), "beside")
+	turns := 0
+	for range 8 {
+		var running []*process
+		for range 3 {
+			running = append(running, start(t, "exclude", root, beside))
+		}
+		for _, p := range running {
+			for _, line := range p.killAfter(t, time.Duration(20+random.IntN(60))*time.Millisecond) {
+				turns++
+				if !strings.HasPrefix(line, "locked") {
+					t.Error(line)
+				}
+			}
+		}
+	}
+	if turns == 0 {
+		t.Error("no lock was taken before a kill: the test tested nothing")
+	}
+	d := openDir(t, root)
+	for _, key := range []string{"0", "1"} {
+		unlock, err := d.Lock(t.Context(), cache.NewActionID(key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unlock(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d turns (seed %d)", turns, seed)
 }
 
 // putBeyondLimit makes every write beyond argument bytes of a file fail, as on a

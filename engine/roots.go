@@ -151,7 +151,12 @@ func (n NodeRecord) action(ctx context.Context, store *cache.Dir) (cache.ActionI
 	if err := recipe.UnmarshalText([]byte(n.Recipe)); err != nil {
 		return cache.ActionID{}, fmt.Errorf("%s: its recipe: %w", n.Name, err)
 	}
-	return store.Recipe(ctx, recipe)
+	action, err := store.Recipe(ctx, recipe)
+	if !errors.Is(err, cache.ErrMiss) {
+		return action, err
+	}
+	_, err = store.Result(ctx, recipe.Action())
+	return recipe.Action(), err
 }
 
 // Actions are those of the results that p found. Where files are missing it cannot tell, which is an error.
