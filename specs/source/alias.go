@@ -248,8 +248,8 @@ func (x *expander) dashes(n *yaml.Node) {
 	var before Position
 	value := []rune(n.Value)
 	for i, at := range f.align(n) {
-		if value[i] == '-' && before.Line != 0 && at.Line > before.Line {
-			d := f.errorAt(at.Line, at.Column, 1, "this - begins no element of a list")
+		if value[i] == '-' && before.Line != 0 && at.start.Line > before.Line {
+			d := f.errorAt(at.start.Line, at.start.Column, 1, "this - begins no element of a list")
 			d.Note = fmt.Sprintf("YAML reads the line as more of the text in line %d: ", n.Line)
 			if value[0] == '-' {
 				d.Note += "a - that begins an element has a space after it"
@@ -260,7 +260,7 @@ func (x *expander) dashes(n *yaml.Node) {
 			return
 		}
 		if !unicode.IsSpace(value[i]) {
-			before = at
+			before = at.start
 		}
 	}
 }

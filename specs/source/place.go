@@ -16,24 +16,46 @@ func (f *File) span(n *yaml.Node, start, end int) (Position, Position) {
 	}
 	start = min(max(start, 0), len(at)-1)
 	last := min(max(end, start+1), len(at)) - 1
-	to := at[last]
+	to := at[last].end
 	if end > len(at) { // past the end of the text
 		to.Column++
 	}
-	return at[start], Position{to.Line, to.Column + 1}
+	return at[start].start, to
 }
+
+// An extent is where one character of a value stands in its file, which may write it with several.
+type extent struct{ start, end Position }
 
 func (f *File) start(n *yaml.Node) Position {
 	p := Position{max(n.Line, 1), max(n.Column, 1)}
 	if p.Line == 1 {
 		p.Column += f.shift
 	}
-	return p
+	return f.behindAnchor(p)
 }
 
-// align gives the position of every character of n's value, by walking value and file side by side: they differ only in
+// behindAnchor is where a value begins whose anchor is at a position, where it does in the same line.
+func (f *File) behindAnchor(p Position) Position {
+	text := []rune(f.Line(p.Line))
+	at := p.Column - 1
+	if at >= len(text) || text[at] != '&' {
+		return p
+	}
+	for at < len(text) && text[at] != ' ' {
+		at++
+	}
+	for at < len(text) && text[at] == ' ' {
+		at++
+	}
+	if at == len(text) || text[at] == '#' {
+		return p
+	}
+	return Position{p.Line, at + 1}
+}
+
+// align gives the extent of every character of n's value, by walking value and file side by side: they differ only in
 // white space, quotes and escapes.
-func (f *File) align(n *yaml.Node) []Position {
+func (f *File) align(n *yaml.Node) []extent {
 	r := &reader{file: f, at: f.start(n)}
 	switch n.Style &^ yaml.TaggedStyle {
 	case yaml.LiteralStyle, yaml.FoldedStyle:
@@ -46,16 +68,17 @@ func (f *File) align(n *yaml.Node) []Position {
 		r.at.Column++
 	}
 	value := []rune(n.Value)
-	out := make([]Position, len(value))
+	out := make([]extent, len(value))
 	for i, c := range value {
 		if unicode.IsSpace(c) {
-			out[i] = r.at
+			out[i] = extent{r.at, Position{r.at.Line, r.at.Column + 1}}
 			r.space()
 			continue
 		}
 		r.skip()
-		out[i] = r.at
+		out[i].start = r.at
 		r.take()
+		out[i].end = r.at
 	}
 	return out
 }

@@ -406,7 +406,7 @@ func (f *File) control() Diagnostics {
 		for at, c := range line {
 			if c != '\t' && c != '\x85' && (unicode.IsControl(c) || c == '\ufffe' || c == '\uffff') {
 				d := f.errorAt(i+1, utf8.RuneCountInString(line[:at])+1, 1, "a control character, U+%04X, has no place in a text", c)
-				d.Note = "most editors do not show it: delete it, or write it as an escape within \"…\""
+				d.Note = "most editors do not show it: delete it"
 				return Diagnostics{d}
 			}
 		}

@@ -251,6 +251,9 @@ func (t *Tree) span(n *yaml.Node) (*File, Position, Position) {
 	f := t.file(n)
 	start := f.start(n)
 	end := Position{start.Line, start.Column + 1}
+	if n.Kind == yaml.AliasNode {
+		end.Column += len([]rune(n.Value))
+	}
 	if n.Kind == yaml.ScalarNode && n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 && n.Value != "" {
 		if _, to := f.span(n, 0, len([]rune(n.Value))); to.Line == start.Line {
 			end = to
