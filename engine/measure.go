@@ -14,6 +14,7 @@ import (
 type Measure struct {
 	specs.Outcome
 	Standing
+	Recorded bool     // of a run's record: the cache has it no longer
 	Oracle   bool     // what it rests on was chosen on the very data that it reports
 	Failed   bool     // its stage failed, or one that it needs
 	Actions  []string // of its nodes
@@ -110,7 +111,7 @@ func (l *Ledger) Measure(si *specs.Instance) Measure {
 	if !has {
 		return m
 	}
-	m = Measure{Outcome: specs.Outcome{Metrics: line.Metrics, Chosen: line.Chosen}, Standing: l.standing(i, l.nodes[key]), Oracle: si.Oracle || line.Oracle, Actions: line.actions()}
+	m = Measure{Outcome: specs.Outcome{Metrics: line.Metrics, Chosen: line.Chosen}, Standing: l.standing(i, l.nodes[key]), Recorded: true, Oracle: si.Oracle || line.Oracle, Actions: line.actions()}
 	if line.Numerics != "" {
 		m.Numerics = strings.Split(line.Numerics, ", ")
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync"
 
+	"regft/cache"
 	"regft/specs"
 
 	"github.com/gofrs/flock"
@@ -271,19 +273,21 @@ func (p *Past) Spec() (*specs.Spec, specs.Diagnostics) {
 	return specs.LoadResolved(filepath.Join(p.Dir, specFile), dir)
 }
 
-// Results reads results.jsonl.
+// Results reads results.jsonl, which must be as the run wrote it.
 func (p *Past) Results() ([]Line, error) {
 	path := filepath.Join(p.Dir, resultsFile)
-	f, err := os.Open(path)
+	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("run %s has no results: it is going on, or was killed; run it again", p.ID)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading results: %w", err)
 	}
-	defer f.Close()
+	if sum := p.Provenance.Results; sum != "" && sum != cache.SumBytes(content).String() {
+		return nil, fmt.Errorf("%s is not as the run wrote it: its digest in %s is another; run the spec again", path, provenanceFile)
+	}
 	var lines []Line
-	for d := json.NewDecoder(f); d.More(); {
+	for d := json.NewDecoder(bytes.NewReader(content)); d.More(); {
 		var l Line
 		if err := d.Decode(&l); err != nil {
 			return nil, fmt.Errorf("reading %s: %w", path, err)

@@ -43,8 +43,9 @@ type Provenance struct {
 	Host    string    `json:"host"`
 	Cores   int       `json:"cores"`
 	Started time.Time `json:"started"`
-	Ended   time.Time `json:"ended,omitzero"` // zero while it runs, and where it was killed
-	Plan    string    `json:"plan"`           // digest: equal plans have equal ones
+	Ended   time.Time `json:"ended,omitzero"`    // zero while it runs, and where it was killed
+	Plan    string    `json:"plan"`              // digest: equal plans have equal ones
+	Results string    `json:"results,omitempty"` // digest of results.jsonl, which tables may be made from
 	Summary *Summary  `json:"summary,omitempty"`
 }
 
@@ -202,6 +203,7 @@ func (r *Record) Close(summary *Summary) error {
 	defer r.mu.Unlock()
 	r.provenance.Ended, r.provenance.Summary = time.Now().UTC(), summary
 	r.provenance.Plan = r.plan.Digest() // conditions are decided by now
+	r.provenance.Results = cache.SumBytes(encoded).String()
 	err = errors.Join(r.err, r.write(resultsFile, encoded), r.write(tableFile, table), r.writeProvenance(), r.lock.Unlock(), r.events.Close())
 	r.events = nil
 	return err
@@ -357,6 +359,9 @@ func (p *Plan) Repeats(last *Past) bool {
 		if _, err := os.Stat(filepath.Join(last.Dir, name)); err != nil {
 			return false
 		}
+	}
+	if _, err := last.Results(); err != nil {
+		return false
 	}
 	s := last.Provenance.Summary
 	return s.Failed+s.Unfinished == 0 && !s.Interrupted && last.Provenance.Plan == p.Digest()

@@ -30,7 +30,9 @@ func (d Difference) String() string {
 // row. They are matched by their leading cells where those are the table's, and columns by their headings; the rest by
 // their order. A leading cell without text is that of the row above. In each cell, numbers must be the table's mean,
 // deviation or interval, and n, rounded to as many digits as the text gives; it may leave out all but the mean. A column
-// of what was chosen is compared where the text has one of that name.
+// of what was chosen is compared where the text has one of that name. An oracle must have its mark, in the cell, its row's
+// name or its column's; in a column where the text has something bold, that must be what the table has as the best. Results
+// that were not run yet are a difference too.
 func Check(tables []Table, text string) (found []string, differences []Difference) {
 	for _, m := range markedTables(text) {
 		found = append(found, m.name)
@@ -56,6 +58,7 @@ func (m *markedTable) compare(t Table) []Difference {
 		return []Difference{{m.line, "table " + m.name, fmt.Sprintf("%d rows", len(m.rows)), fmt.Sprintf("%d rows", len(t.Rows))}}
 	}
 	var out []Difference
+	out = append(out, t.unrun(m.line)...)
 	order, at := m.matchRows(t), m.matchColumns(t)
 	for k, row := range m.rows {
 		of := t.Rows[order[k]]
@@ -78,8 +81,58 @@ func (m *markedTable) compare(t Table) []Difference {
 			}
 		}
 	}
+	return append(out, m.compareMarks(t, order, at)...)
+}
+
+// unrun is the difference that results make which a text cannot have yet.
+func (t Table) unrun(line int) []Difference {
+	if t.Unrun == 0 {
+		return nil
+	}
+	return []Difference{{line, "table " + oneLine(t.Title), "what was measured so far", fmt.Sprintf("that %d more were asked for and not run yet", t.Unrun)}}
+}
+
+// compareMarks finds oracles without their mark, and what is bold and not the best or the other way round.
+func (m *markedTable) compareMarks(t Table, order, at []int) []Difference {
+	var out []Difference
+	for i, col := range t.Columns {
+		best, bold := "", false // the best as the text has it
+		for k, row := range m.rows {
+			text := row.cell(at[i])
+			bold = bold || isBold(text)
+			if t.Rows[order[k]].Cells[i].Best {
+				best = anyNumber().FindString(plain(text))
+			}
+		}
+		heading := ""
+		if at[i] >= 0 && at[i] < len(m.heading) {
+			heading = m.heading[at[i]]
+		}
+		for k, row := range m.rows {
+			c, text := t.Rows[order[k]].Cells[i], row.cell(at[i])
+			where := "table " + m.name
+			for _, name := range []string{t.rowName(t.Rows[order[k]]), col.Name} {
+				if name != "" {
+					where += ", " + name
+				}
+			}
+			named := strings.Join(row.cells[:min(len(t.Heads), len(row.cells))], " ") + heading
+			if c.Oracle && !strings.Contains(plain(text+named), oracleMark) {
+				out = append(out, Difference{row.line, where, shown(text) + " without " + oracleMark, "that it was chosen on the very data that it reports"})
+			}
+			switch {
+			case best == "" || !bold:
+			case c.Best && !isBold(text):
+				out = append(out, Difference{row.line, where, shown(text) + ", not bold", "that it is the best"})
+			case isBold(text) && !c.Best && anyNumber().FindString(plain(text)) != best:
+				out = append(out, Difference{row.line, where, shown(text) + " in bold", "that " + best + " is the best"})
+			}
+		}
+	}
 	return out
 }
+
+func isBold(cell string) bool { return boldText().MatchString(cell) }
 
 // cell is the text of one cell, "" where the row has no such.
 func (r paperRow) cell(k int) string {
@@ -193,6 +246,9 @@ var (
 	colours = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\\(cell|row|text)?color(\[[^\]]*\])?\{[^}]*\}`) })
 	spans   = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`\\multi(row|column)(\[[^\]]*\])?\{[^}]*\}(\[[^\]]*\])?\{[^}]*\}`)
+	})
+	boldText = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`\\(textbf|bfseries|mathbf|boldsymbol|bm)\b|\*\*|__|<b>|<strong>`)
 	})
 	commands   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\\[A-Za-z]+`) })
 	marks      = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[{}$^_*\\~` + "`" + `]`) })

@@ -113,6 +113,13 @@ func TestCheck(t *testing.T) {
 		{"a column less", inPaper(strings.ReplaceAll(first, "& 64", "") + second + third),
 			[]string{"line 6: table main, method=zero-shot, steps=10: the file says 5 cells, the results say 6 cells"}},
 		{"a table that is not in the spec", "% regft:table other\n% regft:end\n", []string{"line 1: table other: the file says that it is here, the results say that the spec has no such table"}},
+		{"an oracle without its mark", inPaper(first + second + strings.ReplaceAll(third, `$^\dagger$`, "")),
+			[]string{"line 6: table main, method=[both] ~^, steps=25, photo: the file says 92.5 without †, the results say that it was chosen on the very data that it reports"}},
+		{"the mark at its row's name", inPaper(first + second + strings.ReplaceAll(strings.ReplaceAll(third, `$^\dagger$`, ""), "Both", `Both\textsuperscript{\dagger}`)), nil},
+		{"nothing in bold", inPaper(first + strings.ReplaceAll(second, `\textbf`, "") + third), nil},
+		{"bold in another row", inPaper(strings.ReplaceAll(first, "50.0", `{\bfseries 50.0}`) + strings.ReplaceAll(second, `\textbf`, "") + third),
+			[]string{"line 6: table main, method=zero-shot, steps=10, a_b & 5%: the file says 50.0 in bold, the results say that 62.00 is the best",
+				"line 6: table main, method=+ VC_{reg} #1, steps=10, a_b & 5%: the file says 62.00 ± 1.41, not bold, the results say that it is the best"}},
 		{"a table without an end", "% regft:table main\n1 & 2 \\\\\n", []string{"line 1: table main: the file says no regft:end, the results say where it ends"}},
 	}
 	for _, test := range tests {
@@ -126,6 +133,24 @@ func TestCheck(t *testing.T) {
 				t.Errorf("differences (-want +got):\n%s\nin\n%s", diff, test.text)
 			}
 		})
+	}
+}
+
+// TestCheckUnrun: a paper of which results were asked for since does not agree.
+func TestCheckUnrun(t *testing.T) {
+	tables := paper()
+	var csv strings.Builder
+	if err := WriteCSV(&csv, tables); err != nil {
+		t.Fatal(err)
+	}
+	text := tables[0].LaTeX()
+	tables[0].Unrun = 2
+	want := []Difference{{1, "table main", "what was measured so far", "that 2 more were asked for and not run yet"}}
+	if _, differences := Check(tables, text); !cmp.Equal(differences, want) {
+		t.Errorf("got %v, want %v", differences, want)
+	}
+	if _, differences, _ := CheckCSV(tables, csv.String()); !cmp.Equal(differences, want) {
+		t.Errorf("of CSV: got %v, want %v", differences, want)
 	}
 }
 

@@ -49,6 +49,9 @@ func CheckCSV(tables []Table, text string) (found []string, differences []Differ
 		left[name] = left[name][1:]
 	}
 	for _, t := range tables {
+		if slices.Contains(found, t.Title) {
+			differences = append(differences, t.unrun(1)...)
+		}
 		for _, line := range t.csvLines() {
 			if name := cellName(line); slices.Contains(found, t.Title) && len(left[name]) > 0 {
 				differences = append(differences, Difference{1, name, "nothing", strings.Join(line[3:4], "")})

@@ -18,6 +18,7 @@ type Table struct {
 	Chosen  []string // axes on which a choice was made, as further columns
 	Rows    []Row
 	Remarks []string // further notes
+	Unrun   int      // results that were neither run nor left out nor failed
 }
 
 // A Row is one line of a table.

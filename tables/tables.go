@@ -113,7 +113,7 @@ func (b *builder) measureAll(line []specs.Cell) [][]engine.Measure {
 }
 
 func (b *builder) finish() {
-	b.table.Remarks = append(b.table.Remarks, b.notes.remarks()...)
+	b.table.Remarks, b.table.Unrun = append(b.table.Remarks, b.notes.remarks()...), b.notes.unrun
 	b.table.Finish()
 }
 

@@ -14,6 +14,8 @@ import (
 type tally struct {
 	counts   [engine.Stale + 1]int
 	seen     map[*specs.Instance]bool
+	unrun    int // neither run, nor left out, nor failed
+	recorded int // current, and only in a run's record
 	numerics map[string]bool
 	failed   int   // evaluations without a value …
 	failure  error // … the first of them
@@ -36,6 +38,12 @@ func (t *tally) add(i *specs.Instance, m engine.Measure) {
 	}
 	t.seen[i] = true
 	t.counts[m.Standing]++
+	if m.Standing == engine.Missing && !m.Skipped && !m.Failed {
+		t.unrun++
+	}
+	if m.Recorded && m.Standing == engine.Current {
+		t.recorded++
+	}
 	if m.Standing == engine.Current || m.Standing == engine.Unchecked {
 		for _, n := range m.Numerics {
 			t.numerics[n] = true
@@ -56,6 +64,9 @@ func (t *tally) remarks() []string {
 		if n := t.counts[r.standing]; n > 0 {
 			out = append(out, fmt.Sprintf("%d "+r.text, n, len(t.seen)))
 		}
+	}
+	if t.recorded > 0 {
+		out = append(out, fmt.Sprintf("%d of %d results are from the record of a run: the cache has them no longer", t.recorded, len(t.seen)))
 	}
 	if t.failed > 0 {
 		out = append(out, fmt.Sprintf("%d results have no value, such as: %v", t.failed, t.failure))
