@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"strings"
 )
 
@@ -27,7 +28,11 @@ func (t Table) LaTeX() string {
 		}
 		b.WriteString(strings.Join(line, " & ") + " \\\\\n")
 	}
-	b.WriteString("\\bottomrule\n\\end{tabular}\n")
+	b.WriteString("\\bottomrule\n")
+	if t.marked() { // other notes are comments, for the author to put where they belong
+		fmt.Fprintf(&b, "\\multicolumn{%d}{l}{\\footnotesize %s} \\\\\n", len(heading), escapeLaTeX(oracleNote))
+	}
+	b.WriteString("\\end{tabular}\n")
 	for _, note := range t.Notes() {
 		b.WriteString("% " + oneLine(note) + "\n")
 	}

@@ -370,9 +370,15 @@ func (t Table) Notes() []string {
 	add(t.anyCell(func(c Cell, col Column) bool { return len(c.Values) > 1 && !col.Difference }), "mean ± sample deviation over replicates")
 	add(t.anyCell(func(c Cell, col Column) bool { return c.Interval != nil }), "mean difference of pairs, with Student's 95 % confidence interval")
 	add(t.anyCell(func(c Cell, col Column) bool { return c.Few }), "n: the results in a cell that has fewer than others")
-	marked := slices.ContainsFunc(t.Rows, func(r Row) bool { return r.Oracle }) || t.anyCell(func(c Cell, _ Column) bool { return c.Oracle })
-	add(marked, oracleMark+" oracle: chosen on the very data that it reports; never the best")
+	add(t.marked(), oracleNote)
 	return append(notes, t.Remarks...)
+}
+
+const oracleNote = oracleMark + " oracle: chosen on the very data that it reports; never the best"
+
+// marked says that something in t has the mark of an oracle.
+func (t Table) marked() bool {
+	return slices.ContainsFunc(t.Rows, func(r Row) bool { return r.Oracle }) || t.anyCell(func(c Cell, _ Column) bool { return c.Oracle })
 }
 
 func (t Table) anyCell(f func(Cell, Column) bool) bool {
