@@ -7,12 +7,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"regft/cache"
 	"regft/engine"
 	"regft/specs"
 	_ "regft/stages/builtin"
+
+	"github.com/mattn/go-runewidth"
 )
 
 // TestCounts plans the experiments of testdata/specs, written by a researcher, and compares points, nodes, axes and
@@ -58,7 +59,30 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// fits checks that the plan's table is at most 80 columns wide.
+// TestExamplesFit plans the specs of examples/ and checks how wide their plans are.
+func TestExamplesFit(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join("examples", "*", "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	planned := 0
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(content), "version: 1\n") {
+			continue // what specs include
+		}
+		planned++
+		t.Run(path, func(t *testing.T) { fits(t, plan(t, path)) })
+	}
+	if planned < 12 {
+		t.Errorf("%d specs were planned", planned)
+	}
+}
+
+// fits checks that the plan's table is at most 80 columns of a terminal wide.
 func fits(t *testing.T, p *engine.Plan) {
 	t.Helper()
 	var table strings.Builder
@@ -66,7 +90,7 @@ func fits(t *testing.T, p *engine.Plan) {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(table.String()) {
-		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+		if n := runewidth.StringWidth(strings.TrimSuffix(line, "\n")); n > 80 {
 			t.Errorf("%d columns: %s", n, line)
 		}
 	}

@@ -10,9 +10,12 @@ import (
 	"regft/cache"
 	"regft/engine"
 	"regft/specs"
+
+	"github.com/mattn/go-runewidth"
 )
 
-// TestReferencePlans plans every spec of the reference that is right, with the stage types of the program.
+// TestReferencePlans plans every spec of the reference that is right, with the stage types of the program. Each plan's
+// table fits 80 columns of a terminal.
 func TestReferencePlans(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "spec.md"))
 	if err != nil {
@@ -50,8 +53,19 @@ func TestReferencePlans(t *testing.T) {
 			t.Errorf("%v in\n%s", found, spec)
 			continue
 		}
-		if _, err := engine.NewPlan(t.Context(), e, store, engine.Options{}); err != nil {
+		plan, err := engine.NewPlan(t.Context(), e, store, engine.Options{})
+		if err != nil {
 			t.Errorf("%v in\n%s", err, spec)
+			continue
+		}
+		var table strings.Builder
+		if err := plan.WriteTable(t.Context(), &table); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(table.String()) {
+			if n := runewidth.StringWidth(strings.TrimSuffix(line, "\n")); n > 80 {
+				t.Errorf("%d columns: %s", n, line)
+			}
 		}
 		planned++
 	}
