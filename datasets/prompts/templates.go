@@ -77,6 +77,9 @@ func Set(name string) ([]string, error) {
 	if templates, ok := sets()[name]; ok {
 		return slices.Clone(templates), nil
 	}
-	known := slices.Sorted(maps.Keys(sets()))
+	known := Sets()
 	return nil, fmt.Errorf("no set of templates is called %q: did you mean %q? The sets are %s", name, nearest(name, known), strings.Join(known, ", "))
 }
+
+// Sets are the names of the published sets of templates, sorted.
+func Sets() []string { return slices.Sorted(maps.Keys(sets())) }

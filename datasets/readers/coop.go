@@ -126,13 +126,13 @@ func (f splitFile) List(ctx context.Context, r datasets.Request) (*datasets.List
 	s, err := f.read(t)
 	l := &datasets.Listing{}
 	if errors.Is(err, fs.ErrNotExist) && f.fallback != nil {
+		if other := t.otherSplitFile(ctx); other != "" {
+			return nil, fmt.Errorf("there is %s, and no %s: is it another dataset, or was the file renamed? (%w)", t.local(other), f.file, fs.ErrNotExist)
+		}
 		l.Warnings = append(l.Warnings, fmt.Sprintf("there is no %s: the splits are drawn as CoOp draws them with seed 1; published numbers are on the published file's", f.file))
 		if s, err = f.fallback(ctx, t); err != nil {
 			return f.byFolders(ctx, r, err)
 		}
-	}
-	if errors.Is(err, fs.ErrNotExist) && f.fallback != nil {
-		return nil, fmt.Errorf("there is neither %s nor what the splits could be drawn from: %w; a copy with a folder for each class is of format imagefolder", f.file, err)
 	}
 	if err != nil {
 		return nil, err
@@ -145,6 +145,20 @@ func (f splitFile) List(ctx context.Context, r datasets.Request) (*datasets.List
 	}
 	l.Skipped = t.skipped
 	return l, nil
+}
+
+// otherSplitFile is a published split file in the root, if there is one.
+func (t *tree) otherSplitFile(ctx context.Context) string {
+	entries, err := t.read(ctx, ".")
+	if err != nil {
+		return ""
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.path, "split_zhou_") && strings.HasSuffix(e.path, ".json") {
+			return e.path
+		}
+	}
+	return ""
 }
 
 // byFolders lists a copy that has neither split file nor what it could be drawn from, as err says.
@@ -225,7 +239,7 @@ func (f splitFile) read(t *tree) (splits, error) {
 	}
 	var lists map[string]json.RawMessage
 	if err := json.Unmarshal(data, &lists); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", t.local(f.file), err)
+		return nil, fmt.Errorf("reading %s: %w: is it whole? Get it anew", t.local(f.file), err)
 	}
 	out := splits{}
 	for _, name := range splitNames {

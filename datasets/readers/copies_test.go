@@ -3,6 +3,7 @@ package readers
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -244,5 +245,52 @@ func TestNeitherSplitFileNorLists(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "there is neither split_zhou_") || !strings.Contains(err.Error(), "format imagefolder") {
 			t.Errorf("%s: %v", format, err)
 		}
+	}
+}
+
+// TestOtherSplitFile: a folder that has another dataset's split file is not read as if its own were missing.
+func TestOtherSplitFile(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "dtd")
+	if err := os.CopyFS(root, os.DirFS(filepath.Join(goldens, "dtd/dtd"))); err != nil {
+		t.Fatal(err)
+	}
+	_, err := datasets.List(t.Context(), datasets.Request{Format: "food101", Root: root, Split: "train"})
+	if err == nil || !strings.Contains(err.Error(), "split_zhou_DescribableTextures.json, and no split_zhou_Food101.json: is it another dataset") || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestShardsOfOtherPrograms: without nshards.txt all .tar files count, by name; compressed ones are refused.
+func TestShardsOfOtherPrograms(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "shards")
+	if err := os.CopyFS(root, os.DirFS(filepath.Join(goldens, "webdataset/shards"))); err != nil {
+		t.Fatal(err)
+	}
+	before, err := datasets.List(t.Context(), datasets.Request{Format: "webdataset", Root: root, Split: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(root, "test/0.tar"), filepath.Join(root, "test/part-000.tar")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(root, "test/nshards.txt")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ missing, want string }{{"", ""}, {classNamesFile, "write them to"}} {
+		if c.missing != "" {
+			if err := os.Remove(filepath.Join(root, c.missing)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l, err := datasets.List(t.Context(), datasets.Request{Format: "webdataset", Root: root, Split: "test"})
+		if c.want == "" && (err != nil || len(l.Samples) != len(before.Samples)) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("without %q: %v", c.missing, err)
+		}
+	}
+	if err := os.Rename(filepath.Join(root, "test/part-000.tar"), filepath.Join(root, "test/part-000.tar.gz")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (&tree{root: root}).tarFiles(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "is compressed") {
+		t.Errorf("got %v", err)
 	}
 }

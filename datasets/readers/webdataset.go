@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -18,7 +19,8 @@ import (
 func init() { datasets.Register("webdataset", webDataset{}) }
 
 // webDataset is CLIP-benchmark's layout of shards: SPLIT/{0, 1, …}.tar, as many as SPLIT/nshards.txt says, with KEY.cls, a label, and
-// KEY.jpg, .jpeg, .png or .webp one after the other; classnames.txt has the names.
+// KEY.jpg, .jpeg, .png or .webp one after the other; classnames.txt has the names. Without an nshards.txt the shards are all .tar files
+// of the folder, by name, as others write them.
 type webDataset struct{}
 
 // shardPictures are the extensions of pictures, the first that a key has counting.
@@ -30,19 +32,21 @@ func (webDataset) List(ctx context.Context, r datasets.Request) (*datasets.Listi
 	}
 	t := &tree{root: r.Root}
 	classes, err := datasets.ReadClasses(t.local(classNamesFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("shards hold no names: write them to %s, one class a line, in the order of the labels (%w)", t.local(classNamesFile), fs.ErrNotExist)
+	}
 	if err != nil {
 		return nil, err
 	}
-	shards, err := shardCount(t, r.Split)
+	shards, err := shards(ctx, t, r.Split)
 	if err != nil {
 		return nil, err
 	}
 	l := &datasets.Listing{Classes: classes}
-	for i := range shards {
+	for _, shard := range shards {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		shard := path.Join(r.Split, strconv.Itoa(i)+".tar")
 		if err := listShard(t, l, shard); err != nil {
 			return nil, fmt.Errorf("reading %s: %w", t.local(shard), err)
 		}
@@ -51,18 +55,50 @@ func (webDataset) List(ctx context.Context, r datasets.Request) (*datasets.Listi
 	return l, nil
 }
 
-// shardCount reads how many shards of a split count.
-func shardCount(t *tree, split string) (int, error) {
+// shards are those of a split that count.
+func shards(ctx context.Context, t *tree, split string) ([]string, error) {
 	name := path.Join(split, "nshards.txt")
 	data, err := os.ReadFile(t.local(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return t.tarFiles(ctx, split)
+	}
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(string(data), "\ufeff")))
 	if err != nil || n < 0 {
-		return 0, fmt.Errorf("%s: %q: want the number of shards", t.local(name), data)
+		return nil, fmt.Errorf("%s: %q: want the number of shards", t.local(name), data)
 	}
-	return n, nil
+	out := make([]string, n)
+	for i := range out {
+		out[i] = path.Join(split, strconv.Itoa(i)+".tar")
+	}
+	return out, nil
+}
+
+// tarFiles lists the .tar files of a folder.
+func (t *tree) tarFiles(ctx context.Context, folder string) ([]string, error) {
+	entries, err := t.read(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
+	var out, compressed []string
+	for _, e := range entries {
+		switch {
+		case e.folder:
+		case path.Ext(e.path) == ".tar":
+			out = append(out, e.path)
+		case strings.HasSuffix(stem(e.path), ".tar"), path.Ext(e.path) == ".tgz":
+			compressed = append(compressed, e.path)
+		}
+	}
+	if compressed != nil {
+		return nil, fmt.Errorf("%s is compressed, and pictures are read where they lie: unpack it to a .tar file", t.local(compressed[0]))
+	}
+	if out == nil {
+		return nil, fmt.Errorf("%s has no shards: want .tar files", t.local(folder))
+	}
+	return out, nil
 }
 
 // group is the members of a shard with one key.
