@@ -130,8 +130,11 @@ type Source struct {
 // Optional behaviour of a struct of parameters.
 type (
 	// A Validator checks rules between parameters. Several broken ones are joined (Rule). The text of each begins with
-	// the parameter at fault, at whose place it is shown.
+	// the parameter at fault, at whose place it is shown; a Problem is shown where its Param says.
 	Validator interface{ Validate() error }
+	// A ParamValidator checks rules over one parameter each, also where others have mistakes. Param of a Problem is where it
+	// is shown: the parameter, and below it keys and indices with dots between. One that was not decoded is not told again.
+	ParamValidator interface{ ValidateParams() []Problem }
 	// An InputValidator checks rules over what a stage takes, when that is known but not yet there. Its error is as
 	// that of a Validator; a Problem says what would be right too.
 	InputValidator interface{ ValidateInputs() error }

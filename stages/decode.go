@@ -49,12 +49,42 @@ func (t Type) Decode(n *yaml.Node, c Context) (Runner, []Problem) {
 	if s, ok := r.(SpecSeeder); ok {
 		s.SetSpecSeed(c.Seed)
 	}
+	if v, ok := r.(ParamValidator); ok {
+		for _, problem := range v.ValidateParams() {
+			if !slices.ContainsFunc(d.problems, func(p Problem) bool { return p.Param == problem.Param }) {
+				problem.Node = inside(n, problem.Param)
+				d.problems = append(d.problems, problem)
+			}
+		}
+	}
 	if v, ok := r.(Validator); ok && len(d.problems) == 0 {
 		for _, err := range Broken(v.Validate()) {
-			d.problems = append(d.problems, Problem{Node: n, Text: err.Error()})
+			problem, placed := errors.AsType[Problem](err)
+			if !placed {
+				problem.Text = err.Error()
+			}
+			problem.Node = inside(n, problem.Param)
+			d.problems = append(d.problems, problem)
 		}
 	}
 	return r, d.problems
+}
+
+// inside is the node at path, names and indices with dots between, in n; as far as that is there.
+func inside(n *yaml.Node, path string) *yaml.Node {
+	for step := range strings.SplitSeq(path, ".") {
+		next := n
+		for i := 0; i < len(n.Content); i++ {
+			if n.Kind == yaml.SequenceNode && strconv.Itoa(i) == step {
+				next = n.Content[i]
+			}
+			if n.Kind == yaml.MappingNode && i%2 == 1 && n.Content[i-1].Value == step {
+				next = n.Content[i]
+			}
+		}
+		n = next
+	}
+	return n
 }
 
 type decoder struct {
@@ -173,16 +203,43 @@ func (d *decoder) value(v reflect.Value, f Field, n *yaml.Node, prefix string) {
 	if !d.elements(f, n, name) {
 		return
 	}
+	if f.Type.Kind() == reflect.Map && reflect.PointerTo(f.Type.Elem()).Implements(nodeType) {
+		d.entries(v, f, n, name)
+		return
+	}
 	if err := whole(f.Type, n).Decode(v.Addr().Interface()); err != nil {
-		if own, knows := errors.AsType[Problem](err); knows { // where, and what would be right
-			own.Param, own.Text = name, name+": "+own.Text
-			d.problems = append(d.problems, own)
-			return
-		}
-		d.bad(n, name, "%s: %s", name, reason(err, f, n))
+		d.failed(err, f, n, name, name)
 		return
 	}
 	d.limits(f, n, name)
+}
+
+// entries decodes those of a map one by one, so that each mistake in them is told.
+func (d *decoder) entries(v reflect.Value, f Field, n *yaml.Node, name string) {
+	v.Set(reflect.MakeMap(f.Type))
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, val := n.Content[i], n.Content[i+1]
+		e := reflect.New(f.Type.Elem())
+		if err := val.Decode(e.Interface()); err != nil {
+			element := f
+			element.Type = f.Type.Elem()
+			d.failed(err, element, val, name, name+"."+key.Value)
+			continue
+		}
+		v.SetMapIndex(reflect.ValueOf(key.Value), e.Elem())
+	}
+}
+
+// failed notes why n, which is called so, is no value of parameter f.
+func (d *decoder) failed(err error, f Field, n *yaml.Node, param, called string) {
+	for _, err := range Broken(err) {
+		if own, knows := errors.AsType[Problem](err); knows { // where, and what would be right
+			own.Param, own.Text = param, called+": "+own.Text
+			d.problems = append(d.problems, own)
+			continue
+		}
+		d.bad(n, param, "%s: %s", called, reason(err, f, n))
+	}
 }
 
 // unfit finds in n what no parameter takes, and says what it is: a NUL character, or where numbers may stand one that is

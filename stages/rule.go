@@ -10,13 +10,18 @@ func Rule(broken bool, format string, args ...any) error {
 	return fmt.Errorf(format, args...)
 }
 
-// Broken are the errors that Validate joined.
+// Broken are the errors that Validate joined, joined ones among them too.
 func Broken(err error) []error {
-	if err == nil {
+	joined, ok := err.(interface{ Unwrap() []error })
+	switch {
+	case err == nil:
 		return nil
+	case !ok:
+		return []error{err}
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
+	var out []error
+	for _, e := range joined.Unwrap() {
+		out = append(out, Broken(e)...)
 	}
-	return []error{err}
+	return out
 }

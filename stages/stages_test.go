@@ -107,7 +107,7 @@ func TestDecodeProblems(t *testing.T) {
 		`{name: x, in: s, nested: 5}`:                              {`1:26 nested: want a mapping of parameters, got 5`},
 		`{name: x, in: s, file: "", classes: {a: 1}}`:              {`1:24 file: an empty path`, `1:37 classes: want a list of texts, or a file with one a line, got a mapping`},
 		`{name: x, in: s, classes: [[a]]}`:                         {`1:28 classes: want text, got a list`},
-		`{name: x, in: s, forms: {a: [b]}}`:                        {`1:25 forms: want a text, or {text: TEXT}`},
+		`{name: x, in: s, forms: {a: [b]}}`:                        {`1:29 forms.a: want a text, or {text: TEXT}`},
 		`{name: x, in: s, kinds: [a, null, [b]], classes: [a, ~]}`: {`1:29 kinds: want a list of texts, got null`, `1:35 kinds: want a list of texts, got a list`, `1:54 classes: want text, got ~`},
 		`{name: x, in: s, kind: b}`:                                {`1:1 kind b needs a goal`},
 		`[a]`:                                                      {`1:1 want a mapping of parameters, got a list`},

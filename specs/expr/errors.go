@@ -14,7 +14,7 @@ import (
 	"github.com/google/cel-go/common/types"
 )
 
-// Nearest is the name that comes nearest to got, "" where none is near.
+// Nearest is the name that comes nearest to got, by its letters, as its beginning or by its initials; "" where none is near.
 func Nearest(got string, names []string) string {
 	best, distance := "", max(2, len(got)/3)+1
 	for _, n := range names {
@@ -26,7 +26,28 @@ func Nearest(got string, names []string) string {
 			best, distance = n, d
 		}
 	}
+	if best != "" {
+		return best
+	}
+	for _, n := range names {
+		if rest, begins := strings.CutPrefix(got, n); begins && len(n) > len(best) && strings.ContainsAny(rest[:1], "_-.0123456789") || got != "" && strings.EqualFold(got, initials(n)) {
+			best = n
+		}
+	}
 	return best
+}
+
+// initials are those of a name's words: lr of learning_rate, as people shorten it; "" where it has only one.
+func initials(name string) string {
+	words := strings.FieldsFunc(name, func(r rune) bool { return r == '_' || r == '-' })
+	out := ""
+	for _, w := range words {
+		out += w[:1]
+	}
+	if len(words) < 2 {
+		return ""
+	}
+	return out
 }
 
 var (

@@ -95,6 +95,9 @@ func (s *Search) UnmarshalYAML(n *yaml.Node) error {
 	if err := strict(n, &m, "search", "init"); err != nil {
 		return err
 	}
+	if m.Search.Kind == 0 {
+		return errors.New("it lacks search: {to, steps}")
+	}
 	var grid struct {
 		To    float64 `yaml:"to"`
 		Steps int     `yaml:"steps"`

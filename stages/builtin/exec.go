@@ -50,35 +50,42 @@ func (f *ExecFile) UnmarshalYAML(n *yaml.Node) error {
 	f.Kind = stages.Files
 	if n.Kind == yaml.ScalarNode {
 		f.Path = n.Value
-		return nil
+		return wantInside(n, f.Path)
 	}
 	m := struct {
-		Path string      `yaml:"path"`
+		Path yaml.Node   `yaml:"path"`
 		Kind stages.Kind `yaml:"kind"`
 	}{Kind: stages.Files}
-	if err := strict(n, &m, "path", "kind"); err != nil {
-		return err
+	wrong := stages.Broken(strict(n, &m, "path", "kind"))
+	switch {
+	case m.Path.Kind == 0 && wrong == nil:
+		wrong = append(wrong, errors.New("it lacks a path"))
+	case m.Path.Kind != 0:
+		f.Path = m.Path.Value
+		wrong = append(wrong, wantInside(entry(n, "path"), f.Path))
 	}
 	if !slices.Contains(execKinds, m.Kind) {
-		return unknownKind(n, m.Kind)
+		wrong = append(wrong, unknownKind(n, m.Kind))
 	}
-	f.Path, f.Kind = m.Path, m.Kind
-	return nil
+	f.Kind = m.Kind
+	return errors.Join(wrong...)
+}
+
+// wantInside wants a path inside the program's folder, at n.
+func wantInside(n *yaml.Node, p string) error {
+	if n.Kind == yaml.ScalarNode && filepath.IsLocal(p) && path.Clean(p) != "." && p != "inputs" && !strings.HasPrefix(p, "inputs/") {
+		return nil
+	}
+	return stages.Problem{Node: n, Text: fmt.Sprintf("%q is no path inside the program's folder and outside inputs/", p), Want: "a path such as out/images"}
 }
 
 // unknownKind is the mistake of a kind in n that no output has.
 func unknownKind(n *yaml.Node, kind stages.Kind) error {
-	at := n
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == "kind" {
-			at = n.Content[i+1]
-		}
-	}
 	var names []string
 	for _, k := range execKinds {
 		names = append(names, string(k))
 	}
-	return stages.Problem{Node: at, Text: fmt.Sprintf("%q is no kind of an output", kind), Want: "one of " + strings.Join(names, ", "), Got: string(kind), Names: names}
+	return stages.Problem{Node: entry(n, "kind"), Text: fmt.Sprintf("%q is no kind of an output", kind), Want: "one of " + strings.Join(names, ", "), Got: string(kind), Names: names}
 }
 
 // Outputs are those declared, by name.
@@ -116,14 +123,14 @@ func (e *Exec) Environment() map[string]string {
 // fingerprintLength is 16 bits, in hexadecimal digits.
 const fingerprintLength = 4
 
-// Validate wants a command, and outputs inside the folder.
-func (e *Exec) Validate() error {
-	rules := []error{stages.Rule(len(e.Command) == 0, "command: want a program and its arguments, got an empty list")}
-	for _, name := range sortedKeys(e.Writes) {
-		if p := e.Writes[name].Path; !filepath.IsLocal(p) || path.Clean(p) == "." || p == "inputs" || strings.HasPrefix(p, "inputs/") {
-			rules = append(rules, fmt.Errorf("outputs.%s: %q must be a path inside the program's folder and outside inputs/", name, p))
-		}
+// ValidateParams wants a command, and metrics inside its folder.
+func (e *Exec) ValidateParams() []stages.Problem {
+	var out []stages.Problem
+	if len(e.Command) == 0 {
+		out = append(out, stages.Problem{Param: "command", Text: "command: want a program and its arguments, got an empty list"})
 	}
-	rules = append(rules, stages.Rule(e.Metrics != "" && !filepath.IsLocal(e.Metrics), "metrics: %q must be a path inside the program's folder", e.Metrics))
-	return errors.Join(rules...)
+	if e.Metrics != "" && !filepath.IsLocal(e.Metrics) {
+		out = append(out, stages.Problem{Param: "metrics", Text: fmt.Sprintf("metrics: %q must be a path inside the program's folder", e.Metrics)})
+	}
+	return out
 }

@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"regft/datasets/prompts"
@@ -49,20 +50,23 @@ func (t Templates) texts() ([]string, error) {
 	return t, nil
 }
 
+// check wants templates with a place for the name, or the name of a set. Its errors are Problems.
 func (t Templates) check() error {
 	texts, err := t.texts()
 	if err != nil {
-		return err
+		return stages.Problem{Param: "templates", Text: fmt.Sprintf("templates: no set of templates is called %q", t[0]), Want: "a list of templates with {}, or one of " + strings.Join(prompts.Sets(), ", "),
+			Got: t[0], Names: prompts.Sets()}
 	}
 	if t != nil && len(texts) == 0 {
-		return errors.New("templates is an empty list")
+		return stages.Problem{Param: "templates", Text: "templates is an empty list", Want: "one template or more"}
 	}
-	for _, text := range texts {
+	var wrong []error
+	for i, text := range texts {
 		if err := prompts.CheckTemplate(text); err != nil {
-			return err
+			wrong = append(wrong, stages.Problem{Param: fmt.Sprintf("templates.%d", i), Text: "templates: " + err.Error(), Want: "a text such as: a photo of a {}."})
 		}
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 // TypeName is what errors call it.

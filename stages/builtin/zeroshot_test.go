@@ -68,7 +68,7 @@ func TestZeroShotRefuses(t *testing.T) {
 	l := newLab(t)
 	for params, want := range map[string]string{
 		fmt.Sprintf(`{classes: [red_fox, tench, daisy], prompts: %q}`, prompts): `prompts.json has no sentences for 2 of 3 classes: "tench", "daisy"`,
-		`{classes: [x], templates: openai_imgnet}`:                              `did you mean "openai_imagenet"`,
+		`{classes: [x], templates: openai_imgnet}`:                              `no set of templates is called "openai_imgnet"`,
 		`{classes: [x], templates: ["a photo of a {}", "a photo"]}`:             `"a photo" has no {}`,
 		`{classes: [x], templates: a photo}`:                                    `"a photo" has no {}`,
 		`{classes: [x], templates: []}`:                                         "empty list",
