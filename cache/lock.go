@@ -63,6 +63,7 @@ func (d *Dir) tryLock(path string) (unlock func() error, err error) {
 	if !isCurrent(lock) {
 		return nil, lock.Unlock()
 	}
+	signLock(path)
 	return func() error { return release(lock) }, nil
 }
 
@@ -121,6 +122,7 @@ func (s *spareLocks) take(d *Dir) (*flock.Flock, error) {
 	if err := spare.Lock(); err != nil {
 		return nil, err
 	}
+	signLock(spare.Path())
 	s.used++
 	return spare, nil
 }

@@ -40,6 +40,7 @@ func (p *Plan) decide(ctx context.Context) error {
 		}
 		first[n.Action] = true
 	}
+	p.markRepeats()
 	return nil
 }
 
@@ -170,7 +171,7 @@ func (p *Plan) markGone(ctx context.Context) (changed bool, err error) {
 const (
 	forcedReason = "forced"
 	goneReason   = "gone" // its content is not
-	sameReason   = "same" // another node that runs has the same key: equal bytes made in different ways
+	sameReason   = "same" // another node that runs has the same key, or may come to have it: equal bytes made in different ways
 )
 
 // reopen forgets what was decided of everything that a run has to decide about, and hands on its nodes.

@@ -11,20 +11,21 @@ type EventKind string
 
 // The kinds of event. One stream of them feeds the terminal, events.jsonl and whatever else shows a run.
 const (
-	RunStarted   EventKind = "run"      // Counts
-	NodeStarted  EventKind = "start"    // Reason, Log
-	NodeProgress EventKind = "progress" // Done, Total, Unit
-	NodeSeries   EventKind = "series"   // Step, Values
-	NodeHit      EventKind = "hit"      // found while running: early cutoff, or another process made it
-	NodeDone     EventKind = "done"     // Seconds, Reused, Action, Outputs, Environment
-	NodeFailed   EventKind = "failed"   // Error; of an instance whose assert does not hold, Node is -1
-	NodeSkipped  EventKind = "skipped"
-	NodeBlocked  EventKind = "blocked"
-	NodeIdle     EventKind = "idle"    // not run: a condition left out what would have taken it
-	NodeRetry    EventKind = "retry"   // Error: of the attempt that failed
-	NodeNote     EventKind = "note"    // Text
-	NodeWarning  EventKind = "warning" // Text: of the stage, which goes on
-	RunEnded     EventKind = "end"     // Summary
+	RunStarted    EventKind = "run"       // Counts
+	NodeStarted   EventKind = "start"     // Reason, Log
+	NodeElsewhere EventKind = "elsewhere" // Text: another process runs it, and which
+	NodeProgress  EventKind = "progress"  // Done, Total, Unit
+	NodeSeries    EventKind = "series"    // Step, Values
+	NodeHit       EventKind = "hit"       // found while running: early cutoff, or another process made it
+	NodeDone      EventKind = "done"      // Seconds, Reused, Action, Outputs, Environment
+	NodeFailed    EventKind = "failed"    // Error; of an instance whose assert does not hold, Node is -1
+	NodeSkipped   EventKind = "skipped"
+	NodeBlocked   EventKind = "blocked"
+	NodeIdle      EventKind = "idle"    // not run: a condition left out what would have taken it
+	NodeRetry     EventKind = "retry"   // Error: of the attempt that failed
+	NodeNote      EventKind = "note"    // Text
+	NodeWarning   EventKind = "warning" // Text: of the stage, which goes on
+	RunEnded      EventKind = "end"     // Summary
 )
 
 // An Event is something that happened in a run.

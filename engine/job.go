@@ -135,6 +135,9 @@ func (s *scheduler) handle(m message) {
 		m.job.release()
 		s.failJob(m.job, m.err)
 	case m.kind == busy:
+		if owner, other := s.plan.store.LockOwner(m.job.node.Action); other {
+			s.emitNode(m.job.node, Event{Kind: NodeElsewhere, Text: owner})
+		}
 		s.start(func() message { return s.awaitLock(m.job) })
 	case m.result == nil:
 		s.enqueue(m.job)

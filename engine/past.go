@@ -167,7 +167,7 @@ func (p *Past) Events(each func(Event)) error {
 
 // apply makes of n what e says.
 func (n *NodeRecord) apply(e Event) {
-	states := map[EventKind]State{NodeStarted: Running, NodeHit: Hit, NodeDone: Done, NodeFailed: Failed, NodeSkipped: Skipped, NodeBlocked: Blocked, NodeIdle: Idle}
+	states := map[EventKind]State{NodeStarted: Running, NodeElsewhere: Elsewhere, NodeHit: Hit, NodeDone: Done, NodeFailed: Failed, NodeSkipped: Skipped, NodeBlocked: Blocked, NodeIdle: Idle}
 	if s, ok := states[e.Kind]; ok {
 		n.State = s
 	}
@@ -176,6 +176,8 @@ func (n *NodeRecord) apply(e Event) {
 		n.Action, n.Outputs, n.Seconds, n.Reused, n.Environment = e.Action, e.Outputs, e.Seconds, e.Reused, e.Environment
 	case NodeFailed:
 		n.Error = e.Error
+	case NodeElsewhere:
+		n.Owner = e.Text
 	case NodeProgress:
 		n.Done, n.Total, n.Unit = e.Done, e.Total, e.Unit
 	}
@@ -214,7 +216,7 @@ func (p *Past) Failures() map[string]NodeRecord {
 		p.failed = map[string]NodeRecord{}
 		open := map[string]bool{}
 		note := func(n NodeRecord) {
-			if tried := n.State != Idle && n.State != Work && n.State != Maybe; !tried {
+			if tried := n.State != Idle && n.State != Work && n.State != Maybe && n.State != Elsewhere; !tried {
 				return
 			}
 			if delete(open, n.Name); n.State == Failed {

@@ -25,9 +25,10 @@ const (
 	Idle    State = "idle"    // nothing needs it now
 	Skipped State = "skipped" // a condition says so
 
-	Running State = "running" // in a Past only
-	Done    State = "done"
-	Failed  State = "failed"
+	Running   State = "running"   // in a Past only
+	Elsewhere State = "elsewhere" // in a Past only: another process runs it
+	Done      State = "done"
+	Failed    State = "failed"
 )
 
 // Options say what a plan is for.

@@ -255,6 +255,7 @@ type NodeRecord struct {
 	Inputs      []int                   `json:"inputs,omitempty"`
 	Log         string                  `json:"log,omitempty"` // below the run's folder, if it ran there
 	Error       string                  `json:"error,omitempty"`
+	Owner       string                  `json:"-"`              // of one that another process runs: which
 	Done        int                     `json:"done,omitempty"` // progress
 	Total       int                     `json:"total,omitempty"`
 	Unit        string                  `json:"unit,omitempty"`

@@ -252,7 +252,7 @@ func TestTheReferenceOfARunsFilesIsComplete(t *testing.T) {
 			names = append(names, name)
 		}
 	}
-	for _, k := range []EventKind{RunStarted, NodeStarted, NodeProgress, NodeSeries, NodeHit, NodeDone, NodeFailed, NodeSkipped, NodeBlocked, NodeRetry, NodeNote, NodeWarning, RunEnded} {
+	for _, k := range []EventKind{RunStarted, NodeStarted, NodeProgress, NodeSeries, NodeHit, NodeDone, NodeFailed, NodeSkipped, NodeBlocked, NodeIdle, NodeElsewhere, NodeRetry, NodeNote, NodeWarning, RunEnded} {
 		names = append(names, string(k))
 	}
 	for _, s := range []State{Hit, Work, Maybe, Blocked, Unknown, Idle, Skipped} {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -38,16 +39,21 @@ func (a *app) status(past *engine.Past) error {
 	for _, n := range plan.Nodes {
 		count[stateWord(n.State, past)]++
 	}
-	for _, s := range []engine.State{engine.Hit, engine.Done, engine.Running, engine.Work, engine.Maybe, engine.Failed, engine.Blocked, engine.Skipped} {
+	for _, s := range []engine.State{engine.Hit, engine.Done, engine.Running, engine.Elsewhere, engine.Work, engine.Maybe, engine.Failed, engine.Blocked, engine.Skipped} {
 		if word := stateWord(s, past); count[word] > 0 {
-			fmt.Fprintf(a.out, "  %-8s %d\n", word, count[word])
+			fmt.Fprintf(a.out, "  %-9s %d\n", word, count[word])
 			delete(count, word)
 		}
 	}
+	alive := past.Alive()
 	for _, n := range plan.Nodes {
 		switch {
 		case n.State == engine.Running && n.Total > 0:
 			fmt.Fprintf(a.out, "%s: %d of %d %s\n", n.Name, n.Done, n.Total, n.Unit)
+		case n.State == engine.Running && alive:
+			fmt.Fprintf(a.out, "%s: running\n", n.Name)
+		case n.State == engine.Elsewhere && alive:
+			fmt.Fprintf(a.out, "%s: running elsewhere, %s\n", n.Name, cmp.Or(n.Owner, "in another process"))
 		case n.State == engine.Failed:
 			fmt.Fprintf(a.out, "%s failed: %s\n", n.Name, firstLine(n.Error))
 		}
@@ -65,7 +71,7 @@ func stateWord(s engine.State, past *engine.Past) string {
 	switch over := !past.Alive(); {
 	case s == engine.Hit:
 		return "cached"
-	case over && slices.Contains([]engine.State{engine.Running, engine.Work, engine.Maybe}, s):
+	case over && slices.Contains([]engine.State{engine.Running, engine.Elsewhere, engine.Work, engine.Maybe}, s):
 		return "not done"
 	case s == engine.Work, s == engine.Maybe:
 		return "to do"
