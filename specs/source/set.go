@@ -20,7 +20,7 @@ type step struct {
 	start, end int // characters of the argument
 }
 
-// set puts YAML at a path of the tree: PATH=YAML, where PATH is names with dots between, "names" in quotes, and [n].
+// set puts YAML at a path of the tree: PATH=YAML, where PATH is names with dots between, names in quotes, ["name"] and [n].
 func (l *loader) set(arg string) {
 	f := newFile("--set "+arg, "", []byte(arg))
 	steps, value, problem := parseSet(arg)
@@ -82,8 +82,14 @@ func (l *loader) replace(f *File, n *yaml.Node, steps []step, i int, value *yaml
 			return nil, false
 		}
 		d := f.errorAt(1, s.start+1, s.end-s.start, "the spec has no %s to set", pathText(steps[:i+1]))
-		d.Nearest, d.Expected = expr.Nearest(s.name, keysOf(n)), alternatives(n)
+		if near := expr.Nearest(s.name, keysOf(n)); near != "" {
+			d.Nearest = stepText(near)
+		}
+		d.Expected = alternatives(n)
 		d.Note = "--set changes what the spec says, and adds nothing"
+		if strings.Contains(d.Expected, `"`) {
+			d.Note += `; a name with a dot, a bracket, = or a quote in it stands in quotes: '--set PATH."a.b"=YAML' in a shell`
+		}
 		l.out = append(l.out, d)
 		return nil, false
 	}
@@ -116,9 +122,9 @@ func alternatives(n *yaml.Node) string {
 	case n.Kind == yaml.SequenceNode && len(n.Content) > 0:
 		return fmt.Sprintf("[0] to [%d]", len(n.Content)-1)
 	case n.Kind == yaml.MappingNode && len(n.Content) == 2:
-		return n.Content[0].Value
+		return stepText(n.Content[0].Value)
 	case n.Kind == yaml.MappingNode && 0 < len(n.Content) && len(n.Content) <= 40:
-		return "one of " + strings.Join(keysOf(n), ", ")
+		return "one of " + strings.Join(stepsOf(n), ", ")
 	}
 	return ""
 }
@@ -133,10 +139,19 @@ func keysOf(n *yaml.Node) []string {
 	return out
 }
 
+// stepsOf are the keys of n as a path has them.
+func stepsOf(n *yaml.Node) []string {
+	out := keysOf(n)
+	for i, name := range out {
+		out[i] = stepText(name)
+	}
+	return out
+}
+
 func pathText(steps []step) string {
 	var out []string
 	for _, s := range steps {
-		out = append(out, s.name)
+		out = append(out, stepText(s.name))
 	}
 	return strings.Join(out, ".")
 }
@@ -170,14 +185,10 @@ func parseSet(arg string) (steps []step, value, problem string) {
 	}
 }
 
-// parseStep reads a name, or a "name" in quotes, at text[i].
+// parseStep reads a name, or a name in quotes, at text[i].
 func parseStep(text []rune, i int) (s step, next int, problem string) {
-	if i < len(text) && text[i] == '"' {
-		end := slices.Index(text[i+1:], '"')
-		if end < 0 {
-			return s, 0, "the quotes in the path do not end"
-		}
-		return step{string(text[i+1 : i+1+end]), i, i + end + 2}, i + end + 2, ""
+	if i < len(text) && (text[i] == '"' || text[i] == '\'') {
+		return parseQuoted(text, i)
 	}
 	next = i
 	for next < len(text) && !strings.ContainsRune(".=[", text[next]) {
@@ -189,14 +200,43 @@ func parseStep(text []rune, i int) (s step, next int, problem string) {
 	return step{string(text[i:next]), i, next}, next, ""
 }
 
+// parseQuoted reads a name in quotes at text[i], in which \ stands before a quote or another \.
+func parseQuoted(text []rune, i int) (s step, next int, problem string) {
+	var name []rune
+	for next = i + 1; next < len(text); next++ {
+		switch c := text[next]; {
+		case c == text[i]:
+			return step{string(name), i, next + 1}, next + 1, ""
+		case c == '\\' && next+1 < len(text) && strings.ContainsRune(`"'\`, text[next+1]):
+			next++
+		}
+		name = append(name, text[next])
+	}
+	return s, 0, "the quotes in the path do not end"
+}
+
 // parseIndex reads [n] or ["name"] at text[i].
 func parseIndex(text []rune, i int) (s step, next int, problem string) {
+	if i+1 < len(text) && (text[i+1] == '"' || text[i+1] == '\'') {
+		s, next, problem = parseQuoted(text, i+1)
+		if problem == "" && (next == len(text) || text[next] != ']') {
+			problem = "the brackets in the path do not end"
+		}
+		return s, next + 1, problem
+	}
 	end := slices.Index(text[i:], ']')
 	if end < 0 {
 		return s, 0, "the brackets in the path do not end"
 	}
-	name := strings.Trim(string(text[i+1:i+end]), `"'`)
-	return step{name, i + 1, i + end}, i + end + 1, ""
+	return step{string(text[i+1 : i+end]), i + 1, i + end}, i + end + 1, ""
+}
+
+// stepText is name as a path has it: in quotes where it would not be read as one name.
+func stepText(name string) string {
+	if name != "" && !strings.ContainsAny(name, " .=[]\"'") {
+		return name
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`
 }
 
 // Touched reports whether a value was set at path, above or below it.
