@@ -130,6 +130,8 @@ func check(e *specs.Expansion, claim string) string {
 	switch {
 	case err == nil && words[1] == "points":
 		return differ(n, len(e.Points))
+	case err == nil && words[1] == "nodes": // counted where the reference is planned, with the real stage types
+		return ""
 	case err == nil && words[1] == "cells":
 		return differ(n, len(e.Cells[words[3]]))
 	case err == nil && words[1] == "instances":

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,7 +16,7 @@ import (
 )
 
 // TestReferencePlans plans every spec of the reference that is right, with the stage types of the program. Each plan's
-// table fits 80 columns of a terminal.
+// table fits 80 columns of a terminal, and has the nodes that the reference says.
 func TestReferencePlans(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "spec.md"))
 	if err != nil {
@@ -27,7 +28,8 @@ func TestReferencePlans(t *testing.T) {
 		t.Fatal(err)
 	}
 	set := regexp.MustCompile(`(?m)^# set: (.*)$`)
-	planned := 0
+	nodesClaimed := regexp.MustCompile(`(?m)^# expect: (\d+) nodes of (\S+)$`)
+	planned, counted := 0, 0
 	for _, m := range regexp.MustCompile("(?s)(?:<!-- file: (\\S+) -->\n)?```yaml\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
 		name, spec := m[1], m[2]
 		if name == "" {
@@ -67,9 +69,15 @@ func TestReferencePlans(t *testing.T) {
 				t.Errorf("%d columns: %s", n, line)
 			}
 		}
+		for _, m := range nodesClaimed.FindAllStringSubmatch(spec, -1) {
+			if got := plan.Counts().Stages[m[2]]; got == nil || strconv.Itoa(got.Nodes) != m[1] {
+				t.Errorf("%s: got %+v, in\n%s", m[0], got, spec)
+			}
+			counted++
+		}
 		planned++
 	}
-	if planned < 15 {
-		t.Errorf("%d specs were planned", planned)
+	if planned < 15 || counted == 0 {
+		t.Errorf("%d specs were planned, the nodes of %d stages counted", planned, counted)
 	}
 }
