@@ -36,6 +36,7 @@ type host struct {
 	ended    bool         // nothing is reported any more
 	unlock   func() error // of the partial work; nil where it was not asked for
 	keep     bool
+	kept     string        // the folder of partial work that is kept, "" where there is none
 	waited   time.Duration // for others' partial work
 	begun    bool          // progress was reported since partial work was asked for, …
 	reused   float64       // … at this part of the whole
@@ -52,6 +53,12 @@ const outputPrefix = "out-"
 // Put implements stages.Host.
 func (h *host) Put(ctx context.Context, path string) (cache.File, error) {
 	d, size, err := h.store.PutFile(ctx, path)
+	h.mu.Lock()
+	kept := h.kept
+	h.mu.Unlock()
+	if err == nil && filepath.Dir(path) == kept {
+		h.store.ShareFile(path, d)
+	}
 	return cache.File{Name: filepath.Base(path), Digest: d, Size: size}, err
 }
 
@@ -148,7 +155,11 @@ func (h *host) Partial(keep bool) (string, error) {
 		}
 		h.unlock, h.waited = unlock, time.Since(asked)
 	}
-	return h.store.Partial(h.task.Partial)
+	dir, err := h.store.Partial(h.task.Partial)
+	if keep && err == nil {
+		h.kept = dir
+	}
+	return dir, err
 }
 
 // endPartial removes the partial work of a stage that ended well.

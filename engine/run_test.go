@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -220,6 +222,30 @@ func TestPartialWorkOutlivesAFailure(t *testing.T) {
 	equal(t, "executed", s.Executed, 1)
 	_, s, _ = build(3).run(store, Options{}, RunOptions{})
 	equal(t, "partial work is removed when the stage ends well", s.Failed, 1)
+}
+
+// TestKeptPartialWorkTakesNoRoom: what a stage keeps of what it gave is one file with the store's.
+func TestKeptPartialWorkTakesNoRoom(t *testing.T) {
+	g := newGraph(t)
+	g.add(g.stage("o", "odd"), "", "how: kept")
+	store := newStore(t)
+	p, s, _ := g.run(store, Options{}, RunOptions{})
+	equal(t, "executed", s.Executed, 1)
+	files, err := filepath.Glob(filepath.Join(store.Root(), "partial", "*", "kept.txt"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("kept: %q, %v", files, err)
+	}
+	m, err := store.Manifest(t.Context(), p.Nodes[0].Result.Outputs[""])
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob, err := store.Path(t.Context(), m.Files[0].Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, errA := os.Stat(files[0])
+	b, errB := os.Stat(blob)
+	equal(t, "one file", errA == nil && errB == nil && os.SameFile(a, b), true)
 }
 
 func TestTwoEnginesDoTheWorkOnce(t *testing.T) {

@@ -86,7 +86,7 @@ func (r *reader) Run(ctx context.Context, env *stages.Env) error {
 
 // odd misbehaves.
 type odd struct {
-	How    string         `yaml:"how" enum:"panic,deaf,unlike,flaky,partial,cores" doc:"in which way"`
+	How    string         `yaml:"how" enum:"panic,deaf,unlike,flaky,partial,kept,cores" doc:"in which way"`
 	Inputs []stages.Input `yaml:"inputs" optional:"true" in:"any" doc:"ignored"`
 	N      int            `yaml:"n" default:"0" partial:"-" doc:"how much"`
 }
@@ -111,10 +111,27 @@ func (o *odd) Run(ctx context.Context, env *stages.Env) error {
 		}
 	case "partial":
 		return o.partial(env)
+	case "kept":
+		return o.kept(ctx, env)
 	case "cores":
 		env.Host.Metric("value", env.Cores)
 	}
 	return env.WriteFile("x.txt", []byte("x"))
+}
+
+// kept puts a file of partial work that it keeps.
+func (o *odd) kept(ctx context.Context, env *stages.Env) error {
+	dir, err := env.Host.Partial(true)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, "kept.txt")
+	if err := os.WriteFile(path, []byte("kept"), 0o666); err != nil {
+		return err
+	}
+	f, err := env.Host.Put(ctx, path)
+	env.Host.Output("", f)
+	return err
 }
 
 // partial fails the first time, having left something for the second.

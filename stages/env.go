@@ -37,7 +37,8 @@ type Host interface {
 	// Progress says that done of total units are done.
 	Progress(done, total int, unit string)
 	// Partial is a folder that outlives a killed run: the same for every node with the same key of partial work.
-	// It is removed when the stage ends well, unless keep was called.
+	// It is removed when the stage ends well, unless keep was called: then a file in it that is Put becomes a link to what
+	// the store has, and is to be replaced, never written to.
 	Partial(keep bool) (string, error)
 	// Numerics records what computed the result: backend and class of machine.
 	Numerics(class string)
