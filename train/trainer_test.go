@@ -3,6 +3,7 @@ package train_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -223,9 +224,9 @@ func TestOtherClassifiers(t *testing.T) {
 	g := openGolden(t, tiny)
 	p := g.program(train.All)
 	for want, start := range map[string]nn.Arrays{
-		`no parameter "head.`: {},
-		`expected [5]`:        {clip.HeadBias: {Shape: []int{4}, Values: make([]float32, 4)}},
-		`"extra", which is`:   {"extra": {Shape: []int{1}, Values: make([]float32, 1)}},
+		`no parameter "head.`:                   {},
+		fmt.Sprintf(`expected [%d]`, g.Classes): {clip.HeadBias: {Shape: []int{g.Classes + 1}, Values: make([]float32, g.Classes+1)}},
+		`"extra", which is`:                     {"extra": {Shape: []int{1}, Values: make([]float32, 1)}},
 	} {
 		arrays := nn.Arrays{}
 		if len(start) > 0 {
