@@ -16,7 +16,7 @@ func (c *compiler) lowerChain(n *node) bool {
 	if _, ok := applyOf(n); !ok {
 		return false
 	}
-	if c.lowerEpilogue(n) || c.lowerGroupNorm(n) || c.lowerAdamW(n) {
+	if c.lowerLayerNormGradient(n) || c.lowerEpilogue(n) || c.lowerGroupNorm(n) || c.lowerAdamW(n) {
 		return true
 	}
 	f := c.newFusion(n.outputs[0].shape.Size())
@@ -85,7 +85,7 @@ func (f *fusion) joins(p *node) bool {
 	if _, known := f.constants[v]; known || f.demanded[v] || v.shape.Size() != f.chain.size {
 		return false
 	}
-	if _, ok := applyOf(p); !ok {
+	if _, ok := applyOf(p); !ok || f.layerNormGradientAt(p) != nil {
 		return false
 	}
 	return !slices.ContainsFunc(f.consumers[v], func(n *node) bool { return n == nil || !f.inside[n] }) || f.isCheap(p)

@@ -49,7 +49,7 @@ func (c *compiler) lowerLayerNorm(n *node) bool {
 			gamma, beta = in[1].([]float32), in[2].([]float32)
 		}
 		eachRows(x, rows, columns, func(from, to int) {
-			kernels.LayerNorm(dst[from*columns:], src[from*columns:], gamma, beta, to-from, columns, float32(config.epsilon), nil, nil)
+			kernels.LayerNorm(dst[from*columns:], src[from*columns:], gamma, beta, to-from, columns, float32(config.epsilon))
 		})
 		return nil
 	}})

@@ -60,6 +60,8 @@ var growths = []func(g *grower, x *Node) *Node{
 	func(_ *grower, x *Node) *Node { return Reshape(x, merge(x.Shape().Dimensions)...) },
 	func(_ *grower, x *Node) *Node { return Softmax(x, -1) },
 	func(_ *grower, x *Node) *Node { return gnn.LayerNorm(x, []int{-1}, 1e-5, nil, nil, nil) },
+	func(_ *grower, x *Node) *Node { return normed(x) },
+	func(g *grower, x *Node) *Node { return Add(normed(x), g.like(x)) },
 	func(g *grower, x *Node) *Node { return product(g, x) },
 	func(g *grower, x *Node) *Node { return dense(g, x) },
 	func(g *grower, x *Node) *Node { return attended(g, x) },
@@ -84,6 +86,29 @@ func (g *grower) like(x *Node) *Node {
 		return MulScalar(x, -1.5)
 	}
 	return same[g.IntN(len(same))]
+}
+
+// normed is a layer norm as package nn states it, with its gradient as a whole.
+func normed(x *Node) *Node {
+	mean := func(x *Node) *Node { return ReduceAndKeep(x, ReduceMean, -1) }
+	var normalized *Node
+	seen := IdentityWithCustomGradient(x, func(_, g *Node) *Node {
+		return Sub(Sub(g, mean(g)), Mul(normalized, mean(Mul(g, normalized))))
+	})
+	centered := Sub(seen, StopGradient(mean(x)))
+	normalized = Mul(centered, StopGradient(Rsqrt(AddScalar(mean(Square(centered)), 0.1))))
+	gamma := ReduceMean(x, axesBefore(x)...)
+	row := func(v *Node) *Node { return ExpandLeftToRank(v, x.Rank()) }
+	return Add(Mul(normalized, row(AddScalar(gamma, 1))), row(gamma))
+}
+
+// axesBefore are all axes but the last.
+func axesBefore(x *Node) []int {
+	axes := make([]int, x.Rank()-1)
+	for i := range axes {
+		axes[i] = i
+	}
+	return axes
 }
 
 func sliced(g *grower, x *Node) *Node {

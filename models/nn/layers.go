@@ -20,11 +20,6 @@ func LinearNoBias(p Params, x *Node, out int) *Node {
 	return gnn.Dense(x, p.Get("weight", out, width(x)), nil, compute.DenseLayoutOutputsInput)
 }
 
-// LayerNorm normalises the last axis of x and scales and shifts it (Ba et al., arXiv 1607.06450).
-func LayerNorm(p Params, x *Node, eps float64) *Node {
-	return gnn.LayerNorm(x, []int{-1}, eps, p.Get("weight", width(x)), p.Get("bias", width(x)), nil)
-}
-
 // Embedding looks tokens, integers of any shape, up in a table of rows × dim: [..., dim].
 func Embedding(p Params, tokens *Node, rows, dim int) *Node {
 	return Gather(p.Get("weight", rows, dim), InsertAxes(tokens, -1))

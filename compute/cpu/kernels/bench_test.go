@@ -146,8 +146,9 @@ func BenchmarkAttention(b *testing.B) {
 func BenchmarkBandwidth(b *testing.B) {
 	const rows, cols = 8192, 768
 	x, y, z := benchRandom(rows*cols), benchRandom(rows*cols), make([]float32, rows*cols)
-	gamma, beta, mean, rstd := benchRandom(cols), benchRandom(cols), make([]float32, rows), make([]float32, rows)
+	gamma, beta := benchRandom(cols), benchRandom(cols)
 	norm := GroupNorm{Batch: 1, Pixels: rows, Channels: cols, Groups: 32, Gamma: gamma, Beta: beta, Epsilon: 1e-5, Activation: SiluActivation}
+	gradient := LayerNormGradient{DY: y, X: x, Gamma: gamma, Epsilon: 1e-5, DX: z, DGamma: make([]float32, cols), DBeta: make([]float32, cols)}
 	image := 4 * rows * cols // bytes
 	for _, f := range []struct {
 		name  string
@@ -159,8 +160,8 @@ func BenchmarkBandwidth(b *testing.B) {
 		{"gelu", 2 * image, func() { Unary(Gelu, z, x) }},
 		{"silu", 2 * image, func() { Unary(Silu, z, x) }},
 		{"softmax", 2 * image, func() { Softmax(z, x, rows, cols) }},
-		{"layernorm", 2 * image, func() { LayerNorm(z, x, gamma, beta, rows, cols, 1e-5, mean, rstd) }},
-		{"layernormbackward", 3 * image, func() { LayerNormBackward(Serial{}, z, gamma, beta, y, x, gamma, mean, rstd, rows, cols) }},
+		{"layernorm", 2 * image, func() { LayerNorm(z, x, gamma, beta, rows, cols, 1e-5) }},
+		{"layernormbackward", 3 * image, func() { gradient.Compute(Serial{}, rows, cols) }},
 		{"groupnormsilu", 2 * image, func() { norm.Forward(Serial{}, z, x, nil, nil) }},
 		{"sumcolumns", image, func() { SumColumns(Serial{}, z, x, rows, cols) }},
 		{"transpose", 2 * image, func() { Transpose(Serial{}, z, x, rows, cols) }},

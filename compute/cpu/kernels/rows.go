@@ -35,9 +35,8 @@ func LogSoftmax(dst, x []float32, rows, cols int) {
 }
 
 // LayerNorm normalises every row of x [rows, cols] to mean 0 and variance 1 (biased, plus epsilon), then multiplies by gamma
-// and adds beta [cols] (Ba, Kiros and Hinton, 2016). mean and rstd [rows] receive what LayerNormBackward needs; nil for none.
-// Gamma and beta may be nil together.
-func LayerNorm(dst, x, gamma, beta []float32, rows, cols int, epsilon float32, mean, rstd []float32) {
+// and adds beta [cols] (Ba, Kiros and Hinton, 2016). Gamma and beta may be nil together.
+func LayerNorm(dst, x, gamma, beta []float32, rows, cols int, epsilon float32) {
 	for i := range rows {
 		d, row := dst[i*cols:][:cols], x[i*cols:][:cols]
 		m, r := moments(row, epsilon)
@@ -46,9 +45,6 @@ func LayerNorm(dst, x, gamma, beta []float32, rows, cols int, epsilon float32, m
 			active.binaryScalar[Mul](d, d, r)
 		} else {
 			active.normalize(d, row, gamma[:cols], beta[:cols], m, r)
-		}
-		if mean != nil {
-			mean[i], rstd[i] = m, r
 		}
 	}
 }
@@ -64,9 +60,20 @@ func moments(x []float32, epsilon float32) (mean, rstd float32) {
 // layerNormBlock is how many rows add to one partial sum of the gradients of gamma and beta.
 const layerNormBlock = 64
 
-// LayerNormBackward gives the gradients of LayerNorm. With x̂ = (x − mean)·rstd and g = dy·gamma, dx = rstd·(g − mean(g) −
-// x̂·mean(g·x̂)) by row, dgamma = Σ dy·x̂ and dbeta = Σ dy over the rows. dgamma and dbeta may be nil, gamma too (for 1).
-func LayerNormBackward(pool Pool, dx, dgamma, dbeta, dy, x, gamma, mean, rstd []float32, rows, cols int) {
+// A LayerNormGradient is what the gradients of LayerNorm are computed from and where they go. DX may be DY or X.
+type LayerNormGradient struct {
+	DY, X    []float32 // [rows, cols]
+	Gamma    []float32 // [cols], nil for 1
+	Residual []float32 // [rows, cols], added to DX; nil for 0
+	Epsilon  float32
+
+	DX            []float32 // [rows, cols]
+	DGamma, DBeta []float32 // [cols], nil where they are not wanted
+}
+
+// Compute gives the gradients. With x̂ = (x − mean)·rstd and g = dy·gamma, dx = rstd·(g − mean(g) − x̂·mean(g·x̂)) by row,
+// dgamma = Σ dy·x̂ and dbeta = Σ dy over the rows.
+func (l LayerNormGradient) Compute(pool Pool, rows, cols int) {
 	blocks := ceilDiv(rows, layerNormBlock)
 	partial := newScratch(2 * blocks * cols)
 	defer partial.release()
@@ -77,32 +84,40 @@ func LayerNormBackward(pool Pool, dx, dgamma, dbeta, dy, x, gamma, mean, rstd []
 		defer g.release()
 		sums := partial.data[2*(from/layerNormBlock)*cols:][:2*cols]
 		for i := from; i < to; i++ {
-			row := layerNormRow{xhat: normalized.data, g: g.data, dgamma: sums[:cols], dbeta: sums[cols:]}
-			row.backward(dx[i*cols:][:cols], dy[i*cols:][:cols], x[i*cols:][:cols], gamma, mean[i], rstd[i])
+			l.row(i, cols, normalized.data, g.data, sums[:cols], sums[cols:])
 		}
 	})
-	if dgamma != nil {
-		addBlocks(dgamma[:cols], partial.data, blocks, 2*cols)
-		addBlocks(dbeta[:cols], partial.data[cols:], blocks, 2*cols)
+	if l.DGamma != nil {
+		addBlocks(l.DGamma[:cols], partial.data, blocks, 2*cols)
+	}
+	if l.DBeta != nil {
+		addBlocks(l.DBeta[:cols], partial.data[cols:], blocks, 2*cols)
 	}
 }
 
-// A layerNormRow is the work space of the backward pass of one row and the sums that it adds to.
-type layerNormRow struct{ xhat, g, dgamma, dbeta []float32 }
-
-func (r layerNormRow) backward(dx, dy, x, gamma []float32, mean, rstd float32) {
-	n := float32(len(x))
-	active.affine(r.xhat, x, rstd, -mean*rstd)
-	active.mulAdd(r.dgamma, dy, r.xhat, r.dgamma)
-	active.binary[Add](r.dbeta, r.dbeta, dy)
-	g := dy
-	if gamma != nil {
-		g = r.g
-		active.binary[Mul](g, dy, gamma[:len(dy)])
+// row computes row i of dx, and adds to dgamma and dbeta. xhat and scaled are work space.
+func (l LayerNormGradient) row(i, cols int, xhat, scaled, dgamma, dbeta []float32) {
+	n := float32(cols)
+	dx, dy, x := l.DX[i*cols:][:cols], l.DY[i*cols:][:cols], l.X[i*cols:][:cols]
+	mean, rstd := moments(x, l.Epsilon)
+	active.affine(xhat, x, rstd, -mean*rstd)
+	if l.DGamma != nil {
+		active.mulAdd(dgamma, dy, xhat, dgamma)
 	}
-	meanG, meanGX := active.sum(g)/n, active.dot(g, r.xhat)/n
+	if l.DBeta != nil {
+		active.binary[Add](dbeta, dbeta, dy)
+	}
+	g := dy
+	if l.Gamma != nil {
+		g = scaled
+		active.binary[Mul](g, dy, l.Gamma[:cols])
+	}
+	meanG, meanGX := active.sum(g)/n, active.dot(g, xhat)/n
 	active.affine(dx, g, rstd, -meanG*rstd)
-	active.axpy(dx, -meanGX*rstd, r.xhat)
+	active.axpy(dx, -meanGX*rstd, xhat)
+	if l.Residual != nil {
+		active.binary[Add](dx, dx, l.Residual[i*cols:][:cols])
+	}
 }
 
 // addBlocks sets dst to the sum of blocks partial sums, stride apart, in order.
