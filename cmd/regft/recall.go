@@ -27,6 +27,7 @@ type witness struct {
 	app
 	said, warned bytes.Buffer
 	asJSON       bool
+	program      string        // the path of this one: another version may mean other stages
 	request      string        // all on the command line, and around it, that the answer may depend on
 	tracer       *cache.Tracer // nil: nothing is remembered
 }
@@ -45,7 +46,10 @@ func (a *app) witness(spec string, o runOptions) (*witness, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the current folder: %w", err)
 	}
-	request, err := json.Marshal([]any{"run", here, runsFolder, spec, o.sets, o.asJSON, a.colour, a.colourErr, os.Getenv("GITHUB_ACTIONS")})
+	if w.program, err = os.Executable(); err != nil {
+		return w, nil //nolint:nilerr // nothing is remembered of a program that is not known
+	}
+	request, err := json.Marshal([]any{"run", w.program, here, runsFolder, spec, o.sets, o.asJSON, a.colour, a.colourErr, os.Getenv("GITHUB_ACTIONS")})
 	if err != nil {
 		return nil, err
 	}
@@ -114,11 +118,7 @@ func (w *witness) rememberRun(ctx context.Context, p *engine.Plan, past *engine.
 
 // save keeps an answer about p.
 func (w *witness) save(ctx context.Context, p *engine.Plan, told answer) {
-	program, err := os.Executable()
-	if err != nil {
-		return
-	}
-	w.tracer.File(program)
+	w.tracer.File(w.program)
 	told.Hits = p.Counts().Total().Hit
 	if w.asJSON {
 		told.Out = ""
