@@ -29,7 +29,9 @@ func layerNorm(x, gamma, beta *graph.Node) *graph.Node {
 // TestLayerNormGradient: the gradients of a layer norm are one step, with what is added to them, and those that gomlx derives.
 func TestLayerNormGradient(t *testing.T) {
 	type norm = func(x, gamma, beta *graph.Node) *graph.Node
-	derived := func(x, gamma, beta *graph.Node) *graph.Node { return gnn.LayerNorm(x, []int{-1}, 1e-5, gamma, beta, nil) }
+	derived := func(x, gamma, beta *graph.Node) *graph.Node {
+		return gnn.LayerNorm(x, []int{-1}, 1e-5, gamma, beta, nil)
+	}
 	for name, c := range map[string]struct {
 		residual bool
 		wrt      int // how many of x, gamma, beta
