@@ -117,6 +117,9 @@ func (s *scanner) scan() {
 				parent = top.column
 			}
 		}
+		if len(s.out)+len(s.outline.out) >= maxTraps {
+			return
+		}
 		if s.quote != 0 && i+1 == len(s.file.lines) {
 			s.fail(s.quotedAt.Line, s.quotedAt.Column, 1, "this %c has no other that ends its text", s.quote)
 			s.again = s.quotedAt.Line
@@ -134,8 +137,11 @@ func (s *scanner) scan() {
 	}
 }
 
-// maxRestarts is how many quotes without another are found in one text.
-const maxRestarts = 20
+// The limits of what is found in one text: mistakes, and quotes without another.
+const (
+	maxTraps    = 100
+	maxRestarts = 20
+)
 
 // begin is where a line begins: it may show that brackets above have no counterpart.
 func (s *scanner) begin(n int, line string, indent int) {
