@@ -148,7 +148,10 @@ func (l *Local) Do(ctx context.Context, t Task) (*cache.Result, error) {
 	h := &host{ctx: ctx, store: l.store, task: t, outputs: map[string][]cache.File{}, metrics: map[string]any{}}
 	defer h.release()
 	started := time.Now()
-	if err := l.stage(ctx, t, h, dir, log); err != nil {
+	env := &stages.Env{Dir: dir, Seed: t.Seed, Cores: t.Cores, Log: zerolog.New(log).Hook(h).With().Timestamp().Logger(),
+		LogText: log, Sources: t.Sources, Shared: l.shared, Host: h}
+	defer os.RemoveAll(env.Outputs())
+	if err := stage(ctx, t, env, outputs, log); err != nil {
 		return nil, errors.Join(err, log.begin())
 	}
 	r := &cache.Result{Key: t.Key, Action: cache.NewActionID(t.Key), Seconds: (time.Since(started) - h.waited).Seconds(), Reused: h.reused,
@@ -163,9 +166,7 @@ func (l *Local) Do(ctx context.Context, t Task) (*cache.Result, error) {
 }
 
 // stage runs t's stage, and returns when it has ended, or soon after ctx has.
-func (l *Local) stage(ctx context.Context, t Task, h *host, dir string, log *logFile) error {
-	env := &stages.Env{Dir: dir, Seed: t.Seed, Cores: t.Cores, Log: zerolog.New(log).Hook(h).With().Timestamp().Logger(),
-		LogText: log, Sources: t.Sources, Shared: l.shared, Host: h}
+func stage(ctx context.Context, t Task, env *stages.Env, outputs string, log *logFile) error {
 	ended := make(chan error, 1)
 	go func() {
 		defer func() {
@@ -178,7 +179,7 @@ func (l *Local) stage(ctx context.Context, t Task, h *host, dir string, log *log
 	}()
 	select {
 	case err := <-ended:
-		return finished(ctx, err, env, dir+outputsSuffix, log)
+		return finished(ctx, err, env, outputs, log)
 	case <-ctx.Done():
 	}
 	select {
@@ -198,7 +199,7 @@ func finished(ctx context.Context, err error, env *stages.Env, outputs string, l
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err = os.Rename(filepath.Join(env.Dir, "outputs"), outputs)
+	err = os.Rename(env.Outputs(), outputs)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

@@ -46,10 +46,13 @@ type Host interface {
 	Series(step int, values map[string]float64)
 }
 
+// Outputs is where OutputDir makes folders: beside Dir, so that a program may have all of that to itself.
+func (e *Env) Outputs() string { return e.Dir + ".new" }
+
 // OutputDir is the folder for the files of output out ("" for the only one); everything in it when Run returns is
 // part of that output.
 func (e *Env) OutputDir(out string) (string, error) {
-	dir := filepath.Join(e.Dir, "outputs", "out-"+out)
+	dir := filepath.Join(e.Outputs(), "out-"+out)
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return "", fmt.Errorf("making the folder of output %q: %w", out, err)
 	}

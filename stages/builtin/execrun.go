@@ -96,11 +96,11 @@ func modeName(m fs.FileMode) string {
 
 // Run gives the command its inputs, runs it, and takes its outputs.
 func (e *Exec) Run(ctx context.Context, env *stages.Env) error {
-	work := filepath.Join(env.Dir, "work")
+	work := env.Dir
 	if err := e.place(ctx, env, work); err != nil {
 		return err
 	}
-	defer setWritable(filepath.Join(work, "inputs"), true)
+	defer setRemovable(filepath.Join(work, "inputs"))
 	if err := e.command(ctx, env, work); err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (e *Exec) Run(ctx context.Context, env *stages.Env) error {
 // place writes the inputs in their published layout.
 func (e *Exec) place(ctx context.Context, env *stages.Env, work string) error {
 	inputs := filepath.Join(work, "inputs")
-	if err := os.MkdirAll(inputs, 0o777); err != nil {
+	if err := os.Mkdir(inputs, 0o777); err != nil {
 		return fmt.Errorf("making the command's folder: %w", err)
 	}
 	total, at := map[string]int{}, e.positions()
@@ -136,7 +136,7 @@ func (e *Exec) place(ctx context.Context, env *stages.Env, work string) error {
 			return fmt.Errorf("input %s: %w", in.Key, err)
 		}
 	}
-	setWritable(inputs, false)
+	setReadOnly(inputs)
 	return nil
 }
 
@@ -190,31 +190,30 @@ var _ = stages.RegisterPublisher(stages.Files, func(ctx context.Context, a stage
 	return nil
 })
 
-// setWritable changes the permissions of a tree: a command must not change what it reads, and the engine must be able
-// to remove it. What cannot be changed is left: the removal would say so.
-func setWritable(dir string, writable bool) {
-	var paths []string
+// setReadOnly changes the permissions of a tree: a command must not change what it reads.
+func setReadOnly(dir string) {
+	var folders []string
 	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		mode := fs.FileMode(0o444)
 		if d != nil && d.IsDir() {
-			mode = 0o555
-		}
-		if writable {
-			mode |= 0o200
-			_ = os.Chmod(p, mode)
+			folders = append(folders, p)
 			return nil
 		}
-		paths = append(paths, p)
-		if mode == 0o444 {
-			_ = os.Chmod(p, mode)
+		_ = os.Chmod(p, 0o444)
+		return nil
+	})
+	for _, p := range slices.Backward(folders) {
+		_ = os.Chmod(p, 0o555)
+	}
+}
+
+// setRemovable lets the engine remove a tree. What cannot be changed is left: the removal would say so.
+func setRemovable(dir string) {
+	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if d != nil && d.IsDir() {
+			_ = os.Chmod(p, 0o755)
 		}
 		return nil
 	})
-	for _, p := range slices.Backward(paths) {
-		if info, err := os.Lstat(p); err == nil && info.IsDir() {
-			_ = os.Chmod(p, 0o555)
-		}
-	}
 }
 
 // command runs the program with a scrubbed environment. A cancelled context kills it and what it started, and so does
