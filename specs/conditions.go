@@ -177,19 +177,23 @@ func (p *program) checkMetric(c *code, n *outcomeName, i *Instance) {
 	names, path, what := i.metrics, n.path, n.stage.Name
 	if i.Parts != nil && len(path) > 0 {
 		if !slices.Contains(i.Parts, path[0]) {
-			p.noMetric(c, n, what, path[0], i.Parts)
+			p.noMetric(c, n, what, path[0], i.Parts, slices.Contains(i.metrics, path[0]))
 			return
 		}
 		path = path[1:]
 	}
 	if len(path) > 0 && names != nil && !slices.Contains(names, path[0]) {
-		p.noMetric(c, n, what, path[0], names)
+		p.noMetric(c, n, what, path[0], names, false)
 	}
 }
 
-func (p *program) noMetric(c *code, n *outcomeName, stage, got string, names []string) {
+// noMetric reports a metric, or data, that a stage has none of. metric: got is a metric where names are data.
+func (p *program) noMetric(c *code, n *outcomeName, stage, got string, names []string, metric bool) {
 	d := p.tree.Within(c.node, c.offset+n.Start, c.offset+n.End, "stage %s has no metric %q", stage, got)
 	d.Nearest, d.Expected = expr.Nearest(got, names), listNames(names)
+	if metric && len(names) > 0 {
+		d.Note = "metrics are named after the data that they were measured on: " + metricPath(names[0], got)
+	}
 	if len(names) == 0 {
 		d.Note = "a stage of type " + p.stage(stage).Type.Name + " with these parameters gives no metrics"
 	}

@@ -28,6 +28,11 @@ func (x *expansion) contrasts(s *Study) []Contrast {
 	switch {
 	case s.Around != "":
 		out = x.aroundBaseline(s)
+	case s.Compare != "" && !s.stage.over.has(x.axis(s.Compare).index):
+		d := x.tree.At(s.key, "study %s compares %s, on which stage %s does not depend", s.Name, s.Compare, s.Of)
+		d.Expected = listNames(s.stage.Over)
+		x.report(d)
+		return nil
 	case s.Compare != "":
 		out = x.compared(s)
 	}

@@ -245,7 +245,7 @@ func (m *maker) inputRules(i *Instance) bool {
 	for _, err := range broken {
 		d := m.tree.At(m.stage.blamed(err.Error()), "%s", err)
 		if problem, is := errors.AsType[stages.Problem](err); is {
-			d.Summary, d.Expected = problem.Text, problem.Want
+			d.Summary, d.Expected, d.Nearest = problem.Text, problem.Want, expr.Nearest(problem.Got, problem.Names)
 		}
 		m.some(mostAtOnePlace, m.stage.blamed(err.Error()), 0, func() { m.report(d) })
 	}

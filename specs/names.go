@@ -124,6 +124,15 @@ func (r *resolver) unknown(ref expr.Reference) *expr.Problem {
 		p.Nearest, p.Note = "stages."+ref.Root, "stages are written stages.NAME"
 	case ref.Root == "metrics" || ref.Root == "chosen":
 		p.Note = "results are known only when a stage has run: in assert, maximize and tables, and as stages.NAME." + ref.Root + " in when"
+	case r.scope.own != nil && ref.Root != "changed" || r.scope.root == "metrics":
+		example := "metrics.NAME"
+		if r.scope.own == nil || r.scope.own.nested() || r.scope.own.chooses() {
+			example = "metrics.DATA.NAME"
+		}
+		p.Note = "a metric is written " + example
+		if r.p.stage(ref.Root) != nil {
+			p.Nearest = metricPath(append([]string{ref.Root}, named(ref, 0)...)...)
+		}
 	case ref.Root == "image":
 		p.Note = "image stands where pictures are judged one by one"
 	}
@@ -390,8 +399,8 @@ func (r *resolver) rootVariable(ref expr.Reference) (expr.Binding, *expr.Problem
 		return expr.Binding{}, noMember(ref, 0, ref.Root, r.scope.fields)
 	}
 	t := cel.DynType
-	if r.scope.types != nil && len(path) == 1 {
-		t = r.scope.types[path[0]]
+	if is := r.scope.types; len(path) == 1 && is[path[0]] != nil {
+		t = is[path[0]]
 	}
 	return r.result(ref.Root, ref.Path(len(path)), path, len(path), t)
 }

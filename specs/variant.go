@@ -522,7 +522,7 @@ func (p *program) expr(g *goal, parts, metrics []string) (stages.Expr, bool) {
 		sc.whole = true
 	}
 	c := p.compile(g.param.node, offset, g.text, sc)
-	if c == nil || sc.judged && !p.wantGoal(g, c, sc) {
+	if c == nil || sc.judged && !p.wantGoal(g, c, sc) || sc.root == "image" && !p.wantBool(c) {
 		g.made[memo] = stages.Expr{}
 		return stages.Expr{}, false
 	}

@@ -7,6 +7,7 @@ import (
 	"regft/specs/expr"
 	"regft/stages"
 
+	"github.com/google/cel-go/cel"
 	"gopkg.in/yaml.v3"
 )
 
@@ -235,14 +236,19 @@ func (p *program) readCEL(pr *param) {
 	}
 	text, offset := bare(n)
 	c := p.compile(n, offset, text, p.celScope(pr.field))
-	if pr.bad = c == nil; !pr.bad {
+	pr.bad = c == nil || pr.field.CEL == "image" && len(c.outcomes) > 0 && !p.wantBool(c)
+	if !pr.bad {
 		pr.cel = &celParam{code: c}
 	}
 }
 
 // celScope is what CEL of parameter f may mention.
 func (p *program) celScope(f stages.Field) scope {
-	return scope{what: f.Name, axes: len(p.spec.Axes), root: f.CEL, fields: f.Names}
+	types := map[string]*cel.Type{}
+	for name, is := range f.Types {
+		types[name] = map[string]*cel.Type{"number": cel.DoubleType, "text": cel.StringType, "bool": cel.BoolType}[is]
+	}
+	return scope{what: f.Name, axes: len(p.spec.Axes), root: f.CEL, fields: f.Names, types: types}
 }
 
 // checkKinds reports artifacts of a wrong kind as far as the types alone say it: also in stages that have no instances.

@@ -19,7 +19,7 @@
 //	each:"node"            with in: one node for every artifact of the list; metrics are named after it
 //	cel:"metrics"          CEL by nature, over this variable: Eval is given metrics as a mapping of positions ("0", …) to
 //	                       the metrics of a score's Parts, and image as a mapping of one picture's attributes
-//	names:"score,rank"     with cel: the names that the variable has
+//	names:"score number"   with cel: the names that the variable has, each with its type: number, text or bool
 //	axes:"replicates"      a list of axes (of replicates; "any": of any kind)
 //	pool:"pool"            with in: gathered over the axes that parameter pool lists too
 //	key:"-"                changes speed, never a result: not in the action key

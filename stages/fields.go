@@ -19,14 +19,15 @@ type Field struct {
 	Enum    []string
 	Min     *float64
 	Max     *float64
-	Kinds   []Kind   // of the artifacts it takes; nil for a plain parameter
-	Map     bool     // artifacts come in a mapping
-	Path    bool     // plain text is a path
-	Each    bool     // one node for every artifact
-	CEL     string   // the variable of its CEL
-	Names   []string // what that variable has; nil for anything
-	Pool    string   // the parameter that lists axes which these artifacts are gathered over as well
-	Axes    string   // it lists axes: "any" or "replicates"
+	Kinds   []Kind            // of the artifacts it takes; nil for a plain parameter
+	Map     bool              // artifacts come in a mapping
+	Path    bool              // plain text is a path
+	Each    bool              // one node for every artifact
+	CEL     string            // the variable of its CEL
+	Names   []string          // what that variable has; nil for anything …
+	Types   map[string]string // … and of which type: number, text or bool
+	Pool    string            // the parameter that lists axes which these artifacts are gathered over as well
+	Axes    string            // it lists axes: "any" or "replicates"
 	InKey   bool
 	Partial bool // in the key of partial work
 	Sub     []Field
@@ -87,7 +88,12 @@ func field(owner, name string, sf reflect.StructField) Field {
 		f.Enum = strings.Split(e, ",")
 	}
 	if names := sf.Tag.Get("names"); names != "" {
-		f.Names = strings.Split(names, ",")
+		f.Types = map[string]string{}
+		for text := range strings.SplitSeq(names, ",") {
+			name, is, _ := strings.Cut(text, " ")
+			f.Names = append(f.Names, name)
+			f.Types[name] = is
+		}
 	}
 	for k := range strings.SplitSeq(sf.Tag.Get("in"), ",") {
 		if k != "" {

@@ -18,6 +18,9 @@ import (
 func Nearest(got string, names []string) string {
 	best, distance := "", max(2, len(got)/3)+1
 	for _, n := range names {
+		if got != "" && strings.EqualFold(got, initials(n)) {
+			return n
+		}
 		if len(got) > 3 && strings.HasPrefix(n, got) && best == "" {
 			best = n
 		}
@@ -30,7 +33,7 @@ func Nearest(got string, names []string) string {
 		return best
 	}
 	for _, n := range names {
-		if rest, begins := strings.CutPrefix(got, n); begins && len(n) > len(best) && strings.ContainsAny(rest[:1], "_-.0123456789") || got != "" && strings.EqualFold(got, initials(n)) {
+		if rest, begins := strings.CutPrefix(got, n); begins && len(n) > len(best) && strings.ContainsAny(rest[:1], "_-.0123456789") {
 			best = n
 		}
 	}

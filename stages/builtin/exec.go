@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -129,8 +130,33 @@ func (e *Exec) ValidateParams() []stages.Problem {
 	if len(e.Command) == 0 {
 		out = append(out, stages.Problem{Param: "command", Text: "command: want a program and its arguments, got an empty list"})
 	}
+	if len(e.Command) > 0 {
+		if first, _, several := strings.Cut(e.Command[0], " "); several && !strings.Contains(first, "/") {
+			out = append(out, stages.Problem{Param: "command.0", Text: fmt.Sprintf("command: %q is several words, and a program is the first of a list", e.Command[0]),
+				Want: "[" + strings.Join(strings.Fields(e.Command[0]), ", ") + "]"})
+		}
+	}
 	if e.Metrics != "" && !filepath.IsLocal(e.Metrics) {
 		out = append(out, stages.Problem{Param: "metrics", Text: fmt.Sprintf("metrics: %q must be a path inside the program's folder", e.Metrics)})
 	}
 	return out
+}
+
+// readInput is where a command reads one of its inputs.
+var readInput = regexp.MustCompile(`(?:^|[\s="'])inputs/([A-Za-z0-9_][A-Za-z0-9_.-]*)`)
+
+// ValidateInputs wants an input of every name that the command reads.
+func (e *Exec) ValidateInputs() error {
+	var names []string
+	for _, in := range e.Reads {
+		names = append(names, "inputs/"+in.Key)
+	}
+	for _, arg := range e.Command {
+		for _, found := range readInput.FindAllStringSubmatch(arg, -1) {
+			if name := "inputs/" + found[1]; !slices.Contains(names, name) {
+				return stages.Problem{Param: "command", Text: fmt.Sprintf("command reads %s, and no input has that name", name), Want: strings.Join(names, ", "), Got: name, Names: names}
+			}
+		}
+	}
+	return nil
 }

@@ -21,7 +21,7 @@ type Filter struct {
 	Data       stages.Input  `yaml:"data" in:"images" doc:"the pictures to choose from"`
 	By         string        `yaml:"by" default:"" enum:",clip_score,clip_confidence,clip_margin,duplicate" partial:"-" doc:"what ranks pictures, the best first: clip_score, the cosine of a picture's features and its class's weights (without a label, the likeliest class's); clip_confidence, the probability of the likeliest class; clip_margin, the probability of the picture's class less that of the likeliest other one; duplicate, the distance to the nearest earlier picture, in bits of a perceptual hash (0 to 64) or with a classifier as 1 − cosine of features; without it, the dataset's order"`
 	Classifier *stages.Input `yaml:"classifier" in:"classifier" doc:"scores the pictures, and says whether they are correct"`
-	Keep       Keep          `yaml:"keep" cel:"image" names:"score,rank,correct,class,clip_score,confidence,margin" partial:"-" doc:"{per_class: n}, {fraction: f}, or CEL over image.score, image.rank (from 0, the best, to below 1), image.class and, with a classifier, image.correct, image.clip_score, image.confidence and image.margin"`
+	Keep       Keep          `yaml:"keep" cel:"image" names:"score number,rank number,correct bool,class text,clip_score number,confidence number,margin number" partial:"-" doc:"{per_class: n}, {fraction: f}, or CEL over image.score, image.rank (from 0, the best, to below 1), image.class and, with a classifier, image.correct, image.clip_score, image.confidence and image.margin"`
 }
 
 // MetricNames says that the stage counts what it kept.

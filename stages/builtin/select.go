@@ -37,6 +37,9 @@ func (s *Select) Validate() error {
 
 // ValidateInputs wants scores of its own for every candidate.
 func (s *Select) ValidateInputs() error {
+	if len(s.From) == 1 && len(s.From[0].Coords) == 0 {
+		return stages.Problem{Param: "from", Text: "from: one candidate, and nothing to choose", Want: "gather: [AXIS], an axis that the candidates differ on"}
+	}
 	measured := map[string]bool{} // axes that some scores have
 	for _, score := range s.Scores {
 		for _, c := range score.Coords {
