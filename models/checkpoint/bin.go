@@ -101,6 +101,9 @@ func readLegacy(name string) (map[string]safetensors.Tensor, error) {
 		return nil, err
 	}
 	r := bufio.NewReader(f)
+	if start, _ := r.Peek(64); safetensors.IsPointer(start) {
+		return nil, safetensors.ErrPointer
+	}
 	magic, err := newUnpickler(r).load()
 	if n, ok := magic.(*big.Int); err != nil || !ok || n.Text(16) != legacyMagic {
 		return nil, errors.New("it is no file of torch.save, or it is truncated")

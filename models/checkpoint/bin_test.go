@@ -60,6 +60,7 @@ func TestBinDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
+	write(t, folder, "pointer.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
 	write(t, folder, "truncated.bin", string(whole[:len(whole)/2]))
 	write(t, folder, "empty.bin", "")
 	write(t, folder, "text.bin", "no pickle")
@@ -71,6 +72,7 @@ func TestBinDamage(t *testing.T) {
 		"testdata/number.bin":                  "not a state dict: entry epoch",
 		"testdata/deflated.bin":                "compressed",
 		filepath.Join(folder, "truncated.bin"): "truncated.bin",
+		filepath.Join(folder, "pointer.bin"):   "git lfs pull",
 		filepath.Join(folder, "empty.bin"):     "empty.bin",
 		filepath.Join(folder, "text.bin"):      "text.bin",
 	} {

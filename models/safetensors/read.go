@@ -33,9 +33,20 @@ func Open(path string) (*File, error) {
 	}
 	f := &File{path: path, mapped: mapped}
 	if f.tensors, f.metadata, err = parse(mapped.data); err != nil {
+		if IsPointer(mapped.data) {
+			err = ErrPointer
+		}
 		return nil, errors.Join(fmt.Errorf("%s is not a whole safetensors file: %w", path, err), mapped.close())
 	}
 	return f, nil
+}
+
+// ErrPointer is about the files that a clone without Git LFS has in the place of weights.
+var ErrPointer = errors.New("it is a Git LFS pointer: git lfs pull, in the clone, fetches the file itself")
+
+// IsPointer tells such a file by how it begins.
+func IsPointer(data []byte) bool {
+	return bytes.HasPrefix(data, []byte("version https://git-lfs.github.com/spec/"))
 }
 
 // Parse is Open for a file that is in memory already.

@@ -32,6 +32,7 @@ func TestDamage(t *testing.T) {
 		{"long header", "truncated", binary.LittleEndian.AppendUint64(nil, 99)},
 		{"no object", "no JSON object", file(`[]`, 0)},
 		{"cut JSON", "no JSON", file(one, 8)},
+		{"pointer", "git lfs pull", []byte("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")},
 		{"trailing", "goes on after", file(one+`}x`, 8)},
 		{"truncated data", `tensor "a": it ends at byte 8`, file(one+`}`, 7)},
 		{"left over", "1 bytes at its end", file(one+`}`, 9)},
