@@ -78,7 +78,10 @@ func (g *Generate) checkTemplates() error {
 	if g.Prompt == "" {
 		return g.Templates.check()
 	}
-	return prompts.CheckTemplate(g.Prompt)
+	if err := prompts.CheckTemplate(g.Prompt); err != nil {
+		return stages.Problem{Param: "prompt", Text: "prompt: " + err.Error(), Want: "a text such as: a photo of a {}."}
+	}
+	return nil
 }
 
 func count(given ...bool) int {
