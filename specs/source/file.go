@@ -28,7 +28,9 @@ type File struct {
 	shift int // characters of the first line that are not YAML: PATH= of a value set
 }
 
-// lineEnds are those that YAML knows.
+// lineBreaks are the characters that end a line of YAML, lineEnds make them all the same.
+const lineBreaks = "\n\r\u0085\u2028\u2029"
+
 var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
 
 func newFile(name, path string, text []byte) *File {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"regft/specs/expr"
 
@@ -22,8 +23,15 @@ type step struct {
 
 // set puts YAML at a path of the tree: PATH=YAML, where PATH is names with dots between, names in quotes, ["name"] and [n].
 func (l *loader) set(arg string) {
+	arg = strings.TrimPrefix(arg, "\ufeff")
 	f := newFile("--set "+arg, "", []byte(arg))
 	steps, value, problem := parseSet(arg)
+	if !utf8.ValidString(arg) {
+		problem = "this is not UTF-8 text"
+	}
+	if problem == "" && strings.ContainsAny(strings.TrimSuffix(arg, value), lineBreaks) {
+		problem = "this is no path: a line ends in it"
+	}
 	if problem != "" {
 		d := f.errorAt(1, 1, len([]rune(arg)), "%s", problem)
 		d.Expected = "PATH=YAML, as in vars.clip=/models/clip"
