@@ -44,12 +44,12 @@ func sameClasses(ctx context.Context, nameA string, a stages.Artifact, nameB str
 			if norm.NFC.String(first) == norm.NFC.String(second) { // they look alike: show how they are written
 				first, second = strconv.QuoteToASCII(ca[i].Folder), strconv.QuoteToASCII(cb[i].Folder)
 			}
-			return fmt.Errorf("the class lists of %s and %s do not match: label %d is %s in the first and %s in the second",
+			return fmt.Errorf("the class lists of %s and %s do not match: label %d is %s in the first and %s in the second: give both stages the same classes, in the same order",
 				nameA, nameB, i, first, second)
 		}
 	}
 	if len(ca) != len(cb) {
-		return fmt.Errorf("the class lists of %s and %s do not match: %d and %d classes", nameA, nameB, len(ca), len(cb))
+		return fmt.Errorf("the class lists of %s and %s do not match: %d and %d classes; give both stages the same", nameA, nameB, len(ca), len(cb))
 	}
 	return nil
 }

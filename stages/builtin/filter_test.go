@@ -97,6 +97,22 @@ func TestFilterInOrder(t *testing.T) {
 }
 
 // TestFilterByCLIP: scores are those of the classifier's features and logits, and ranks are their order.
+// TestFilterTellsOfEmptiedClasses: what comes after would have nothing to learn them from.
+func TestFilterTellsOfEmptiedClasses(t *testing.T) {
+	l := newLab(t)
+	data := l.dataset(folderOf(t, 4, "cat", "dog"))
+	for want, class := range map[string]string{`1 of 2 classes without pictures: \"dog\"`: "cat", "none of the 8 pictures": "cow"} {
+		l.told.Reset()
+		_, err := l.keepIf("", given("data", data), func(vars map[string]any) (any, error) {
+			is, err := attribute(vars, "class")
+			return is == class, err
+		})
+		if err != nil || !strings.Contains(l.told.String(), want) {
+			t.Errorf("%v, told %q, want %q", err, l.told.String(), want)
+		}
+	}
+}
+
 func TestFilterByCLIP(t *testing.T) {
 	l := newLab(t)
 	data, classifier := l.dataset(folderOf(t, 7, "cat", "cow", "dog")), l.zeroshot(clips(t)[0], "cat", "cow", "dog")

@@ -50,11 +50,39 @@ func (f *Filter) Run(ctx context.Context, env *stages.Env) error {
 			kept.images, keptRatings = append(kept.images, im), append(keptRatings, ratings[i])
 		}
 	}
+	if lost := emptied(set, kept); lost != "" {
+		env.Log.Warn().Msg(lost)
+	}
 	env.Host.Metric("images", float64(len(kept.images)))
 	if err := kept.write(env, "", 0); err != nil {
 		return err
 	}
 	return writeRatings(env, keptRatings)
+}
+
+// emptied says which classes had pictures and have none any more.
+func emptied(before, after *imageSet) string {
+	if len(before.images) > 0 && len(after.images) == 0 {
+		return fmt.Sprintf("keep leaves none of the %d pictures", len(before.images))
+	}
+	had := make([]bool, len(before.classes))
+	for _, set := range []*imageSet{before, after} { // after's are among before's: they are taken away again
+		for _, im := range set.images {
+			if im.Label != datasets.Unlabelled {
+				had[im.Label] = set == before
+			}
+		}
+	}
+	var lost []string
+	for label, c := range before.classes {
+		if had[label] {
+			lost = append(lost, c.Name)
+		}
+	}
+	if lost == nil {
+		return ""
+	}
+	return fmt.Sprintf("keep leaves %d of %d classes without pictures: %s", len(lost), len(before.classes), datasets.Names(lost))
 }
 
 // rate scores every picture.
