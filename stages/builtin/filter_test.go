@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -339,7 +340,7 @@ func TestFilterRefuses(t *testing.T) {
 	broken := folderOf(t, 2, "cat", "dog")
 	write(t, "\x89PNG\r\n\x1a\nno more", broken, "dog", "00.png")
 	_, err = l.try("filter", "{by: duplicate, keep: {per_class: 1}}", given("data", l.dataset(broken)))
-	wantError(t, err, "dog/")
+	wantError(t, err, "dog/", filepath.Join(broken, "dog", "00.png"))
 	stop := errors.New("stop")
 	_, err = l.keepIf("", given("data", data), func(map[string]any) (any, error) { return nil, stop })
 	if !errors.Is(err, stop) {

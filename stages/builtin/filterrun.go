@@ -161,7 +161,7 @@ func (f *Filter) nearestEarlier(ctx context.Context, env *stages.Env, set *image
 		hashes := make([]uint64, len(looks))
 		for i, l := range looks {
 			if l.broken != nil {
-				return nil, fmt.Errorf("data: picture %s: %w", set.images[i].FileName, l.broken)
+				return nil, unreadable(ctx, f.Data.Artifact(), set.images[i].FileName, l.broken)
 			}
 			hashes[i] = l.hash
 		}

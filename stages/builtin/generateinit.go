@@ -51,7 +51,7 @@ func (g *Generate) setInit(ctx context.Context, pipeline *sd.Pipeline, set *imag
 			defer r.Close()
 			decoded, err := picture.Read(r)
 			if err != nil {
-				return nil, fmt.Errorf("init: picture %s: %w", im.FileName, err)
+				return nil, fmt.Errorf("init: %w", unreadable(ctx, a, im.FileName, err))
 			}
 			return cover(decoded, width, height)
 		}

@@ -127,6 +127,14 @@ func (p *pictureSet) locate(ctx context.Context, err error) error {
 	return fmt.Errorf("reading the picture %s (%s): %w", bad.Name, path, bad.Err)
 }
 
+// unreadable is the error of a picture of a set, with its file on this machine.
+func unreadable(ctx context.Context, a stages.Artifact, name string, err error) error {
+	if path, missing := a.Path(ctx, name); missing == nil {
+		name += " (" + path + ")"
+	}
+	return fmt.Errorf("reading the picture %s: %w", name, err)
+}
+
 // preprocessing is a checkpoint's, in the terms of package preprocess.
 func preprocessing(p clip.Preprocessor) preprocess.CLIP {
 	return preprocess.CLIP{Size: p.Resize, Crop: p.Crop, Filter: pil.Filter(p.Resample), Mean: p.Mean, Std: p.Std}
