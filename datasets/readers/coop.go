@@ -54,15 +54,27 @@ func (coop) List(ctx context.Context, r datasets.Request) (*datasets.Listing, er
 
 // onlySplitFile finds the split file, in the root or in a folder of it.
 func onlySplitFile(ctx context.Context, t *tree) (string, error) {
-	entries, err := t.read(ctx, ".")
+	found, err := t.splitFiles(ctx)
 	if err != nil {
 		return "", err
+	}
+	if len(found) != 1 {
+		return "", fmt.Errorf("want one split file (split_*.json, dalle_*.json or sd_*.json), there are %d: %s", len(found), datasets.Names(found))
+	}
+	return found[0], nil
+}
+
+// splitFiles are the files in the root and in its folders that are called as split files are.
+func (t *tree) splitFiles(ctx context.Context) ([]string, error) {
+	entries, err := t.read(ctx, ".")
+	if err != nil {
+		return nil, err
 	}
 	for _, e := range entries {
 		if e.folder {
 			inner, err := t.read(ctx, e.path)
 			if err != nil {
-				return "", err
+				return nil, err
 			}
 			entries = append(entries, inner...)
 		}
@@ -75,10 +87,7 @@ func onlySplitFile(ctx context.Context, t *tree) (string, error) {
 			}
 		}
 	}
-	if len(found) != 1 {
-		return "", fmt.Errorf("want one split file (split_*.json, dalle_*.json or sd_*.json), there are %d: %s", len(found), datasets.Names(found))
-	}
-	return found[0], nil
+	return found, nil
 }
 
 // pictureFolder finds the folder at which the paths of a split file start, by its first picture.
@@ -126,8 +135,8 @@ func (f splitFile) List(ctx context.Context, r datasets.Request) (*datasets.List
 	s, err := f.read(t)
 	l := &datasets.Listing{}
 	if errors.Is(err, fs.ErrNotExist) && f.fallback != nil {
-		if other := t.otherSplitFile(ctx); other != "" {
-			return nil, fmt.Errorf("there is %s, and no %s: is it another dataset, or was the file renamed? (%w)", t.local(other), f.file, fs.ErrNotExist)
+		if others, _ := (&tree{root: r.Root}).splitFiles(ctx); len(others) > 0 {
+			return nil, fmt.Errorf("there is %s, and no %s: is it another dataset, or was the file renamed? format: coop takes any (%w)", t.local(others[0]), f.file, fs.ErrNotExist)
 		}
 		l.Warnings = append(l.Warnings, fmt.Sprintf("there is no %s: the splits are drawn as CoOp draws them with seed 1; published numbers are on the published file's", f.file))
 		if s, err = f.fallback(ctx, t); err != nil {
@@ -140,25 +149,14 @@ func (f splitFile) List(ctx context.Context, r datasets.Request) (*datasets.List
 	if l.Classes, err = classesOf(s, f.images); err != nil {
 		return nil, err
 	}
+	if len(s[r.Split]) == 0 {
+		return nil, fmt.Errorf("%w: %s lists nothing as %s", datasets.ErrNoSplit, t.local(f.file), r.Split)
+	}
 	if l.Samples, err = t.samples(s, r.Split); err != nil {
 		return nil, err
 	}
 	l.Skipped = t.skipped
 	return l, nil
-}
-
-// otherSplitFile is a published split file in the root, if there is one.
-func (t *tree) otherSplitFile(ctx context.Context) string {
-	entries, err := t.read(ctx, ".")
-	if err != nil {
-		return ""
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.path, "split_zhou_") && strings.HasSuffix(e.path, ".json") {
-			return e.path
-		}
-	}
-	return ""
 }
 
 // byFolders lists a copy that has neither split file nor what it could be drawn from, as err says.

@@ -260,6 +260,42 @@ func TestOtherSplitFile(t *testing.T) {
 	}
 }
 
+// TestGeneratedSets: a folder of generated pictures as CaFo has them is no dataset without its split file, and lacks val and test.
+func TestGeneratedSets(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "dalle_eurosat")
+	if err := os.CopyFS(root, os.DirFS(filepath.Join(goldens, "eurosat/eurosat"))); err != nil {
+		t.Fatal(err)
+	}
+	var all map[string][]any
+	data, err := os.ReadFile(filepath.Join(root, "split_zhou_EuroSAT.json"))
+	if err == nil {
+		err = json.Unmarshal(bytes.Replace(data, []byte(`"an unknown key"`), []byte("[]"), 1), &all)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	all["val"], all["test"] = []any{}, []any{}
+	if data, err = json.Marshal(all); err == nil {
+		err = errors.Join(os.WriteFile(filepath.Join(root, "2750/dalle_eurosat.json"), data, 0o600), os.Remove(filepath.Join(root, "split_zhou_EuroSAT.json")))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		format, split, want string
+		kind                error
+	}{
+		{"coop", "train", "", nil},
+		{"coop", "val", "dalle_eurosat.json lists nothing as val", datasets.ErrNoSplit},
+		{"eurosat", "train", "format: coop", fs.ErrNotExist},
+	} {
+		l, err := datasets.List(t.Context(), datasets.Request{Format: c.format, Root: root, Split: c.split})
+		if c.want == "" && (err != nil || len(l.Samples) != len(all["train"])) || c.want != "" && (!errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s, %s: got %v, want %q", c.format, c.split, err, c.want)
+		}
+	}
+}
+
 // TestShardsOfOtherPrograms: without nshards.txt all .tar files count, by name; compressed ones are refused.
 func TestShardsOfOtherPrograms(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "shards")
