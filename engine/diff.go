@@ -115,7 +115,7 @@ func (p *Plan) Snapshot() *Snapshot {
 			if r := pt.node.Result; r != nil {
 				metrics, given = r.Metrics, r.Environment
 			}
-			f.add(partName(names, k), fields(pt.node.lines(pt.node.work(), recipeOf)), metrics, given)
+			f.add(partName(names, k), fields(pt.node.lines(pt.node.work(), contentOf)), metrics, given)
 		}
 		s.add(i.Address(), f)
 	}
@@ -126,6 +126,17 @@ func (p *Plan) Snapshot() *Snapshot {
 func recipeOf(n *Node, output string) string {
 	return strings.TrimSuffix(n.Recipe.String()+" "+output, " ")
 }
+
+// contentOf is the content of an output where that is sure to stay, else what makes it.
+func contentOf(n *Node, output string) string {
+	if digest := digestOf(n, output); digest != "" && !n.unsure() {
+		return digest
+	}
+	return RecipePrefix + recipeOf(n, output)
+}
+
+// RecipePrefix begins what stands in a Difference for an input whose content is not known: what makes it.
+const RecipePrefix = "recipe "
 
 // Diff compares two snapshots by address; where both are of one instance, whatever its address, these two. Metrics that
 // only one side has yet are no difference.

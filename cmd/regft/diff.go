@@ -127,7 +127,7 @@ func differenceText(d engine.Difference, args []string) string {
 		if len(list) > 1 {
 			of = fmt.Sprintf(" and %d more", len(list)-1)
 		}
-		fmt.Fprintf(&b, "\n  %s%s: other content", list[0], of)
+		fmt.Fprintf(&b, "\n  %s%s: %s", list[0].Field, of, otherText(list))
 	}
 	for _, c := range d.Fields {
 		if !isOtherContent(c) {
@@ -143,6 +143,21 @@ func differenceText(d engine.Difference, args []string) string {
 	return b.String()
 }
 
+// otherText says how inputs differ whose content, or what makes it, does.
+func otherText(list []engine.Change) string {
+	unknown := func(text string) bool { return strings.HasPrefix(text, engine.RecipePrefix) }
+	text := "other content"
+	for _, c := range list {
+		switch {
+		case unknown(c.Was) && unknown(c.Now):
+			text = "made in another way"
+		case unknown(c.Was) || unknown(c.Now):
+			return "not known on both sides before what it comes from has run"
+		}
+	}
+	return text
+}
+
 // isOtherContent says whether c is an input whose digest, which tells a reader nothing, changed.
 func isOtherContent(c engine.Change) bool {
 	return inputField.MatchString(c.Field) && c.Was != "" && c.Now != ""
@@ -152,9 +167,9 @@ func isOtherContent(c engine.Change) bool {
 var inputField = regexp.MustCompile(`^(?:.*\.)?(input [^\[]*)`)
 
 // otherContent are the inputs among fields with other content, those of one list or of several parts together.
-func otherContent(fields []engine.Change) [][]string {
+func otherContent(fields []engine.Change) [][]engine.Change {
 	var order []string
-	lists := map[string][]string{}
+	lists := map[string][]engine.Change{}
 	for _, c := range fields {
 		if !isOtherContent(c) {
 			continue
@@ -163,9 +178,9 @@ func otherContent(fields []engine.Change) [][]string {
 		if lists[name] == nil {
 			order = append(order, name)
 		}
-		lists[name] = append(lists[name], c.Field)
+		lists[name] = append(lists[name], c)
 	}
-	found := make([][]string, len(order))
+	found := make([][]engine.Change, len(order))
 	for k, name := range order {
 		found[k] = lists[name]
 	}
