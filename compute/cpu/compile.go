@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gomlx/compute"
 )
@@ -80,7 +81,9 @@ func (c *compiler) findRoots() {
 				c.roots[v] = c.root(n.inputs[i])
 			}
 		case compute.OpTypeTranspose:
-			if p, ok := c.placed[c.root(n.inputs[0])]; ok && swaps(n) && n.inputs[0].shape.Equal(c.root(n.inputs[0]).shape) {
+			if slices.IsSorted(n.attrs.(permutation)) {
+				c.roots[n.outputs[0]] = c.root(n.inputs[0])
+			} else if p, ok := c.placed[c.root(n.inputs[0])]; ok && swaps(n) && n.inputs[0].shape.Equal(c.root(n.inputs[0]).shape) {
 				c.roots[n.outputs[0]] = p
 			}
 		}

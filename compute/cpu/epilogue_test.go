@@ -40,6 +40,11 @@ func TestEpilogues(t *testing.T) {
 		"convolution": {func(in []*graph.Node) []*graph.Node {
 			return []*graph.Node{graph.Add(convolution(in), graph.Reshape(in[2], 1, 1, 1, 16))}
 		}, 1},
+		"gate, used twice": {func(in []*graph.Node) []*graph.Node {
+			y := linear(in)
+			gate := graph.Sigmoid(graph.MulScalar(y, 1.702))
+			return []*graph.Node{graph.Mul(y, gate), graph.Mul(in[5], gate)}
+		}, 3},
 		"a scalar":         {func(in []*graph.Node) []*graph.Node { return []*graph.Node{graph.AddScalar(linear(in), 2)} }, 2},
 		"group norm":       {func(in []*graph.Node) []*graph.Node { return []*graph.Node{silu(groupNorm(in[3]))} }, 1},
 		"group norm, kept": {func(in []*graph.Node) []*graph.Node { y := groupNorm(in[3]); return []*graph.Node{silu(y), y} }, 2},

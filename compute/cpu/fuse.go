@@ -88,7 +88,7 @@ func (f *fusion) joins(p *node) bool {
 	if _, ok := applyOf(p); !ok || f.layerNormGradientAt(p) != nil {
 		return false
 	}
-	return !slices.ContainsFunc(f.consumers[v], func(n *node) bool { return n == nil || !f.inside[n] }) || f.isCheap(p)
+	return !slices.ContainsFunc(f.consumers[v], func(n *node) bool { return n == nil || !f.inside[n] }) || f.isCheap(p) || f.isGate(p)
 }
 
 // isCheap tells whether p is as well computed where it is needed as read: arithmetic on a tensor in memory and one that is
@@ -108,6 +108,25 @@ func (f *fusion) isCheap(p *node) bool {
 		}
 	}
 	return large == 1
+}
+
+// isGate tells whether p is the sigmoid, of a tensor in memory or that by a number, which SiLU and QuickGELU have in their value
+// and in their slope: to compute it twice takes less than to keep it.
+func (f *fusion) isGate(p *node) bool {
+	if p.op != compute.OpTypeLogistic || slices.Contains(f.consumers[p.outputs[0]], nil) {
+		return false
+	}
+	x := f.root(p.inputs[0])
+	if x.node.op == compute.OpTypeMul {
+		for i, v := range x.node.inputs {
+			if _, ok := f.uniform(x.node.inputs[1-i]); ok {
+				x = f.root(v)
+				break
+			}
+		}
+	}
+	_, isChain := applyOf(x.node)
+	return !isChain || f.demanded[x]
 }
 
 // register is the register that holds v, as many elements as the chain has; what computes it is added.
