@@ -57,7 +57,7 @@ type RecipeID struct{ sum }
 
 // Action is the action whose key is the recipe's text: it takes no artifact that
 // another made. Such a recipe needs no record.
-func (r RecipeID) Action() ActionID { return ActionID{r.sum} }
+func (r RecipeID) Action() ActionID { return ActionID(r) }
 
 // ParseDigest reads the form that Digest.String writes.
 func ParseDigest(text string) (Digest, error) {

@@ -17,7 +17,7 @@ import (
 // places are specs with one mistake each, which stands between « and » in a file or in a flag, and the beginning of what
 // is said of it. Without another version and stages, a file that begins with neither is part of a whole spec.
 var places = []struct{ name, archive, says string }{
-	{"a key", "stages:\n  a: {uses: const, «wiht»: {value: 1}}\n", "a stage has no key"},
+	{"a key", "stages:\n  a: {uses: const, «wit»: {value: 1}}\n", "a stage has no key"},
 	{"a key after wide characters", "vars: {e: 'ä 写真', o: 1}\nstages:\n  a: {uses: const, with: {note: '写真 é', «valeu»: 1}}\n", "unknown parameter"},
 	{"a quoted key", "stages:\n  a: {uses: const, with: {value: 1, «\"si ze\"»: 1}}\n", "unknown parameter"},
 	{"a plain value", "stages:\n  a: {uses: const, with: {value: «many»}}\n", "value: want a number"},
