@@ -18,7 +18,7 @@ type Measure struct {
 	Oracle   bool     // what it rests on was chosen on the very data that it reports
 	Failed   bool     // its stage failed, or one that it needs
 	Actions  []string // of its nodes
-	Numerics []string // the classes of machine that computed it
+	Numerics []string // the classes of machine that computed it, and what it is made of as far as that is recorded
 }
 
 // Standing says whether an instance's results may be shown.
@@ -43,12 +43,34 @@ func (p *Plan) Measure(si *specs.Instance) Measure {
 	for _, pt := range i.parts {
 		if pt.fate == done && pt.node.Result != nil {
 			m.Actions = append(m.Actions, pt.node.Result.Action.String())
-			numerics[pt.node.Result.Numerics] = true
+			for _, class := range p.classes(pt.node) {
+				numerics[class] = true
+			}
 		}
 	}
-	delete(numerics, "")
 	m.Numerics = slices.Sorted(maps.Keys(numerics))
 	return m
+}
+
+// classes are the classes of machine that computed n and all that it is made of.
+func (p *Plan) classes(n *Node) []string {
+	if known, ok := p.computedBy[n]; ok {
+		return known
+	}
+	found := map[string]bool{}
+	for _, from := range n.takes {
+		for _, class := range p.classes(from) {
+			found[class] = true
+		}
+	}
+	if n.Result != nil && n.Result.Numerics != "" {
+		found[n.Result.Numerics] = true
+	}
+	if p.computedBy == nil {
+		p.computedBy = map[*Node][]string{}
+	}
+	p.computedBy[n] = slices.Sorted(maps.Keys(found))
+	return p.computedBy[n]
 }
 
 // failed tells whether an instance failed, or what it needs did.

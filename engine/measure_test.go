@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -74,5 +75,17 @@ func checkMeasure(t *testing.T, i *specs.Instance, m Measure, want Standing) {
 	}
 	if known := want != Missing; known != (m.Metrics["value"] == 5.0 && len(m.Actions) == 1) {
 		t.Errorf("%s: metrics %v of actions %v, want value 5 of one, unless nothing is left", i.Address(), m.Metrics, m.Actions)
+	}
+}
+
+// TestAMeasureNamesTheMachinesOfWhatItIsMadeOf: what another machine made, and this one measured, is of both.
+func TestAMeasureNamesTheMachinesOfWhatItIsMadeOf(t *testing.T) {
+	p, _, _ := diamond(t, "1").run(newStore(t), Options{}, RunOptions{})
+	p.Nodes[1].Result.Numerics = "theirs"
+	p.Nodes[3].Result.Numerics = "ours"
+	for k, want := range []string{"[]", "[theirs]", "[]", "[ours theirs]"} {
+		if got := fmt.Sprint(p.Measure(p.Expansion.Instances[k]).Numerics); got != want {
+			t.Errorf("%s is of %s, want %s", p.Nodes[k].Name(), got, want)
+		}
 	}
 }

@@ -41,15 +41,16 @@ type Options struct {
 
 // A Plan is what a run would do.
 type Plan struct {
-	Expansion *specs.Expansion
-	Nodes     []*Node
-	Warnings  []string // files that are missing
-	options   Options
-	store     *cache.Dir
-	linked    map[string]cache.Linked // the user's files, by their paths
-	order     []*instance
-	round     int                        // of judgements: none of them changes within one
-	shares    map[[2]cache.ActionID]bool // whether two data sets have pictures in common, once asked for
+	Expansion  *specs.Expansion
+	Nodes      []*Node
+	Warnings   []string // files that are missing
+	options    Options
+	store      *cache.Dir
+	linked     map[string]cache.Linked // the user's files, by their paths
+	order      []*instance
+	computedBy map[*Node][]string         // by classes, of nodes as they are
+	round      int                        // of judgements: none of them changes within one
+	shares     map[[2]cache.ActionID]bool // whether two data sets have pictures in common, once asked for
 }
 
 // NewPlan finds out what there is to do for e. Its error lists every file of the user's that cannot be used; files
@@ -123,6 +124,7 @@ func (p *Plan) lookUpLevel(ctx context.Context, level []*Node, survey *cache.Sur
 
 // ended updates n's instances after it was looked up or has run.
 func (p *Plan) ended(n *Node) {
+	p.computedBy = nil
 	n.endParts()
 	p.judgeUsers([]*Node{n})
 }
