@@ -185,9 +185,19 @@ func (c Column) format(x float64, digits int) string {
 	case c.Percent:
 		x *= 100
 	}
-	s := strconv.FormatFloat(x, 'f', digits, 64)
+	s := decimal(x, digits)
 	if c.Difference && x > 0 {
 		s = "+" + s
+	}
+	return s
+}
+
+// decimal writes x with digits after the point. What is halfway in twelve decimal digits, whatever its binary fraction,
+// goes away from zero, and zero has no sign.
+func decimal(x float64, digits int) string {
+	s := strconv.FormatFloat(x*(1+1e-12), 'f', digits, 64)
+	if strings.Trim(s, "-0.") == "" {
+		s = strings.TrimPrefix(s, "-")
 	}
 	return s
 }

@@ -198,3 +198,16 @@ func TestBusyChartsKeepTheBestInColour(t *testing.T) {
 		}
 	}
 }
+
+// TestDecimals: halves in decimal digits go away from zero, whatever binary fraction is nearest, and zero has no sign.
+func TestDecimals(t *testing.T) {
+	percent := Column{Percent: true}
+	for x, want := range map[float64]string{0.1235: "12.4", 0.0235: "2.4", 0.0245: "2.5", -0.1235: "-12.4", 0.12349: "12.3", -0.0001: "0.0", 0: "0.0", 1: "100.0"} {
+		if got := percent.format(x, 1); got != want {
+			t.Errorf("%v is written %q, want %q", x, got, want)
+		}
+	}
+	if got := (Column{}).format(math.Copysign(0, -1), 0); got != "0" {
+		t.Errorf("minus zero is written %q", got)
+	}
+}
