@@ -28,6 +28,7 @@ type app struct {
 
 // Main runs the command line of the process and gives its exit code.
 func Main() int {
+	deferCollection()
 	a := &app{out: os.Stdout, err: os.Stderr, terminal: term.IsTerminal(int(os.Stderr.Fd()))}
 	painted := os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	a.colour, a.colourErr = painted && term.IsTerminal(int(os.Stdout.Fd())), painted && a.terminal
