@@ -141,6 +141,10 @@ func (p *program) axisValues(a *Axis, f *frame) (ids []int32, ok bool) {
 		if isRange(x) {
 			return p.rangeValues(a, x, f)
 		}
+		if k := strangeInRange(x); k != "" {
+			p.axisError(a, a.node, f, "{from: NUMBER, to: NUMBER, step: NUMBER}", "the range of axis %s has no key %q", a.Name, k)
+			return nil, false
+		}
 		for i, k := range x.Keys {
 			ok = add(2*i, k, x.Values[k], true) && ok
 		}
@@ -267,6 +271,15 @@ func isRange(m *expr.Map) bool {
 		n++
 	}
 	return n >= 2
+}
+
+// strangeInRange is the key by which a computed map with two of a range's three is none.
+func strangeInRange(m *expr.Map) string {
+	in := func(k string) bool { return k == "from" || k == "to" || k == "step" }
+	if len(slices.DeleteFunc(slices.Clone(m.Keys), func(k string) bool { return !in(k) })) < 2 {
+		return ""
+	}
+	return m.Keys[slices.IndexFunc(m.Keys, func(k string) bool { return !in(k) })]
 }
 
 // rangeValues are the decimals of a range, both ends included.

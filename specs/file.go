@@ -55,6 +55,8 @@ func parseFile(path string) (any, error) {
 		return nil, errors.New("does not exist")
 	case err != nil:
 		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("is no file, but a folder, a device or a pipe")
 	case info.Size() > maxData:
 		return nil, fmt.Errorf("%d bytes are more than %d", info.Size(), maxData)
 	}

@@ -3,6 +3,7 @@ package source
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -75,7 +76,7 @@ func (l *loader) file(name, abs string) (*yaml.Node, error) {
 		return n, nil
 	}
 	l.tree.Files = append(l.tree.Files, abs)
-	text, err := os.ReadFile(abs)
+	text, err := l.read(abs)
 	if err != nil {
 		return nil, err
 	}
@@ -91,6 +92,31 @@ func (l *loader) file(name, abs string) (*yaml.Node, error) {
 	}
 	l.done[abs] = n
 	return n, nil
+}
+
+// maxText is how many bytes a spec, or what it includes, may have.
+const maxText = 32 << 20
+
+// read reads a spec. What it includes must be a file: a device or pipe may never end, or never begin.
+func (l *loader) read(path string) ([]byte, error) {
+	f, err := l.open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxText+1))
+	if len(text) > maxText {
+		return nil, fmt.Errorf("has more than %d bytes", maxText)
+	}
+	return text, err
+}
+
+func (l *loader) open(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err == nil && len(l.stack) > 0 && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil, errors.New("is no file, but a device or a pipe")
+	}
+	return os.Open(path)
 }
 
 // mapping is the root of file f, checked and without aliases.
