@@ -102,6 +102,9 @@ func (x *expansion) difference(of *Stage, named axisSet, a, b int32) *Axis {
 
 // ambiguous reports that what, at node n, would fold points that differ on axis. Axes are named in places.
 func (x *expansion) ambiguous(n *yaml.Node, what, places string, axis *Axis, a, b int32) {
+	if x.baselineBad {
+		return // it may be what the baseline was to say
+	}
 	key := func(p int32) string {
 		if id := x.ids[p][axis.index]; id != noValue {
 			return axis.values[id].Key

@@ -233,7 +233,8 @@ type section struct {
 }
 
 // sections reads the keys of mapping n by the readers, in the readers' order. It gives the keys that misspelt ones were
-// probably meant to be: that they are missing is no further mistake.
+// probably meant to be: that they are missing is no further mistake. What stands under a misspelt key is read as it was
+// meant, so that what mentions it is none either.
 func (p *program) sections(n *yaml.Node, what string, readers []section) (meant []string) {
 	var known []string
 	for _, s := range readers {
@@ -245,6 +246,9 @@ func (p *program) sections(n *yaml.Node, what string, readers []section) (meant 
 			d.Nearest, d.Expected = expr.Nearest(key.Value, known), listNames(known)
 			p.sure(d)
 			meant = append(meant, d.Nearest)
+			if d.Nearest != "" && lookup(n, d.Nearest) == nil {
+				key.Value = d.Nearest
+			}
 		}
 	}
 	for _, s := range readers {

@@ -25,6 +25,9 @@ func Nearest(got string, names []string) string {
 			best = n
 		}
 		d := levenshtein.ComputeDistance(strings.ToLower(got), strings.ToLower(n))
+		if d == 2 && sameLetters(got, n) { // two in the wrong order are one slip
+			d = 1
+		}
 		if d < distance && d < max(len(got), len(n)) {
 			best, distance = n, d
 		}
@@ -38,6 +41,13 @@ func Nearest(got string, names []string) string {
 		}
 	}
 	return best
+}
+
+func sameLetters(a, b string) bool {
+	x, y := []byte(strings.ToLower(a)), []byte(strings.ToLower(b))
+	slices.Sort(x)
+	slices.Sort(y)
+	return string(x) == string(y)
 }
 
 // initials are those of a name's words: lr of learning_rate, as people shorten it; "" where it has only one.
