@@ -83,6 +83,12 @@ func (p *program) readAxis(a *Axis) {
 // misspeltForm reports a key that stands beside those of a range or of replicates, or is nearly the latter: all of them
 // would be names of values.
 func (p *program) misspeltForm(a *Axis) bool {
+	if k := foreignForm(a.node); k != nil {
+		d := p.tree.At(k, "the definition of axis %s has no key %q", a.Name, k.Value)
+		d.Expected, d.Note = axisForms, "a range is from, to and step, both ends included; seeds that tables fold are replicates"
+		p.sure(d)
+		return true
+	}
 	names, known := keys(a.node), []string{"from", "to", "step"}
 	in := func(k string) bool { return slices.Contains(known, k) }
 	beside := len(slices.DeleteFunc(slices.Clone(names), func(k string) bool { return !in(k) })) > 1
@@ -101,6 +107,27 @@ func (p *program) misspeltForm(a *Axis) bool {
 		}
 	}
 	return false
+}
+
+// foreignForm is a key by which other programs give a range or a list of values: no names of values of one's own.
+func foreignForm(n *yaml.Node) *yaml.Node {
+	if n.Kind != yaml.MappingNode {
+		return nil
+	}
+	bounds := 0
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		switch {
+		case len(n.Content) == 2 && value.Kind == yaml.SequenceNode && slices.Contains([]string{"values", "seeds", "grid", "choices", "list", "range", "choice"}, key.Value):
+			return key
+		case value.Kind == yaml.ScalarNode && slices.Contains([]string{"start", "stop", "end", "min", "max", "low", "high", "step", "num", "by"}, key.Value):
+			bounds++
+		}
+	}
+	if bounds < 2 || 2*bounds < len(n.Content) {
+		return nil
+	}
+	return n.Content[0]
 }
 
 const axisForms = "a list, {from, to, step}, {NAME: VALUE, …}, {replicates: […]} or ${…} that gives one of these"

@@ -16,6 +16,14 @@ func (x *expansion) cells(t *Table) []Cell {
 	if t.bad || t.stage.bad {
 		return nil
 	}
+	for _, name := range slices.Concat(t.Rows, t.Columns) {
+		if !t.stage.over.has(x.axis(name).index) {
+			d := x.tree.At(t.key, "table %s has rows or columns for %s, on which stage %s does not depend: they would all be the same", t.Name, name, t.Of)
+			d.Expected = listNames(t.stage.Over)
+			x.report(d)
+			return nil
+		}
+	}
 	named := x.setOf(t.Rows) | x.setOf(t.Columns)
 	places := x.layout(named)
 	index := map[int32]int{}

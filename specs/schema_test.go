@@ -107,6 +107,6 @@ func TestSchemaRefusesBadSpecs(t *testing.T) {
 const seenByEditors = `all-at-once averages axis-form-misspelt axis-forms bad-names behind-a-typo control-characters-in-names enum include-missing-and-more key-misspelt keys-of-tables limit
 	list-in-single merge-key misspelt-required misspelt-uses name nested-parameter nothing-that-follows
 	null-at-points null-parameter numbers-not-finite other-programs-expressions out-of-range path-is-no-artifact path-types required-parameter root-causes shapes stage-settings
-	studies study-axes tables three-stages-three-mistakes unknown-parameter unknown-stage-key unknown-top-key
+	studies study-axes table-axis tables three-stages-three-mistakes unknown-parameter unknown-stage-key unknown-top-key
 	unknown-type-inside unknown-type vars-no-mapping version windows wrong-type yaml-empty yaml-indented-list yaml-list yaml-numbers yaml-space-in-flow
 	yaml-yes-and-sixty`

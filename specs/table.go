@@ -149,6 +149,12 @@ func (p *program) wantOf(key, node *yaml.Node, what string, meant []string) stri
 	case s != nil:
 		return s.Name
 	case n != nil:
+		if n.Kind != yaml.ScalarNode {
+			d := p.tree.At(n, "of is one stage, by its name")
+			d.Expected = listNames(p.stageNames())
+			p.sure(d)
+			return ""
+		}
 		name := strings.TrimPrefix(n.Value, "stages.")
 		d := p.tree.At(n, "there is no stage %q", name)
 		d.Nearest, d.Expected = expr.Nearest(name, p.stageNames()), listNames(p.stageNames())

@@ -119,6 +119,9 @@ func (e *Env) Compile(text string, r Resolver) (*Program, []*Problem) {
 	if issues.Err() != nil {
 		return nil, syntaxProblems(text, issues)
 	}
+	if p := hidden(text); p != nil {
+		return nil, []*Problem{p}
+	}
 	res, problems := e.resolve(tree, text, r)
 	if problems != nil {
 		return nil, problems

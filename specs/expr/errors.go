@@ -140,6 +140,28 @@ func unbalanced(text string) *Problem {
 	return nil
 }
 
+// hidden finds // in an expression of one line, of which CEL takes the rest for a comment. Python divides so.
+func hidden(text string) *Problem {
+	if strings.Contains(strings.TrimSpace(text), "\n") {
+		return nil
+	}
+	runes := []rune(text)
+	for i := 0; i+1 < len(runes); i++ {
+		switch {
+		case runes[i] == '"' || runes[i] == '\'':
+			end := quoteEnd(runes, i)
+			if end < 0 {
+				return nil
+			}
+			i = end - 1
+		case runes[i] == '/' && runes[i+1] == '/':
+			return &Problem{Span: Span{i, i + 2}, Summary: "// begins a comment, which hides the rest of the expression",
+				Note: "/ divides, whole numbers too; int(a / b) is what // gives in Python"}
+		}
+	}
+	return nil
+}
+
 func unclosed(text []rune, open []int, closers map[rune]rune) *Problem {
 	at := open[len(open)-1]
 	return &Problem{Span: Span{at, at + 1}, Summary: fmt.Sprintf("this is no CEL: this %c has no %c", text[at], closers[text[at]])}
