@@ -292,10 +292,10 @@ func (s *scanner) after(n int, text []rune, i int) bool {
 		s.fail(n, i+1, 1, "this %c closes nothing", c)
 	case c == ',':
 		s.fail(n, i+1, 1, "no comma ends an entry that stands in lines of its own")
-	case !quoted && s.depth == 0:
-		s.fail(n, i+1, len(text)-i, "nothing follows a %c that ends a value", ended)
 	case s.depth > 0 && !s.touching:
 		s.fail(n, i+1, 1, "a comma is missing before this")
+	case !quoted:
+		s.fail(n, i+1, len(text)-i, "nothing follows a %c that ends a value", ended)
 	default:
 		d := s.fail(n, i+1, 1, "the text ended at the %c before this", ended)
 		whole := strings.TrimSpace(string(text[max(0, s.quotedAt.Column-1):]))
