@@ -39,10 +39,18 @@ func newColumn(name, metric string) Column {
 
 // Heading is the column's name with its unit.
 func (c Column) Heading() string {
-	if c.Percent {
+	switch {
+	case c.Percent && endsInNumber(c.Name):
+		return c.Name + " (%)" // it is no number of percent
+	case c.Percent:
 		return c.Name + " %"
 	}
 	return c.Name
+}
+
+func endsInNumber(s string) bool {
+	_, err := strconv.ParseFloat(s[strings.LastIndex(s, " ")+1:], 64)
+	return err == nil
 }
 
 // IsFraction tells whether a metric prints as percent.

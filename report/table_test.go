@@ -211,3 +211,12 @@ func TestDecimals(t *testing.T) {
 		t.Errorf("minus zero is written %q", got)
 	}
 }
+
+// TestHeading: a column that is called by a number does not read as so much percent.
+func TestHeading(t *testing.T) {
+	for name, want := range map[string]string{"photo": "photo %", "top1": "top1 %", "2": "2 (%)", "photo, 0.5": "photo, 0.5 (%)"} {
+		if got := (Column{Name: name, Percent: true}).Heading(); got != want {
+			t.Errorf("column %s is headed %q, want %q", name, got, want)
+		}
+	}
+}

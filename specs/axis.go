@@ -173,6 +173,9 @@ func (p *program) axisValues(a *Axis, f *frame) (ids []int32, ok bool) {
 			return nil, false
 		}
 		for i, k := range x.Keys {
+			if p.misspeltField(a, x, i) {
+				return nil, false
+			}
 			ok = add(2*i, k, x.Values[k], true) && ok
 		}
 	default:
@@ -180,6 +183,58 @@ func (p *program) axisValues(a *Axis, f *frame) (ids []int32, ok bool) {
 		return nil, false
 	}
 	return ids, ok
+}
+
+// misspeltField reports a field that only the i-th of named values has, where it lacks one with nearly that name that
+// others have: it would count as not given.
+func (p *program) misspeltField(a *Axis, values *expr.Map, i int) bool {
+	one, isMap := values.Values[values.Keys[i]].(*expr.Map)
+	if !isMap {
+		return false
+	}
+	others := map[string]bool{}
+	for k, name := range values.Keys {
+		if m, isMap := values.Values[name].(*expr.Map); isMap && k != i {
+			for _, field := range m.Keys {
+				others[field] = true
+			}
+		}
+	}
+	var lacks []string
+	for field := range others {
+		if _, has := one.Values[field]; !has {
+			lacks = append(lacks, field)
+		}
+	}
+	slices.Sort(lacks)
+	for _, field := range one.Keys {
+		nearest := expr.Nearest(field, lacks)
+		if others[field] || nearest == "" || len(field) < 4 {
+			continue
+		}
+		at := a.element(2*i + 1)
+		if key := keyNode(at, field); key != nil {
+			at = key
+		}
+		d := p.tree.At(at, "of the values of axis %s only %s has a field %q", a.Name, values.Keys[i], field)
+		d.Nearest, d.Note = nearest, "other values have "+nearest+", and this one does not: it would count as not given"
+		p.sure(d)
+		return true
+	}
+	return false
+}
+
+// keyNode is the node of a mapping's key; nil where it has none.
+func keyNode(n *yaml.Node, name string) *yaml.Node {
+	if n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == name {
+			return n.Content[i]
+		}
+	}
+	return nil
 }
 
 // axisError reports a mistake in the values that a has at f.

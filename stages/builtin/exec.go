@@ -149,6 +149,9 @@ var readInput = regexp.MustCompile(`(?:^|[\s="'])inputs/([A-Za-z0-9_][A-Za-z0-9_
 func (e *Exec) ValidateInputs() error {
 	var names []string
 	for _, in := range e.Reads {
+		if !filepath.IsLocal(in.Key) || strings.ContainsAny(in.Key, `/\`) || in.Key == "." {
+			return stages.Problem{Param: "inputs", Text: fmt.Sprintf("inputs: %q is no name of a file", in.Key), Want: "a name without slashes: the command finds it at inputs/NAME"}
+		}
 		names = append(names, "inputs/"+in.Key)
 	}
 	for _, arg := range e.Command {
