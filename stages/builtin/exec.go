@@ -136,11 +136,30 @@ func (e *Exec) ValidateParams() []stages.Problem {
 				Want: "[" + strings.Join(strings.Fields(e.Command[0]), ", ") + "]"})
 		}
 	}
+	for i, arg := range e.Command {
+		if name := stageWord.FindStringSubmatch(arg); name != nil {
+			out = append(out, stages.Problem{Param: fmt.Sprintf("command.%d", i), Text: fmt.Sprintf("command: %s is text here, and no artifact", arg),
+				Want: fmt.Sprintf(`inputs: {%s: "${%s}"}, and inputs/%s in the command`, name[1], arg, name[1])})
+		}
+	}
+	for _, name := range sortedKeys(e.Writes) {
+		if p := e.Writes[name].Path; stageWord.MatchString(p) {
+			out = append(out, stages.Problem{Param: "outputs", Text: fmt.Sprintf("outputs: %s is text here, and no artifact", p), Want: "the path of a file or folder that the program writes"})
+		}
+	}
+	for i, name := range e.Env {
+		if name == "" || strings.ContainsAny(name, "= ") {
+			out = append(out, stages.Problem{Param: fmt.Sprintf("env.%d", i), Text: fmt.Sprintf("env: %q is no name of a variable", name), Want: "a name, such as CUDA_VISIBLE_DEVICES: its value is that of the environment"})
+		}
+	}
 	if e.Metrics != "" && !filepath.IsLocal(e.Metrics) {
 		out = append(out, stages.Problem{Param: "metrics", Text: fmt.Sprintf("metrics: %q must be a path inside the program's folder", e.Metrics)})
 	}
 	return out
 }
+
+// stageWord is how artifacts are written elsewhere.
+var stageWord = regexp.MustCompile(`^stages\.([A-Za-z_][A-Za-z0-9_-]*)$`)
 
 // readInput is where a command reads one of its inputs.
 var readInput = regexp.MustCompile(`(?:^|[\s="'])inputs/([A-Za-z0-9_][A-Za-z0-9_.-]*)`)
