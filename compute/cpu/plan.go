@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"unsafe"
 
@@ -269,10 +271,18 @@ type frame struct {
 	flats []any // by slot
 }
 
-// frame takes a frame that no execution uses, or makes one.
+// largeArena is the size, in bytes, from which on an arena is worth some milliseconds of looking for memory to give back.
+const largeArena = 256 << 20
+
+// frame takes a frame that no execution uses, or makes one. What is idle goes before a large one is made: what the U-Net used,
+// which is not needed while the VAE decodes, would otherwise stay until the heap has doubled.
 func (p *program) frame() *frame {
 	if f := p.idle.take(); f != nil {
 		return f
+	}
+	if p.arena >= largeArena {
+		runtime.GC() // a sync.Pool lets go at the second
+		debug.FreeOSMemory()
 	}
 	f := &frame{arena: make([]byte, p.arena+alignment), flats: make([]any, len(p.slots))}
 	base := uintptr(unsafe.Pointer(unsafe.SliceData(f.arena)))

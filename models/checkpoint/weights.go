@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -15,6 +16,7 @@ import (
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"regft/models/half"
 	"regft/models/nn"
 	"regft/models/safetensors"
 )
@@ -257,15 +259,14 @@ func toBackend(backend compute.Backend, dtype dtypes.DType, dims []int, wide *[]
 	}
 	switch dtype {
 	case dtypes.Float16:
-		return nn.Settled(backend, shape, func(flat []float16.Float16) error { narrow(flat, *wide, float16.FromFloat32); return nil })
+		return nn.Settled(backend, shape, func(flat []float16.Float16) error { half.ToFloat16(bitsOf(flat), *wide); return nil })
 	case dtypes.BFloat16:
-		return nn.Settled(backend, shape, func(flat []bfloat16.BFloat16) error { narrow(flat, *wide, bfloat16.FromFloat32); return nil })
+		return nn.Settled(backend, shape, func(flat []bfloat16.BFloat16) error { half.ToBFloat16(bitsOf(flat), *wide); return nil })
 	}
 	return nil, fmt.Errorf("weights cannot be held as %s", dtype)
 }
 
-func narrow[T any](dst []T, values []float32, round func(float32) T) {
-	for i, x := range values {
-		dst[i] = round(x)
-	}
+// bitsOf is flat's memory as the bits that its elements are.
+func bitsOf[T ~uint16](flat []T) []uint16 {
+	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(flat))), len(flat))
 }

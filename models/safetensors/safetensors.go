@@ -16,8 +16,7 @@ import (
 	"slices"
 	"unsafe"
 
-	"github.com/gomlx/compute/dtypes/bfloat16"
-	"github.com/gomlx/compute/dtypes/float16"
+	"regft/models/half"
 )
 
 // A DType is an element type, spelt as in the header.
@@ -77,9 +76,9 @@ func (t Tensor) CopyFloat32s(out []float32) error {
 			out[i] = math.Float32frombits(binary.LittleEndian.Uint32(t.Data[4*i:]))
 		}
 	case F16:
-		each16(t.Data, out, func(bits uint16) float32 { return float16.FromBits(bits).Float32() })
+		each16(t.Data, out, half.FromFloat16)
 	case BF16:
-		each16(t.Data, out, func(bits uint16) float32 { return bfloat16.FromBits(bits).Float32() })
+		each16(t.Data, out, half.FromBFloat16)
 	case F64:
 		each64(t.Data, out, func(bits uint64) float32 { return float32(math.Float64frombits(bits)) })
 	case I64:

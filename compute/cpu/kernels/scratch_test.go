@@ -1,6 +1,9 @@
 package kernels
 
-import "testing"
+import (
+	"runtime"
+	"testing"
+)
 
 // TestSizeClass holds that sizes are not much larger than what was asked for, and classes are those of the sizes.
 func TestSizeClass(t *testing.T) {
@@ -18,4 +21,26 @@ func TestSizeClass(t *testing.T) {
 		}
 		sizes[class] = size
 	}
+}
+
+// TestLargeScratch holds that large memory serves calls of other sizes, and that what is too small for them does not pile up.
+func TestLargeScratch(t *testing.T) {
+	largeIdle.free = nil
+	small, large := newScratch(largeScratch), newScratch(4*largeScratch)
+	small.release()
+	large.release()
+	first := newScratch(largeScratch + 1)
+	second := newScratch(2 * largeScratch)
+	if first.from != large.from || len(first.data) != largeScratch+1 {
+		t.Errorf("the smallest that is large enough is not used")
+	}
+	if second.from == small.from || len(largeIdle.free) != 0 {
+		t.Errorf("%d memories are idle that were too small, want none", len(largeIdle.free))
+	}
+	first.release()
+	second.release()
+	if again := newScratch(largeScratch); again.from != second.from {
+		t.Errorf("the smallest is not used first")
+	}
+	runtime.KeepAlive([]scratch{small, large, first, second})
 }
