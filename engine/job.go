@@ -15,16 +15,17 @@ import (
 
 // A job is a scheduled node on its way: looked up, waiting for resources, running.
 type job struct {
-	node   *Node
-	work   work
-	need   stages.Resources
-	cores  int
-	forced bool
-	keep   bool          // the content is needed, not only the record
-	old    *cache.Result // the record that it may replace
-	takes  [][]taken     // for each input of work
-	unlock func() error  // of the action; nil where the lock is not held
-	passed int           // jobs that started before it though they came later
+	node    *Node
+	work    work
+	need    stages.Resources
+	cores   int
+	forced  bool
+	keep    bool          // the content is needed, not only the record
+	old     *cache.Result // the record that it may replace
+	takes   [][]taken     // for each input of work
+	partial string        // text of the key of partial work on them
+	unlock  func() error  // of the action; nil where the lock is not held
+	passed  int           // jobs that started before it though they came later
 
 	mends   bool // it runs once more, for content that others found gone
 	mended  bool // what it takes ran once more
@@ -45,8 +46,9 @@ func newJob(n *Node) *job {
 	return j
 }
 
-// take notes what the producers gave.
+// take notes what the producers gave. One that runs once more while j runs may give something else.
 func (j *job) take() {
+	j.partial = j.node.partialText(j.work)
 	j.takes = make([][]taken, len(j.work.inputs))
 	for i, in := range j.work.inputs {
 		if in.from == nil {

@@ -28,7 +28,7 @@ type Task struct {
 // task gives the job's inputs their artifacts.
 func (s *scheduler) task(j *job) (Task, error) {
 	n := j.node
-	t := Task{Name: n.Name(), Type: *n.Type, Key: n.Key, Partial: n.partialText(j.work), Seed: s.plan.Expansion.Spec.Seed,
+	t := Task{Name: n.Name(), Type: *n.Type, Key: n.Key, Partial: j.partial, Seed: s.plan.Expansion.Spec.Seed,
 		Cores: j.cores, Timeout: n.timeout(), LogFile: s.logOf(n)}
 	if t.LogFile != "" {
 		t.LogFile = filepath.Join(s.options.LogDir, t.LogFile)
